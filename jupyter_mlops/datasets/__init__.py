@@ -1,0 +1,1 @@
+"""Run to data version: identity, storage, differences, reference profiles."""

@@ -1,0 +1,131 @@
+"""Context: what a command is handed besides its arguments, and the base of every stage's commands."""
+
+from __future__ import annotations
+
+import sys
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .workspace import Actor, Cell, Notebook, Via, Workspace
+
+__all__ = ["CommandSet", "Context", "KnownObjects", "Recorder", "Service", "now_ms"]
+
+
+def now_ms() -> int:
+    """The time in whole milliseconds since 1970, as MLflow counts."""
+    return time.time_ns() // 1_000_000
+
+
+class Service(Protocol):
+    """The workspace's background process, as the stages see it."""
+
+    def call(
+        self,
+        operation: str,
+        /,
+        *,
+        progress: Callable[[str], None] | None = None,
+        timeout: float | None = None,
+        **arguments: Any,
+    ) -> Any:
+        """Carry out one operation inside the service, exactly once, and return its JSON-ready answer.
+
+        Starts the service if none runs. Errors of ours that the operation raises are raised here again.
+        """
+
+    def running(self) -> bool:
+        """Whether the service answers now; starts nothing."""
+
+
+class Recorder(Protocol):
+    """The run that is being recorded right now."""
+
+    def record(self, kind: str, **payload: Any) -> None:
+        """Append one event to the run's durable log; see `tracking.journal` for the kinds."""
+
+
+class KnownObjects:
+    """What objects in memory are known as, by identity and for as long as they live: tables as data versions, models as logged ones.
+
+    Examples
+    --------
+    >>> class Table: ...
+    >>> known, table = KnownObjects(), Table()
+    >>> known.remember(table, "adult@v1", "b3:12")
+    >>> known.find(table), known.find(Table())
+    (('adult@v1', 'b3:12'), None)
+    """
+
+    def __init__(self) -> None:
+        self._refs: dict[int, tuple[weakref.ref[Any], tuple[str, str]]] = {}
+
+    def remember(self, thing: Any, ref: str, digest: str) -> None:
+        """`thing` is known as `ref`, with this digest, until it dies."""
+        key = id(thing)
+        self._refs[key] = (weakref.ref(thing, lambda _: self._refs.pop(key, None)), (ref, digest))
+
+    def find(self, thing: Any) -> tuple[str, str] | None:
+        """The ref and digest `thing` is known by, else None."""
+        held = self._refs.get(id(thing))
+        return held[1] if held is not None and held[0]() is thing else None
+
+
+@dataclass
+class Context:
+    """One workspace as seen by one process: the stages' commands share it.
+
+    Parameters
+    ----------
+    interpreter
+        The Python that deployments and pipelines run with: the one of whoever asks.
+    namespace
+        The user's variables, in a kernel; None elsewhere.
+    cells
+        What has been executed in this kernel, oldest first.
+    recorder
+        The run being recorded, None between runs.
+    progress
+        Shows a line of progress; silent by default.
+    """
+
+    workspace: Workspace
+    service: Service
+    actor: Actor = field(default_factory=Actor)
+    settings: Any = None
+    notebook: Notebook = field(default_factory=Notebook)
+    interpreter: str = sys.executable
+    namespace: dict[str, Any] | None = None
+    cells: list[Cell] = field(default_factory=list)
+    recorder: Recorder | None = None
+    known_tables: KnownObjects = field(default_factory=KnownObjects)
+    """Tables in memory that hold a saved data version: its ref and digest."""
+    known_models: KnownObjects = field(default_factory=KnownObjects)
+    """Estimators that a run has logged: the logged model's key and the digest of its stored file."""
+    progress: Callable[[str], None] = lambda _line: None
+    hooks: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    """What a later stage offers to an earlier one, by name; set by `Session`, described where it is called."""
+
+    def call(self, operation: str, /, **arguments: Any) -> Any:
+        """Call the service, showing its progress."""
+        return self.service.call(operation, progress=self.progress, **arguments)
+
+    @contextmanager
+    def acting(self, via: Via) -> Iterator[None]:
+        """Name the surface that asks, for the audit trail, while a command runs."""
+        before = self.actor
+        self.actor = Actor(before.user, before.host, via, self.notebook.path or before.notebook)
+        try:
+            yield
+        finally:
+            self.actor = before
+
+
+class CommandSet:
+    """The base of a stage's commands: methods under `domain.command.command`, sharing one context."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context

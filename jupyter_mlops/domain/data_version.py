@@ -1,0 +1,158 @@
+"""Data version: a table with an identity over its full content, a list of them, and what changed between two."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .display import Displayed, ago, table
+from .record import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Column", "ColumnChange", "DataDiff", "DataVersion", "DataVersionTable"]
+
+
+@dataclass(frozen=True)
+class Column(Record):
+    """A column's name and logical type."""
+
+    name: str
+    type: str
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class DataVersion(Displayed, Record):
+    """One saved version of a named table.
+
+    Parameters
+    ----------
+    digest
+        The identity: a hash over column names, types, values, missing values, order and a meaningful index.
+    bytes
+        What it takes at rest, compressed.
+    new
+        False when `data save` found the same content already saved and stored nothing.
+    used_by
+        The runs that used it.
+    """
+
+    name: str
+    version: int
+    digest: str
+    rows: int
+    columns: tuple[Column, ...]
+    bytes: int = 0
+    created_ms: int = 0
+    created_by: str = ""
+    notebook: str = ""
+    new: bool = True
+    used_by: tuple[str, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """How commands name it: ``adult@v3``."""
+        return f"{self.name}@v{self.version}"
+
+    def text(self) -> str:
+        what = "" if self.new else " (unchanged: this content was already saved)"
+        return (
+            f"{self.ref}{what}: {self.rows:,} rows x {len(self.columns)} columns, "
+            f"{self.bytes / 1e6:.2f} MB, digest {self.digest[:12]}"
+        )
+
+
+@dataclass(frozen=True)
+class DataVersionTable(Displayed, Record):
+    """The versions of one name, or the latest of every name, newest first."""
+
+    versions: tuple[DataVersion, ...]
+    name: str = ""
+
+    def __iter__(self) -> Iterator[DataVersion]:
+        return iter(self.versions)
+
+    def __len__(self) -> int:
+        return len(self.versions)
+
+    def __getitem__(self, index: int) -> DataVersion:
+        return self.versions[index]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a version."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "version": v.ref,
+                    "rows": v.rows,
+                    "columns": len(v.columns),
+                    "bytes": v.bytes,
+                    "created": pd.Timestamp(v.created_ms, unit="ms", tz="UTC"),
+                    "by": v.created_by,
+                    "digest": v.digest,
+                    "used_by": list(v.used_by),
+                }
+                for v in self.versions
+            ]
+        )
+
+    def text(self) -> str:
+        if not self.versions:
+            return "no data versions yet; save one with `%mlops data save DF --name NAME`."
+        now = int(time.time() * 1000)
+        rows = [
+            [v.ref, f"{v.rows:,}", len(v.columns), f"{v.bytes / 1e6:.2f} MB", ago(v.created_ms, now), v.created_by]
+            for v in self.versions
+        ]
+        return table(["version", "rows", "columns", "size", "saved", "by"], rows)
+
+
+@dataclass(frozen=True)
+class ColumnChange(Record):
+    """What happened to one column: added, removed, retyped, or how many cells changed among rows in both."""
+
+    name: str
+    change: str
+    before: str = ""
+    after: str = ""
+    cells: int = 0
+
+
+@dataclass(frozen=True)
+class DataDiff(Displayed, Record):
+    """What changed between two tables, rows matched by key or by position."""
+
+    before: str
+    after: str
+    identical: bool
+    rows_before: int
+    rows_after: int
+    matched_by: str
+    """``position``, or the key columns."""
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    """Rows in both whose cells differ."""
+    columns: tuple[ColumnChange, ...] = ()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a column that changed."""
+        import pandas as pd
+
+        return pd.DataFrame([c.to_dict() for c in self.columns], columns=["name", "change", "before", "after", "cells"])
+
+    def text(self) -> str:
+        if self.identical:
+            return f"{self.before} and {self.after} are identical: {self.rows_before:,} rows."
+        head = (
+            f"{self.before} -> {self.after}, rows matched by {self.matched_by}: "
+            f"{self.added:,} added, {self.removed:,} removed, {self.changed:,} changed"
+        )
+        rows = [[c.name, c.change, c.before, c.after, c.cells or ""] for c in self.columns]
+        return head + ("\n" + table(["column", "change", "before", "after", "cells"], rows) if rows else "")

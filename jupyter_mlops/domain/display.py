@@ -1,0 +1,100 @@
+"""Displayed: how a noun shows itself, in text by itself and in HTML by whoever draws.
+
+The nouns know no widget: `jupyter_mlops/__init__.py` sets `draw` once, and it imports the drawing code only when
+something is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+__all__ = ["Displayed", "ago", "clock", "seconds", "set_draw", "table"]
+
+MimeBundle = tuple[dict[str, Any], dict[str, Any]]
+
+_draw: Callable[[Displayed], Mapping[str, Any]] | None = None
+
+
+class Displayed:
+    """A result that a cell or a shell can show. Showing it changes nothing."""
+
+    def text(self) -> str:
+        """The plain-text form, for shells and terminals."""
+        raise NotImplementedError(type(self).__name__)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(self.text())
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """Plain text always, and what `draw` adds: static HTML, a figure, a widget where one can live."""
+        drawn = _draw(self) if _draw is not None else {}
+        return {"text/plain": self.text(), **drawn}
+
+
+def set_draw(draw: Callable[[Displayed], Mapping[str, Any]]) -> None:
+    """Name the function that gives a noun's other forms: MIME type to data."""
+    global _draw  # noqa: PLW0603 one process draws in one way; set at import
+    _draw = draw
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns of text, padded.
+
+    Examples
+    --------
+    >>> print(table(["name", "n"], [["a", 1], ["long", 22]]))
+    name  n
+    a     1
+    long  22
+    """
+    cells = [[str(cell) for cell in row] for row in [headers, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headers))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+def clock(ms: int | None) -> str:
+    """A time in milliseconds since 1970 as local ``2026-11-01 09:30:00``; a dash for none."""
+    if ms is None:
+        return "-"
+    return datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(ms: int | None, now_ms: int) -> str:
+    """How long ago, in the largest whole unit.
+
+    Examples
+    --------
+    >>> ago(0, 90_000), ago(0, 4 * 3_600_000), ago(None, 0)
+    ('1 min ago', '4 h ago', '-')
+    """
+    if ms is None:
+        return "-"
+    passed = max(0, now_ms - ms) // 1000
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if passed >= size:
+            return f"{passed // size} {unit} ago"
+    return f"{passed} s ago"
+
+
+def seconds(ms: float | None) -> str:
+    """A duration given in milliseconds, readable.
+
+    Examples
+    --------
+    >>> seconds(12), seconds(3_210), seconds(75_000), seconds(None)
+    ('12 ms', '3.2 s', '1 min 15 s', '-')
+    """
+    if ms is None:
+        return "-"
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    return f"{int(ms // 60_000)} min {int(ms % 60_000 // 1000)} s"

@@ -1,0 +1,179 @@
+"""Run: one tracked execution, a table of them, and how several compare."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from .display import Displayed, ago, clock, seconds, table
+from .record import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Run", "RunComparison", "RunStatus", "RunTable", "Series"]
+
+RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED", "SCHEDULED"]
+
+
+@dataclass(frozen=True)
+class Run(Displayed, Record):
+    """One tracked execution, as the store tells it.
+
+    Parameters
+    ----------
+    id
+        MLflow's run id.
+    data
+        The data versions it used: ``adult@v3``, or ``name#digest`` for a table that was not saved.
+    models
+        MLflow's ids of the models it made.
+    reason
+        Why it failed or was killed, in one line.
+    """
+
+    id: str
+    name: str
+    status: RunStatus
+    experiment: str = ""
+    started_ms: int = 0
+    ended_ms: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()
+    notebook: str = ""
+    commit: str = ""
+    user: str = ""
+    source: str = ""
+    kind: str = "run"
+    parent: str = ""
+    reason: str = ""
+
+    @property
+    def duration_ms(self) -> int | None:
+        """How long it took, None while it runs."""
+        return None if self.ended_ms is None else self.ended_ms - self.started_ms
+
+    def text(self) -> str:
+        rows = [
+            ("run", f"{self.name} ({self.id})"),
+            ("status", self.status + (f": {self.reason}" if self.reason else "")),
+            ("started", clock(self.started_ms)),
+            ("took", seconds(self.duration_ms)),
+            *((f"metric {k}", f"{v:.6g}") for k, v in self.metrics.items()),
+            ("parameters", str(len(self.params))),
+            ("data", ", ".join(self.data) or "-"),
+            ("models", str(len(self.models))),
+        ]
+        return table(["", ""], rows).lstrip("\n ")
+
+
+@dataclass(frozen=True)
+class RunTable(Displayed, Record):
+    """Runs, newest first, as `runs` found them."""
+
+    runs: tuple[Run, ...]
+    experiment: str = ""
+    filter: str = ""
+    more: bool = False
+    """Whether the store holds more than were asked for."""
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.runs)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __getitem__(self, index: int) -> Run:
+        return self.runs[index]
+
+    def metric_names(self) -> list[str]:
+        """Every metric any of the runs has, the most common first."""
+        counts: dict[str, int] = {}
+        for run in self.runs:
+            for name in run.metrics:
+                counts[name] = counts.get(name, 0) + 1
+        return sorted(counts, key=lambda name: (-counts[name], name))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a run; metrics and parameters as ``metrics.x`` and ``params.y``, as MLflow names them."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "run_id": run.id,
+                    "name": run.name,
+                    "status": run.status,
+                    "start_time": pd.Timestamp(run.started_ms, unit="ms", tz="UTC"),
+                    "seconds": None if run.duration_ms is None else run.duration_ms / 1000,
+                    **{f"metrics.{k}": v for k, v in run.metrics.items()},
+                    **{f"params.{k}": v for k, v in run.params.items()},
+                }
+                for run in self.runs
+            ]
+        )
+
+    def text(self) -> str:
+        if not self.runs:
+            return "no runs yet; begin a cell with `%%mlops run`."
+        names = self.metric_names()[:4]
+        now = int(time.time() * 1000)
+        rows = [
+            [
+                run.name,
+                run.id[:8],
+                run.status,
+                ago(run.started_ms, now),
+                seconds(run.duration_ms),
+                *(f"{run.metrics[n]:.4g}" if n in run.metrics else "-" for n in names),
+            ]
+            for run in self.runs
+        ]
+        tail = "\n... and more; ask with `--limit`" if self.more else ""
+        return table(["run", "id", "status", "started", "took", *names], rows) + tail
+
+
+@dataclass(frozen=True)
+class Series(Record):
+    """One metric of one run over its steps, thinned for drawing."""
+
+    run: str
+    metric: str
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class RunComparison(Displayed, Record):
+    """Several runs side by side: what differs, what is the same, and the curves of metrics with steps."""
+
+    runs: tuple[Run, ...]
+    metrics: dict[str, tuple[float | None, ...]]
+    params: dict[str, tuple[str | None, ...]]
+    """Only the parameters that differ; a value a run, None where it has none."""
+    same: dict[str, str] = field(default_factory=dict)
+    curves: tuple[Series, ...] = ()
+    source_diff: str = ""
+    """A unified diff of the first two runs' cells; empty when they are the same."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a metric or differing parameter, one column a run."""
+        import pandas as pd
+
+        columns = [f"{run.name} ({run.id[:8]})" for run in self.runs]
+        rows = {("metric", k): v for k, v in self.metrics.items()} | {("param", k): v for k, v in self.params.items()}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+    def text(self) -> str:
+        heads = ["", *(f"{run.name} ({run.id[:8]})" for run in self.runs)]
+        rows: list[list[object]] = [
+            [name, *("-" if v is None else f"{v:.6g}" for v in values)] for name, values in self.metrics.items()
+        ]
+        rows += [[name, *("-" if v is None else v for v in values)] for name, values in self.params.items()]
+        tail = f"\n{len(self.same)} parameters are the same" if self.same else ""
+        return table(heads, rows) + tail + (f"\n\n{self.source_diff}" if self.source_diff else "")

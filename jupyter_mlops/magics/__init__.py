@@ -1,0 +1,1 @@
+"""The magics and hooks of an IPython kernel. The only folder that imports IPython."""

@@ -1,0 +1,1 @@
+"""Inference log to drift report: detectors, decisions, reports."""

@@ -1,0 +1,1 @@
+"""Notebook to pipeline: analysis, export, verification."""

@@ -1,0 +1,1 @@
+"""Run and data version to model version: registration and aliases."""

@@ -1,0 +1,216 @@
+"""The client by which everyone speaks to the service: finds it, starts it, asks it, and asks again after a crash.
+
+Standard library and our own light modules only: it is what a kernel loads.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..domain.workspace import Actor
+from ..errors import MLOpsError, ServiceUnavailable, from_dict
+from ..settings import child_environment
+from .wire import receive, send, socket_path
+
+__all__ = ["LOCK", "LOG", "ServiceClient"]
+
+LOCK = "service.lock"
+LOG = "service.log"
+START_SECONDS = 60.0
+LONGEST_LOG = 5_000_000
+TRIES = 4
+
+
+class ServiceClient:
+    """Asks the service of one workspace, starting it when it is not there.
+
+    Parameters
+    ----------
+    root
+        The workspace's project folder.
+    actor
+        Tells who asks, at the time of asking.
+    """
+
+    def __init__(self, root: Path, actor: Callable[[], Actor] = Actor) -> None:
+        self.root = root
+        self.actor = actor
+
+    @property
+    def log(self) -> Path:
+        """The service's log file."""
+        return self.root / ".mlops" / LOG
+
+    def call(
+        self,
+        operation: str,
+        /,
+        *,
+        progress: Callable[[str], None] | None = None,
+        timeout: float | None = None,
+        **arguments: Any,
+    ) -> Any:
+        """Carry out one operation in the service, exactly once, and return its answer.
+
+        Parameters
+        ----------
+        progress
+            Called with each line of progress.
+        timeout
+            Seconds of silence after which to give up; None waits as long as the service is alive.
+
+        Raises
+        ------
+        ServiceUnavailable
+            The service cannot be started, or goes away again and again while it works on this.
+        MLOpsError
+            What the operation raised.
+        """
+        request = {
+            "id": uuid.uuid4().hex,
+            "operation": operation,
+            "arguments": arguments,
+            "actor": self.actor().to_dict(),
+        }
+        for attempt in range(TRIES):
+            connection = self._connect(start=True, patience=timeout)
+            try:
+                answer = self._ask(connection, request, progress, timeout)
+            except TimeoutError:
+                raise ServiceUnavailable(
+                    f"the service did not answer {operation!r} within {timeout} s.", hint=self._look()
+                ) from None
+            except OSError:
+                answer = None
+            finally:
+                connection.close()
+            if answer is not None:
+                if "error" in answer:
+                    raise from_dict(answer["error"])
+                return answer["result"]
+            time.sleep(0.05 * (attempt + 1))
+        raise ServiceUnavailable(f"the service went away {TRIES} times during {operation!r}.", hint=self._look())
+
+    def running(self) -> bool:
+        """Whether the service answers now; starts nothing."""
+        try:
+            self._connect(start=False).close()
+        except ServiceUnavailable:
+            return False
+        return True
+
+    def call_if_running(self, operation: str, /, **arguments: Any) -> Any | None:
+        """As `call`, but None where no service runs."""
+        return self.call(operation, **arguments) if self.running() else None
+
+    def stop(self, *, patience: float = 20.0) -> bool:
+        """End the service after what it is doing; True if one was running."""
+        if not self.running():
+            return False
+        self.call("service.stop")
+        deadline = time.monotonic() + patience
+        while self._held():
+            if time.monotonic() > deadline:
+                raise ServiceUnavailable("the service did not stop.", hint=self._look())
+            time.sleep(0.02)
+        return True
+
+    def start(self) -> None:
+        """Start the service unless it runs."""
+        self._connect(start=True).close()
+
+    def _held(self) -> bool:
+        """Whether a service process lives: it holds the lock for as long as it does."""
+        path = self.root / ".mlops" / LOCK
+        if not path.exists():
+            return False
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
+
+    def _ask(
+        self,
+        connection: socket.socket,
+        request: dict[str, Any],
+        progress: Callable[[str], None] | None,
+        timeout: float | None,
+    ) -> dict[str, Any] | None:
+        connection.settimeout(timeout)
+        send(connection, request)
+        for message in receive(connection):
+            if "progress" not in message:
+                return message
+            if progress is not None:
+                progress(message["progress"])
+        return None
+
+    def _connect(self, *, start: bool, patience: float | None = None) -> socket.socket:
+        deadline = time.monotonic() + (START_SECONDS if patience is None else max(patience, 1.0))
+        started: subprocess.Popen[bytes] | None = None
+        while True:
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.connect(str(socket_path(self.root)))
+            except OSError:
+                connection.close()
+            else:
+                return connection
+            if not start:
+                raise ServiceUnavailable("no service runs.", hint="`jupyter mlops service start` starts it.")
+            if started is None and not self._held():
+                started = self._spawn()
+            if started is not None and started.poll() not in (None, 0):
+                raise ServiceUnavailable(f"the service did not start: {self._last_line()}", hint=self._look())
+            if time.monotonic() > deadline:
+                raise ServiceUnavailable("the service does not answer.", hint=self._look())
+            time.sleep(0.02)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            if self.log.exists() and self.log.stat().st_size > LONGEST_LOG:
+                self.log.replace(self.log.with_suffix(".log.1"))
+            with self.log.open("ab") as log:
+                return subprocess.Popen(
+                    [sys.executable, "-m", "jupyter_mlops.service", str(self.root)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=str(self.root),
+                    env=child_environment(),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise ServiceUnavailable(
+                f"the service cannot be started in {self.root}: {error}.",
+                hint="Choose a folder that you may write to, with MLOPS_WORKSPACE or by changing to it.",
+            ) from error
+
+    def _last_line(self) -> str:
+        try:
+            lines = self.log.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            return "it left no log."
+        return lines[-1] if lines else "its log is empty."
+
+    def _look(self) -> str:
+        return f"See {os.path.relpath(self.log)} or run `jupyter mlops service log`."
+
+
+def reraise(error: BaseException) -> MLOpsError:
+    """Any exception as one of ours, for the wire."""
+    if isinstance(error, MLOpsError):
+        return error
+    return MLOpsError(f"{type(error).__name__}: {error}", hint="This is a defect; the service's log has the traceback.")

@@ -1,0 +1,37 @@
+"""Everything the service can be asked to do, and everything it does unasked: the stages' declarations, side by side."""
+
+from __future__ import annotations
+
+from ..audit.operations import OPERATIONS as AUDIT
+from ..datasets.operations import DUTIES as DATASETS_DUTIES
+from ..datasets.operations import OPERATIONS as DATASETS
+from ..domain.operation import Duty, Operation
+from ..monitoring.operations import DUTIES as MONITORING_DUTIES
+from ..monitoring.operations import OPERATIONS as MONITORING
+from ..registry.operations import DUTIES as REGISTRY_DUTIES
+from ..registry.operations import OPERATIONS as REGISTRY
+from ..serving.operations import DUTIES as SERVING_DUTIES
+from ..serving.operations import OPERATIONS as SERVING
+from ..tracking.operations import DUTIES as TRACKING_DUTIES
+from ..tracking.operations import OPERATIONS as TRACKING
+from .workspace import OPERATIONS as WORKSPACE
+
+__all__ = ["DUTIES", "OPERATIONS"]
+
+OPERATIONS: dict[str, Operation] = {
+    **WORKSPACE,
+    **TRACKING,
+    **DATASETS,
+    **REGISTRY,
+    **SERVING,
+    **MONITORING,
+    **AUDIT,
+}
+
+DUTIES: tuple[Duty, ...] = (
+    *TRACKING_DUTIES,
+    *DATASETS_DUTIES,
+    *REGISTRY_DUTIES,
+    *SERVING_DUTIES,
+    *MONITORING_DUTIES,
+)

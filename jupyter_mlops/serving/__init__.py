@@ -1,0 +1,1 @@
+"""Model version to deployment: the model server, its supervision, its inference log."""

@@ -1,0 +1,223 @@
+"""Session: one workspace and the current notebook; the one object that every surface calls.
+
+The commands themselves stand in the stages, in each stage's ``commands.py``; this module puts them together, adds the
+workspace's own, and hands out what the stages share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from .audit.commands import AuditCommands
+from .datasets.commands import DataCommands
+from .domain.command import Arg, Command, collect, command
+from .domain.context import CommandSet, Context
+from .domain.workspace import Actor, Status, Via
+from .errors import InvalidArgument, MLOpsError
+from .monitoring.commands import MonitoringCommands
+from .pipelines.commands import PipelineCommands
+from .registry.commands import RegistryCommands
+from .service.client import ServiceClient
+from .serving.commands import ServingCommands
+from .settings import Settings
+from .tracking.commands import TrackingCommands
+
+__all__ = ["ServiceCommands", "Session", "current", "set_current"]
+
+
+class ServiceCommands(CommandSet):
+    """The workspace's background process, by hand. It starts by itself; this is for looking and for cleaning up."""
+
+    @command("service start", stage="workspace", changes=False)
+    def start(self) -> str:
+        """Start the workspace's background process.
+
+        Examples
+        --------
+        %mlops service start
+        """
+        _client(self.context).start()
+        return "the service runs"
+
+    @command("service stop", stage="workspace", changes=False)
+    def stop(self) -> str:
+        """End the workspace's background process; deployments go on serving, unwatched.
+
+        Examples
+        --------
+        %mlops service stop
+        """
+        return "the service has ended" if _client(self.context).stop() else "no service was running"
+
+    @command("service log", stage="workspace", changes=False)
+    def log(self, *, lines: int = 40) -> str:
+        """Show the end of the service's log.
+
+        Parameters
+        ----------
+        lines
+            How many lines.
+
+        Examples
+        --------
+        %mlops service log --lines 100
+        """
+        path = _client(self.context).log
+        if not path.exists():
+            return "the service has not run yet"
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+class Session(
+    TrackingCommands,
+    RegistryCommands,
+    ServingCommands,
+    MonitoringCommands,
+    PipelineCommands,
+    AuditCommands,
+):
+    """One workspace, as seen from one notebook, shell or server.
+
+    Parameters
+    ----------
+    context
+        The workspace and what the stages share; `Session.open` makes one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> session = Session.open(Path(tempfile.mkdtemp()))
+    >>> sorted(session.commands)[:3]
+    ['audit', 'connect', 'status']
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.data = DataCommands(context)
+        self.service = ServiceCommands(context)
+
+    @classmethod
+    def open(
+        cls, start: Path | None = None, *, root: Path | None = None, namespace: dict[str, Any] | None = None
+    ) -> Session:
+        """A session on the workspace that holds `start`, or at `root`; opens no store and starts no service.
+
+        Parameters
+        ----------
+        start
+            A folder in the project; the current one by default.
+        root
+            The project folder itself, where it is known.
+        namespace
+            The user's variables, in a kernel.
+        """
+        settings = Settings.load(start, root=root)
+        actor = Actor(settings.user, settings.host)
+        context = Context(settings.workspace(), ServiceClient(settings.root), actor, namespace=namespace)
+        _client(context).actor = lambda: context.actor
+        context.settings = settings
+        return cls(context)
+
+    @cached_property
+    def commands(self) -> dict[str, Command]:
+        """Every command by name, the one list that all surfaces read."""
+        found = collect(type(self))
+        for group in self.groups:
+            found |= collect(type(getattr(self, group)), group)
+        order = ("workspace", "tracking", "datasets", "registry", "serving", "monitoring", "pipelines", "audit")
+        return dict(sorted(found.items(), key=lambda item: order.index(item[1].stage)))
+
+    groups = ("data", "service")
+    """The attributes that hold commands of two words."""
+
+    def invoke(self, name: str, arguments: Mapping[str, Any], *, via: Via) -> Any:
+        """Carry out a command for a surface: find it, read its arguments, call it.
+
+        Raises
+        ------
+        InvalidArgument
+            There is no such command, or an argument does not fit.
+        MLOpsError
+            What the command raises.
+        """
+        found = self.commands.get(name)
+        if found is None:
+            raise InvalidArgument.unknown("command", name, self.commands)
+        given = found.read(arguments)
+        owner = getattr(self, found.group) if found.group else self
+        with self.context.acting(via):
+            return found.function(owner, **given)
+
+    def names(self, kind: str) -> list[str]:
+        """What completion offers for a kind of name out of the store, see `domain.command.Arg`.
+
+        Asks a running service only, and gives nothing rather than an error: completing must never be in the way.
+        """
+        try:
+            names = _client(self.context).call_if_running("workspace.names", timeout=1.0, kind=kind)
+        except MLOpsError:
+            return []
+        return [str(name) for name in names or ()]
+
+    @command("status", stage="workspace", changes=False)
+    def status(self) -> Status:
+        """Show the workspace at a glance: its store, its service, and how much there is of everything.
+
+        Examples
+        --------
+        %mlops status
+        """
+        told = Status.from_dict(self.context.call("workspace.status"))
+        return replace(told, notebook=self.context.notebook.path, notes=(*self.context.settings.notes(), *told.notes))
+
+    @command("connect", stage="workspace", changes=True)
+    def connect(
+        self, uri: Annotated[str, Arg(metavar="URI")] = "", *, experiment: Annotated[str, Arg(metavar="NAME")] = ""
+    ) -> Status:
+        """Choose the MLflow store and experiment, for everyone who works in this project.
+
+        The store is opened first; if that fails nothing changes. Runs already stored stay where they are.
+
+        Parameters
+        ----------
+        uri
+            Any MLflow tracking URI, or ``default`` for SQLite in ``.mlops/``; empty keeps the store.
+        experiment
+            The MLflow experiment for new runs; empty keeps it.
+
+        Examples
+        --------
+        %mlops connect http://127.0.0.1:5000 --experiment churn
+        """
+        if uri == "default":
+            uri = f"sqlite:///{self.context.workspace.home / 'mlflow.db'}"
+        self.context.call("workspace.connect", tracking_uri=uri, experiment=experiment)
+        self.context.workspace = self.context.settings.workspace()
+        return self.status()
+
+
+def _client(context: Context) -> ServiceClient:
+    if not isinstance(context.service, ServiceClient):
+        raise MLOpsError("this session is not attached to a service of its own.")
+    return context.service
+
+
+_current: Session | None = None
+
+
+def current() -> Session:
+    """The session of this process, opened on the current folder at first use."""
+    global _current  # noqa: PLW0603 one process has one current session; the magics set it to the kernel's
+    if _current is None:
+        _current = Session.open()
+    return _current
+
+
+def set_current(session: Session | None) -> None:
+    """Make `session` the one that `current` gives."""
+    global _current  # noqa: PLW0603 see `current`
+    _current = session

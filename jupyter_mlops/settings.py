@@ -1,0 +1,211 @@
+"""Settings: the only reader of environment variables and of ``[tool.jupyter_mlops]``; finds the workspace.
+
+What each setting means, and which environment variable or key of ``[tool.jupyter_mlops]`` sets it:
+
+==================  =======================  ==================================================================
+key                 environment              meaning
+==================  =======================  ==================================================================
+``tracking_uri``    ``MLFLOW_TRACKING_URI``  the MLflow store; default SQLite in ``.mlops/``
+``experiment``      ``MLFLOW_EXPERIMENT_NAME``  the MLflow experiment; default the project folder's name
+``workspace``       ``MLOPS_WORKSPACE``      the project folder; default found upwards by ``.mlops``
+``notebook``        ``MLOPS_NOTEBOOK``       the current notebook's path, where no frontend tells it
+``idle_seconds``    ``MLOPS_IDLE_SECONDS``   how long the service stays with nothing to do; default 600
+``user``            ``MLOPS_USER``           the name in runs and in the audit trail; default the login name
+==================  =======================  ==================================================================
+
+A workspace remembers its store: the first opening writes ``.mlops/workspace.json``, `connect` changes it, and every
+notebook, shell and panel in the project then sees the same one, whatever its environment says.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .domain.workspace import Workspace
+from .errors import InvalidArgument
+
+__all__ = [
+    "Settings",
+    "child_environment",
+    "find_root",
+    "jupyter_session_name",
+    "remember_store",
+    "remembered_store",
+    "runtime_folder",
+]
+
+HOME = ".mlops"
+REMEMBERED = "workspace.json"
+ENVIRONMENT = {
+    "tracking_uri": "MLFLOW_TRACKING_URI",
+    "experiment": "MLFLOW_EXPERIMENT_NAME",
+    "notebook": "MLOPS_NOTEBOOK",
+    "idle_seconds": "MLOPS_IDLE_SECONDS",
+    "user": "MLOPS_USER",
+}
+DEFAULT_IDLE_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that is set from outside, read once.
+
+    Parameters
+    ----------
+    root
+        The project folder.
+    tracking_uri, experiment
+        What this process's environment or the project's ``pyproject.toml`` asks for; empty when neither does.
+    """
+
+    root: Path
+    tracking_uri: str = ""
+    experiment: str = ""
+    notebook: str = ""
+    idle_seconds: float = DEFAULT_IDLE_SECONDS
+    user: str = ""
+    host: str = ""
+
+    @classmethod
+    def load(
+        cls,
+        start: Path | None = None,
+        *,
+        root: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Settings:
+        """Read the environment and the project's ``pyproject.toml``, at `root` or looking upwards from `start`.
+
+        Raises
+        ------
+        InvalidArgument
+            ``[tool.jupyter_mlops]`` has an unknown key or cannot be read, or a number is no number.
+        """
+        env = os.environ if environment is None else environment
+        named = env.get("MLOPS_WORKSPACE")
+        if root is None:
+            root = Path(named).expanduser() if named else find_root(start or Path.cwd())
+        root = root.resolve()
+        values: dict[str, Any] = dict(_project_table(root / "pyproject.toml"))
+        values.update({key: env[name] for key, name in ENVIRONMENT.items() if env.get(name)})
+        try:
+            idle = float(values.get("idle_seconds", DEFAULT_IDLE_SECONDS))
+        except ValueError:
+            raise InvalidArgument(f"idle_seconds takes a number of seconds, not {values['idle_seconds']!r}.") from None
+        return cls(
+            root=root,
+            tracking_uri=str(values.get("tracking_uri", "")),
+            experiment=str(values.get("experiment", "")),
+            notebook=str(values.get("notebook", "")),
+            idle_seconds=idle,
+            user=str(values.get("user", "")) or _login(),
+            host=socket.gethostname(),
+        )
+
+    def workspace(self) -> Workspace:
+        """The workspace: what it remembers, else what is asked for, else the default."""
+        remembered = remembered_store(self.root)
+        uri = remembered.get("tracking_uri") or self.tracking_uri
+        home = self.root / HOME
+        default = f"sqlite:///{home / 'mlflow.db'}"
+        if uri in ("", "default"):
+            uri = default
+        experiment = remembered.get("experiment") or self.experiment or self.root.name or "default"
+        artifacts = None if uri.startswith(("http://", "https://", "databricks")) else (home / "artifacts").as_uri()
+        return Workspace(self.root, uri, experiment, artifacts)
+
+    def notes(self) -> tuple[str, ...]:
+        """What differs between the environment and what the workspace remembers, for `status`."""
+        uri = self.workspace().tracking_uri
+        if self.tracking_uri and self.tracking_uri != uri:
+            return (
+                f"the environment asks for the store {self.tracking_uri}, this workspace uses {uri}; "
+                f"`%mlops connect {self.tracking_uri}` switches it for everyone.",
+            )
+        return ()
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder at or above `start` with a ``.mlops``, else with a ``.git`` or ``pyproject.toml``, else `start`."""
+    start = start.resolve()
+    folders = [start, *start.parents]
+    own_home = Path.home()
+    for mark in (HOME, ".git", "pyproject.toml"):
+        for folder in folders:
+            if (folder / mark).exists() and folder not in (own_home, Path("/")):
+                return folder
+    return start
+
+
+def remembered_store(root: Path) -> dict[str, str]:
+    """What ``.mlops/workspace.json`` says: the store and experiment, or nothing."""
+    try:
+        data = json.loads((root / HOME / REMEMBERED).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {key: str(value) for key, value in data.items()} if isinstance(data, dict) else {}
+
+
+def remember_store(workspace: Workspace) -> None:
+    """Write the workspace's store and experiment down, in one step."""
+    workspace.home.mkdir(parents=True, exist_ok=True)
+    ignore = workspace.home / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
+    target = workspace.home / REMEMBERED
+    temporary = target.with_suffix(f".{os.getpid()}.tmp")
+    data = {"tracking_uri": workspace.tracking_uri, "experiment": workspace.experiment}
+    temporary.write_text(json.dumps(data, indent=2) + "\n")
+    temporary.replace(target)
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """This process's environment for a child of ours, with `changes`, and without what is the kernel's alone."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "MPLBACKEND")}
+    return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", **changes}
+
+
+def runtime_folder() -> Path:
+    """A folder for sockets that only this user can open: short enough for a socket's path, gone at logout at the latest."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    parent = Path(base) if base and os.access(base, os.W_OK) else Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108
+    folder = parent / f"jupyter-mlops-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+        raise InvalidArgument(
+            f"{folder} can be opened by others.", hint="Remove it, or set XDG_RUNTIME_DIR to a folder of your own."
+        )
+    return folder
+
+
+def jupyter_session_name() -> str:
+    """What Jupyter says of the notebook a kernel was started for: a path or an id; empty if it says nothing."""
+    return os.environ.get("JPY_SESSION_NAME", "")
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _project_table(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text()).get("tool", {}).get("jupyter_mlops", {})
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InvalidArgument(f"{path} cannot be read: {error}.", hint="Mend the file.") from error
+    for key in table:
+        if key not in ENVIRONMENT:
+            raise InvalidArgument.unknown("key of [tool.jupyter_mlops]", key, ENVIRONMENT)
+    return dict(table)

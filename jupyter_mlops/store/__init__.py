@@ -1,0 +1,1 @@
+"""The nouns at rest, in MLflow's store. The only folder that imports mlflow."""

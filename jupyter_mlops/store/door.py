@@ -1,0 +1,46 @@
+"""The door to MLflow: its errors, and those of the database and network below it, become ours here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import Conflict, InvalidArgument, MLOpsError, NotFound, StoreUnavailable
+
+__all__ = ["CODES", "mlflow_errors"]
+
+# MLflow's error codes; a test walks every code MLflow defines, so that a new one cannot slip through unmapped.
+CODES: dict[str, type[MLOpsError]] = {
+    "RESOURCE_DOES_NOT_EXIST": NotFound,
+    "ENDPOINT_NOT_FOUND": NotFound,
+    "NOT_FOUND": NotFound,
+    "RESOURCE_ALREADY_EXISTS": Conflict,
+    "RESOURCE_CONFLICT": Conflict,
+    "INVALID_PARAMETER_VALUE": InvalidArgument,
+    "BAD_REQUEST": InvalidArgument,
+    "MALFORMED_REQUEST": InvalidArgument,
+    "INVALID_STATE": Conflict,
+    "INVALID_STATE_TRANSITION": Conflict,
+    "ALREADY_EXISTS": Conflict,
+}
+
+
+@contextmanager
+def mlflow_errors(store: str) -> Iterator[None]:
+    """Raise ours instead of MLflow's, SQLAlchemy's and requests', with the store's address in what cannot be reached."""
+    import requests
+    import sqlalchemy.exc
+    from mlflow.exceptions import MlflowException
+
+    hint = "Check that it is up and that its address is right; `%mlops connect URI` chooses another."
+    try:
+        yield
+    except MlflowException as error:
+        kind = CODES.get(error.error_code, StoreUnavailable)
+        text = str(error.message).strip().split("\n", 1)[0][:400]
+        if kind is StoreUnavailable:
+            raise StoreUnavailable(f"the MLflow store {store} failed: {text}.", hint=hint) from error
+        raise kind(text if text.endswith(".") else f"{text}.") from error
+    except (sqlalchemy.exc.SQLAlchemyError, requests.RequestException, OSError) as error:
+        text = str(error).strip().split("\n", 1)[0][:400]
+        raise StoreUnavailable(f"the MLflow store {store} does not answer: {text}.", hint=hint) from error

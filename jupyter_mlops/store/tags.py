@@ -1,0 +1,37 @@
+"""The names under which we write into MLflow, and the number of their schema.
+
+Everything of ours is a tag under ``mlops.`` or an artifact under ``mlops/``; everything else we write is a native
+MLflow entity. Change a name or a meaning here only together with `SCHEMA` and a reader for the old one.
+"""
+
+from __future__ import annotations
+
+__all__ = ["SCHEMA"]
+
+SCHEMA = "1"
+
+# on every run, logged model and registered version of ours
+SCHEMA_TAG = "mlops.schema"
+REQUEST = "mlops.request"  # the request that made it: asked again after a crash, it is found by this
+KIND = "mlops.kind"  # run, data, monitor, pipeline
+
+# on runs
+RUN_KEY = "mlops.run_key"  # the kernel's own id for the run, given before the store knows it
+NOTEBOOK = "mlops.notebook"
+COMMIT = "mlops.git.commit"
+DIRTY = "mlops.git.dirty"
+REASON = "mlops.reason"
+SUPERSEDED = "mlops.superseded_by"
+KERNEL = "mlops.kernel"
+
+# MLflow's own, reused so that its UI shows them
+USER = "mlflow.user"
+SOURCE_NAME = "mlflow.source.name"
+SOURCE_TYPE = "mlflow.source.type"
+SOURCE_COMMIT = "mlflow.source.git.commit"
+RUN_NOTE = "mlflow.note.content"
+PARENT = "mlflow.parentRunId"
+
+# artifacts
+SOURCE_FILE = "mlops/cell.py"  # the cell's source
+FIGURES = "mlops/figures"

@@ -1,0 +1,1 @@
+"""Cell to run: capture, the durable log, the notebook's identity."""

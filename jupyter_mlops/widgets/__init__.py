@@ -1,0 +1,1 @@
+"""What a cell shows. The only folder that imports ipywidgets, anywidget and plotly."""
