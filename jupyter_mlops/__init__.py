@@ -6,6 +6,8 @@ as functions. Everything is written to an MLflow store through MLflow's own API.
 
 from __future__ import annotations
 
+import sys
+import types
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +25,8 @@ __all__ = ["Session", "__version__", "current", "errors"]
 
 def current() -> Session:
     """The session of this process: the kernel's where the extension is loaded, else one on the current folder."""
-    from . import session as module
-
-    return module.current()
+    found: Session = import_module(".session", __name__).current()
+    return found
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -54,17 +55,29 @@ def _draw(thing: _display.Displayed) -> Mapping[str, Any]:
 _display.set_draw(_draw)
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Session":
-        return import_module(".session", __name__).Session
-    if name == "errors":
-        return import_module(".errors", __name__)
-    if not name.startswith("_"):
-        session = current()
-        if name in session.groups or name in session.commands or name == "run":
-            return getattr(session, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+class _Package(types.ModuleType):
+    """The package with its commands as functions: ``mlops.runs()``, ``mlops.data.save(...)``.
+
+    Two commands share their name with a folder of ours. Python sets a folder's name on the package when it is
+    imported; a property keeps the command there, and ``from jupyter_mlops.audit import ...`` works as ever.
+    """
+
+    audit = property(lambda _: current().audit, lambda *_: None)
+    service = property(lambda _: current().service, lambda *_: None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "errors":
+            return import_module(".errors", __name__)
+        if not name.startswith("_"):
+            module = import_module(".session", __name__)
+            if name == "Session":
+                return module.Session
+            if name in module.API:
+                return getattr(current(), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*__all__, *import_module(".session", __name__).API})
 
 
-def __dir__() -> list[str]:
-    return sorted({*__all__, *(name.split()[0] for name in current().commands)})
+sys.modules[__name__].__class__ = _Package

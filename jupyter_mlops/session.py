@@ -26,7 +26,7 @@ from .serving.commands import ServingCommands
 from .settings import Settings
 from .tracking.commands import TrackingCommands
 
-__all__ = ["ServiceCommands", "Session", "current", "set_current"]
+__all__ = ["API", "ServiceCommands", "Session", "current", "set_current"]
 
 
 class ServiceCommands(CommandSet):
@@ -205,6 +205,9 @@ def _client(context: Context) -> ServiceClient:
         raise MLOpsError("this session is not attached to a service of its own.")
     return context.service
 
+
+API = frozenset({"run", *Session.groups, *collect(Session)})
+"""What the package offers as functions: the commands of one word, the groups, and `Session.run`."""
 
 _current: Session | None = None
 

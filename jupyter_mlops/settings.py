@@ -126,9 +126,9 @@ class Settings:
         """What differs between the environment and what the workspace remembers, for `status`."""
         uri = self.workspace().tracking_uri
         if self.tracking_uri and self.tracking_uri != uri:
+            asked = self.tracking_uri
             return (
-                f"the environment asks for the store {self.tracking_uri}, this workspace uses {uri}; "
-                f"`%mlops connect {self.tracking_uri}` switches it for everyone.",
+                f"the environment asks for {asked}, this workspace uses {uri}; `%mlops connect {asked}` switches it.",
             )
         return ()
 
