@@ -91,8 +91,8 @@ class Session(
     --------
     >>> import tempfile
     >>> session = Session.open(Path(tempfile.mkdtemp()))
-    >>> sorted(session.commands)[:3]
-    ['audit', 'connect', 'status']
+    >>> session.commands["connect"].arguments[0].label
+    'URI'
     """
 
     def __init__(self, context: Context) -> None:
