@@ -120,6 +120,7 @@ class Session(
         context = Context(settings.workspace(), ServiceClient(settings.root), actor, namespace=namespace)
         _client(context).actor = lambda: context.actor
         context.settings = settings
+        context.hooks.update(profile=_write_training_profile, digest=_digest)
         return cls(context)
 
     @cached_property
@@ -198,6 +199,19 @@ class Session(
         self.context.call("workspace.connect", tracking_uri=uri, experiment=experiment)
         self.context.workspace = self.context.settings.workspace()
         return self.status()
+
+
+def _write_training_profile(training: Any, target: Any, model: Any, folder: Path) -> None:
+    """What tracking and the registry need of the datasets stage, which stands to their right or beside them."""
+    from .datasets.profile import write_training_profile
+
+    write_training_profile(training, target, model, folder)
+
+
+def _digest(table: Any) -> str:
+    from .datasets.identity import digest
+
+    return digest(table)
 
 
 def _client(context: Context) -> ServiceClient:

@@ -93,7 +93,8 @@ class Argument:
             if self.value == "number":
                 return float(given)
         except (TypeError, ValueError):
-            raise InvalidArgument(f"{self.label} takes a {self.value}, not {given!r}.") from None
+            article = "an" if self.value == "integer" else "a"
+            raise InvalidArgument(f"{self.label} takes {article} {self.value}, not {given!r}.") from None
         if self.value == "flag":
             if not isinstance(given, bool):
                 raise InvalidArgument(f"{self.label} is on or off; it takes no value {given!r}.")
