@@ -1,0 +1,1 @@
+"""Benchmarks: ours and the named peer or limit in turn, in one run."""
