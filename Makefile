@@ -67,7 +67,6 @@ setup: $(VENV)/.ready $(PANEL)
 $(VENV)/.ready: pyproject.toml constraints.txt $(PANEL)
 	$(SAY) 'setup: Python packages into .venv'
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --group dev -c constraints.txt -e .
-	@$(BIN)/python labextension/link.py
 	@touch $@
 
 $(BIN)/uv:
