@@ -1,0 +1,446 @@
+"""A model as a folder: a complete MLflow model, written in the kernel without loading MLflow.
+
+What `write_package` leaves is what ``mlflow.sklearn.save_model`` leaves, and stock MLflow loads, serves and registers it::
+
+    MLmodel                     flavours, signature, and under ``metadata: mlops:`` what `Package` tells
+    model.skops                 the estimator, without pickle (``model.pkl`` by consent)
+    requirements.txt, python_env.yaml, conda.yaml
+    input_example.json, serving_input_example.json
+    code/                       the user's own modules that the estimator's classes come from
+    mlops/profile/              the training data's reference profile, for drift
+
+The folder appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..domain.model_version import SignatureColumn
+from ..errors import InvalidArgument, MLOpsError, NotReady
+from .model_code import build_requirements, copy_code, python_version, requirements, version
+from .model_file import Stored, store_estimator
+from .model_signature import Schema, columns_of, output_schema, schema_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["PROFILE", "Package", "check_estimator", "describe", "split_training", "write_package"]
+
+PROFILE = "mlops/profile"
+EXAMPLE_ROWS = 5
+SCHEMA = "1"  # of what stands under ``metadata: mlops:``
+
+
+@dataclass(frozen=True)
+class Package:
+    """What was written into a model folder.
+
+    Parameters
+    ----------
+    estimator
+        The estimator's classes, outermost first: ``Pipeline(LogisticRegression)``.
+    format
+        ``skops``, or ``pickle`` where that was allowed and needed.
+    digest
+        SHA-256 of the stored model file: the same for the same estimator.
+    profile
+        Whether the training data's reference profile was written.
+    notes
+        What the user should know: what is missing and why.
+    """
+
+    estimator: str
+    flavor: str
+    format: str
+    inputs: tuple[SignatureColumn, ...]
+    outputs: tuple[SignatureColumn, ...]
+    digest: str
+    profile: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def write_package(
+    model: Any,
+    folder: Path,
+    *,
+    training: Any = None,
+    target: Any = None,
+    profile: Callable[[Any, Any, Any, Path], Any] | None = None,
+    allow_pickle: bool = False,
+) -> Package:
+    """Write a fitted estimator as an MLflow model folder.
+
+    Parameters
+    ----------
+    folder
+        The folder to make; one that is there is replaced.
+    training
+        What the model was fitted on: a table or an array of its inputs. A table may hold more columns than the model
+        takes. Without it the model has no signature, no example and no profile.
+    target
+        What it was fitted to.
+    profile
+        Writes the reference profile: ``profile(inputs, target, model, folder)``.
+    allow_pickle
+        Whether to store a pickle where skops cannot.
+
+    Raises
+    ------
+    InvalidArgument
+        `model` is no estimator, cannot be stored, or does not fit `training`.
+    NotReady
+        `model` is not fitted.
+    """
+    check_estimator(model)
+    inputs, target = split_training(model, training, target)
+    stored, again = store_estimator(model, allow_pickle=allow_pickle)
+    notes: list[str] = []
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        (temporary / stored.file).write_bytes(stored.data)
+        signature: dict[str, Schema] = {}
+        example: dict[str, Any] = {}
+        if inputs is not None and inputs.shape[0]:
+            signature["inputs"] = schema_of(inputs)
+            head = inputs[:EXAMPLE_ROWS]
+            if hasattr(model, "predict"):
+                predictions = _predict(model, again, head)
+                signature["outputs"] = output_schema(predictions, signature["inputs"])
+            example = _write_example(head, temporary)
+        else:
+            notes.append("no signature: the training data is not known, so inputs will not be checked.")
+        if not hasattr(model, "predict"):
+            notes.append(f"{type(model).__name__} has no predict(): it can be loaded, but not deployed.")
+        profiled = _write_profile(profile, inputs, target, model, temporary, notes)
+        own = copy_code(stored.modules, temporary / "code")
+        if own:
+            notes.append(f"stored with your own code: {', '.join(own)}.")
+        package = Package(
+            estimator=describe(model),
+            flavor="sklearn",
+            format=stored.format,
+            inputs=columns_of(signature.get("inputs")),
+            outputs=columns_of(signature.get("outputs")),
+            digest=stored.digest,
+            profile=profiled,
+            notes=tuple(notes),
+        )
+        _write_environment(stored, temporary)
+        _write_mlmodel(model, package, stored, signature, example, temporary)
+        _replace(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return package
+
+
+def check_estimator(model: Any) -> None:
+    """Raise unless `model` is a fitted estimator.
+
+    Raises
+    ------
+    InvalidArgument
+        It is no scikit-learn estimator.
+    NotReady
+        It is not fitted.
+    """
+    if isinstance(model, type) or not hasattr(model, "fit") or not hasattr(model, "get_params"):
+        what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise InvalidArgument(f"a model is a fitted scikit-learn estimator, not {what}.", hint="Give a fitted one.")
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    try:
+        check_is_fitted(model)
+    except NotFittedError:
+        raise NotReady(f"this {type(model).__name__} is not fitted.", hint="Call its fit() first.") from None
+    except TypeError as error:
+        raise InvalidArgument(f"a model is a fitted scikit-learn estimator: {error}.") from None
+
+
+def split_training(model: Any, training: Any, target: Any = None) -> tuple[Any, Any]:
+    """The columns that `model` takes out of a training table, and the target, which may be the one column left.
+
+    Raises
+    ------
+    InvalidArgument
+        A column that the model was fitted with is missing, or the number of columns is another.
+    """
+    if training is None:
+        return None, target
+    training = _in_memory(training)
+    if not hasattr(training, "shape"):
+        raise InvalidArgument(f"training data is a table or an array, not a {type(training).__name__}.")
+    names = getattr(model, "feature_names_in_", None)
+    table = hasattr(training, "columns")
+    if names is not None and table:
+        missing = [str(name) for name in names if name not in training.columns]
+        if missing:
+            raise InvalidArgument(
+                f"the training data lacks {len(missing)} of the model's columns: {', '.join(missing[:8])}.",
+                hint="Give the table that the model was fitted on.",
+            )
+        left = [name for name in training.columns if name not in set(names)]
+        if target is None and len(left) == 1:
+            target = training[left[0]]
+        return training[list(names)], target
+    count = getattr(model, "n_features_in_", None)
+    shape: tuple[int, ...] = tuple(getattr(training, "shape", ()))
+    if count is not None and len(shape) == 2 and shape[1] != count:
+        raise InvalidArgument(
+            f"the model was fitted on {count} columns without names; the training data has {shape[1]}.",
+            hint="Give just the columns it was fitted on.",
+        )
+    if table and names is None and count is not None:
+        training = training.to_numpy()  # fitted on an array: it wants one again
+    return training, target
+
+
+def describe(model: Any) -> str:
+    """An estimator's classes, outermost first.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn.svm import SVC
+    >>> describe(make_pipeline(StandardScaler(), SVC()))
+    'Pipeline(SVC)'
+    """
+    name = type(model).__name__
+    steps = getattr(model, "steps", None)
+    inner = steps[-1][1] if isinstance(steps, list) and steps else getattr(model, "estimator", None)
+    if inner is None or isinstance(inner, (str, type)) or not hasattr(inner, "get_params"):
+        return name
+    return f"{name}({describe(inner)})"
+
+
+def _in_memory(data: Any) -> Any:
+    """Tables of other libraries and lists as pandas and NumPy have them."""
+    import numpy as np
+
+    if hasattr(data, "to_pandas"):
+        return data.to_pandas()
+    if isinstance(data, (list, tuple)):
+        return np.asarray(data, dtype=object if data and isinstance(data[0], str) else None)
+    return data
+
+
+def _predict(model: Any, again: Any, head: Any) -> Any:
+    """The model's predictions on the example; what was read back must give the same."""
+    import numpy as np
+
+    def call(which: Any) -> Any:
+        try:
+            return which.predict(head.copy())
+        except Exception as error:
+            text = str(error).strip().split("\n", 1)[0][:200]
+            raise InvalidArgument(
+                f"the model cannot predict on the training data given: {text}.",
+                hint="Give the table that it was fitted on.",
+            ) from error
+
+    def same(one: Any, other: Any) -> bool:
+        one, other = np.asarray(one), np.asarray(other)
+        if one.shape != other.shape:
+            return False
+        if one.dtype.kind == "f" and other.dtype.kind == "f":
+            return bool(np.allclose(one, other, equal_nan=True))
+        return bool(np.array_equal(one, other))
+
+    predictions = call(model)
+    if again is not model and not same(predictions, call(again)) and same(predictions, call(model)):
+        raise InvalidArgument(
+            f"this {type(model).__name__} cannot be stored without pickle: read back, it predicts otherwise.",
+            hint="Store a pickle: `--allow-pickle` (`allow_pickle=True`).",
+        )
+    return predictions
+
+
+def _write_profile(
+    profile: Callable[[Any, Any, Any, Path], Any] | None,
+    inputs: Any,
+    target: Any,
+    model: Any,
+    folder: Path,
+    notes: list[str],
+) -> bool:
+    if profile is None or inputs is None or hasattr(inputs, "tocsr"):
+        return False
+    place = folder / PROFILE
+    place.mkdir(parents=True)
+    try:
+        profile(_as_frame(inputs), target, model, place)
+    except Exception as error:  # a model without a profile is worth more than no model
+        shutil.rmtree(folder / "mlops", ignore_errors=True)
+        text = error if isinstance(error, MLOpsError) else f"{type(error).__name__}: {error}"
+        notes.append(f"no reference profile, so drift will need a reference: {text}")
+        return False
+    return True
+
+
+def _as_frame(inputs: Any) -> pd.DataFrame:
+    """Inputs as a table; the columns of an array are called as scikit-learn calls them: x0, x1."""
+    import pandas as pd
+
+    if isinstance(inputs, pd.DataFrame):
+        return inputs
+    if isinstance(inputs, pd.Series) or inputs.ndim == 1:
+        return pd.DataFrame({"x0": inputs})
+    flat = inputs.reshape(len(inputs), -1)
+    return pd.DataFrame(flat, columns=[f"x{i}" for i in range(flat.shape[1])])
+
+
+def _write_example(head: Any, folder: Path) -> dict[str, Any]:
+    """The first rows as MLflow stores an example, and as its scoring server takes them; missing values as null."""
+    import pandas as pd
+
+    info: dict[str, Any] = {"artifact_path": "input_example.json", "serving_input_path": "serving_input_example.json"}
+    if isinstance(head, pd.DataFrame):
+        data: dict[str, Any] = {"columns": [_json(name) for name in head.columns]}
+        data["data"] = [[_json(value) for value in row] for row in head.astype(object).to_numpy().tolist()]
+        if data["columns"] == list(range(len(data["columns"]))):
+            del data["columns"]
+        info |= {"type": "dataframe", "pandas_orient": "split" if "columns" in data else "values"}
+        example, serving = data, {"dataframe_split": data}
+    elif hasattr(head, "tocsr"):
+        sparse = head if head.format in ("csr", "csc") else head.tocsr()
+        example = {
+            "data": _json(sparse.data),
+            "indices": _json(sparse.indices),
+            "indptr": _json(sparse.indptr),
+            "shape": list(sparse.shape),
+        }
+        info["type"] = f"sparse_matrix_{sparse.format}"
+        serving = {"inputs": _json(sparse.toarray())}
+    else:
+        example = _json(head.to_numpy() if isinstance(head, pd.Series) else head)
+        info["type"] = "ndarray"
+        serving = {"inputs": example}
+    (folder / info["artifact_path"]).write_text(json.dumps(example))
+    (folder / info["serving_input_path"]).write_text(json.dumps(serving, indent=2))
+    return info
+
+
+def _json(value: Any) -> Any:
+    if hasattr(value, "tolist") and hasattr(value, "ndim") and value.ndim:
+        return [_json(item) for item in value.tolist()]
+    if isinstance(value, (list, tuple)):
+        return [_json(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _json(item) for key, item in value.items()}
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None or value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 NaN differs from itself
+        return None
+    if isinstance(value, (bytes, bytearray)):
+        return base64.encodebytes(value).decode("ascii")
+    if isinstance(value, (str, int, float, bool)):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _write_environment(stored: Stored, folder: Path) -> None:
+    needed = requirements(stored.modules, storage="skops" if stored.format == "skops" else "cloudpickle")
+    pip = version("pip")
+    conda = {
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={python_version()}", f"pip<={pip}" if pip else "pip", {"pip": needed}],
+        "name": "mlflow-env",
+    }
+    env = {
+        "python": python_version(),
+        "build_dependencies": build_requirements(),
+        "dependencies": ["-r requirements.txt"],
+    }
+    (folder / "requirements.txt").write_text("\n".join(needed))
+    (folder / "conda.yaml").write_text(_yaml(conda))
+    (folder / "python_env.yaml").write_text(_yaml(env))
+
+
+def _write_mlmodel(
+    model: Any,
+    package: Package,
+    stored: Stored,
+    signature: dict[str, Schema],
+    example: dict[str, Any],
+    folder: Path,
+) -> None:
+    code = "code" if (folder / "code").exists() else None
+    flavors: dict[str, Any] = {
+        "sklearn": {
+            "code": code,
+            "pickled_model": stored.file,
+            "serialization_format": stored.serialization_format,
+            "sklearn_version": version("scikit-learn"),
+            "skops_trusted_types": list(stored.trusted) or None,
+        }
+    }
+    if hasattr(model, "predict"):
+        flavors["python_function"] = {
+            "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+            "loader_module": "mlflow.sklearn",
+            "model_path": stored.file,
+            "predict_fn": "predict",
+            "python_version": python_version(),
+            **({"code": code} if code else {}),
+        }
+    moment = time.time_ns() // 1000
+    described: dict[str, Any] = {
+        "flavors": flavors,
+        "metadata": {
+            "mlops": {
+                "schema": SCHEMA,
+                "estimator": package.estimator,
+                "class": f"{type(model).__module__}.{type(model).__qualname__}",
+                "format": package.format,
+                "digest": package.digest,
+                "profile": package.profile,
+            }
+        },
+        "mlflow_version": version("mlflow"),
+        "model_id": None,
+        "model_size_bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+        "model_uuid": uuid.uuid4().hex,
+        "prompts": None,
+        "utc_time_created": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(moment // 1_000_000))
+        + f".{moment % 1_000_000:06d}",
+    }
+    if signature:
+        described["signature"] = {
+            "inputs": json.dumps(signature["inputs"]),
+            "outputs": json.dumps(signature["outputs"]) if "outputs" in signature else None,
+            "params": None,
+        }
+        described |= {"is_signature_from_type_hint": False, "type_hint_from_example": False}
+    if example:
+        described["saved_input_example_info"] = example
+    (folder / "MLmodel").write_text(_yaml(described))
+
+
+def _yaml(data: Any) -> str:
+    import yaml
+
+    text: str = yaml.safe_dump(data, default_flow_style=False, sort_keys=True)
+    return text
+
+
+def _replace(temporary: Path, folder: Path) -> None:
+    """Put the finished folder in its place; before that, see to it that its files outlive a power cut."""
+    for file in [path for path in temporary.rglob("*") if path.is_file()]:
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+    if folder.exists():
+        shutil.rmtree(folder)
+    temporary.replace(folder)
