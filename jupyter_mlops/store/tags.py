@@ -35,3 +35,17 @@ PARENT = "mlflow.parentRunId"
 # artifacts
 SOURCE_FILE = "mlops/cell.py"  # the cell's source
 FIGURES = "mlops/figures"
+
+# on logged models and registered versions
+MODEL_KEY = "mlops.model_key"  # the kernel's own id for a logged model, given before the store knows it
+DIGEST = "mlops.digest"  # SHA-256 of the stored model file
+ESTIMATOR = "mlops.estimator"
+FORMAT = "mlops.format"
+PROFILE = "mlops.profile"  # whether the training data's reference profile is in the model's files
+INPUTS = "mlops.inputs"  # the signature's halves, as MLflow writes them, where they fit
+OUTPUTS = "mlops.outputs"
+DATA = "mlops.data"  # the data versions it was trained on, as a JSON list
+MODEL_VERSIONS = "mlflow.modelVersions"  # MLflow's own, on a logged model: the versions registered from it
+
+# on registered models: every move of an alias, as JSON; a second page is called .history.2
+ALIAS_HISTORY = "mlops.alias.{alias}.history"
