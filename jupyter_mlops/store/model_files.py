@@ -6,13 +6,14 @@ import hashlib
 import os
 import shutil
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 from ..errors import IntegrityFailure, NotFound
 
-__all__ = ["check", "described", "fetch", "mlmodel", "name_model"]
+__all__ = ["ModelFiles", "check", "described", "fetch", "mlmodel", "name_model"]
 
 MLMODEL = "MLmodel"
 
@@ -36,10 +37,44 @@ def mlmodel(folder: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def described(folder: Path) -> dict[str, Any]:
-    """What we wrote into a model's ``MLmodel``: estimator, format, digest, profile; empty for a model of others."""
-    own = (mlmodel(folder).get("metadata") or {}).get("mlops")
-    return own if isinstance(own, dict) else {}
+@dataclass(frozen=True)
+class ModelFiles:
+    """What a model folder says of its model, ours or anybody's.
+
+    Parameters
+    ----------
+    estimator, digest
+        Empty for a model that others wrote.
+    inputs, outputs
+        The signature's halves as MLflow writes them, JSON; empty for none.
+    """
+
+    flavor: str
+    format: str
+    estimator: str = ""
+    digest: str = ""
+    profile: bool = False
+    inputs: str = ""
+    outputs: str = ""
+
+
+def described(folder: Path) -> ModelFiles:
+    """Read what a model folder says of its model."""
+    data = mlmodel(folder)
+    own = (data.get("metadata") or {}).get("mlops") or {}
+    signature = data.get("signature") or {}
+    flavors = data.get("flavors") or {}
+    flavor = next((name for name in flavors if name != "python_function"), "python_function")
+    serialization = (flavors.get(flavor) or {}).get("serialization_format") or ""
+    return ModelFiles(
+        flavor=flavor,
+        format=own.get("format") or {"cloudpickle": "pickle"}.get(serialization, serialization),
+        estimator=own.get("estimator", ""),
+        digest=own.get("digest", ""),
+        profile=bool(own.get("profile")),
+        inputs=signature.get("inputs") or "",
+        outputs=signature.get("outputs") or "",
+    )
 
 
 def name_model(folder: Path, model_id: str, run_id: str, location: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NotFound
+from ..errors import MLOpsError
 from . import model_files
 from .door import mlflow_errors
 from .tags import DIGEST, ESTIMATOR, FORMAT, MODEL_KEY, MODEL_VERSIONS, PROFILE, SCHEMA, SCHEMA_TAG
@@ -55,7 +55,7 @@ class Models:
             if model is None:
                 client = self._store.client
                 run = client.get_run(run_id) if run_id else None
-                tags = {SCHEMA_TAG: SCHEMA, MODEL_KEY: key, **_described(folder)}
+                tags = {SCHEMA_TAG: SCHEMA, MODEL_KEY: key, **_tags(folder)}
                 model = client.create_logged_model(
                     experiment_id,
                     name=name,
@@ -87,6 +87,21 @@ class Models:
         """
         with self._door():
             return self._store.client.get_logged_model(model_id)
+
+    def of_run(self, run_id: str) -> list[Any]:
+        """The logged models (MLflow's entities) that a run has made, as far as their files are stored."""
+        with self._door():
+            run = self._store.client.get_run(run_id)
+            ids = [output.model_id for output in run.outputs.model_outputs] if run.outputs else []
+            found = [self._store.client.get_logged_model(model_id) for model_id in dict.fromkeys(ids)]
+        return [model for model in found if str(model.status) == "READY"]
+
+    def experiment_of(self, run_id: str) -> str:
+        """The experiment of a run; the workspace's own where there is no run."""
+        if not run_id:
+            return self._store.experiment_id
+        with self._door():
+            return str(self._store.client.get_run(run_id).info.experiment_id)
 
     def attach_metrics(self, model_id: str, run_id: str) -> None:
         """Note a run's metrics on a model it made, as MLflow does; doing it again adds nothing."""
@@ -201,6 +216,21 @@ class Models:
         """The version that `alias` of `name` points to, None for none."""
         return self._aliases(name).get(name, {}).get(alias)
 
+    def metrics(self, run_ids: set[str]) -> dict[str, dict[str, float]]:
+        """The metrics of several runs at once, by run id; a run that is gone has none."""
+        found: dict[str, dict[str, float]] = {}
+        wanted = sorted(run_ids)
+        with self._door():
+            for start in range(0, len(wanted), 100):
+                ids = ", ".join(f"'{run_id}'" for run_id in wanted[start : start + 100])
+                here = [self._store.experiment_id]
+                page = self._store.client.search_runs(here, f"attributes.run_id IN ({ids})", max_results=100)
+                found |= {run.info.run_id: dict(run.data.metrics) for run in page}
+            for run_id in run_ids - found.keys():  # of another experiment, or gone
+                with contextlib.suppress(MLOpsError), self._door():
+                    found[run_id] = dict(self._store.client.get_run(run_id).data.metrics)
+        return found
+
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Let `alias` point to a version."""
         with self._door():
@@ -237,12 +267,7 @@ class Models:
     # files
 
     def files(self, version: Any) -> Path:
-        """A local folder with a version's files: where they lie, or a copy in the workspace's cache; checked.
-
-        Parameters
-        ----------
-        version
-            MLflow's entity.
+        """A local folder with the files of a version (MLflow's entity): where they lie, or a checked copy.
 
         Raises
         ------
@@ -251,17 +276,24 @@ class Models:
         IntegrityFailure
             The model file is not the one that was stored.
         """
-        client = self._store.client
+        what = f"{version.name}@{version.version}"
+        model_id = model_id_of(version)
+        if model_id:
+            return self.logged_files(model_id, what)
         with self._door():
-            model_id = model_id_of(version)
-            if model_id:
-                place = client.get_logged_model(model_id).artifact_location
-            else:
-                place = client.get_model_version_download_uri(version.name, str(version.version))
-            cache = self._store.workspace.home / "cache" / "models"
-            own = model_id or f"{version.name}-{version.version}"
-            folder = model_files.fetch(place, cache / own, tracking_uri=self._store.workspace.tracking_uri)
-        model_files.check(folder, f"{version.name}@{version.version}")
+            place = self._store.client.get_model_version_download_uri(version.name, str(version.version))
+        return self._fetch(place, f"{version.name}-{version.version}", what)
+
+    def logged_files(self, model_id: str, what: str = "") -> Path:
+        """As `files`, for a logged model."""
+        return self._fetch(self.logged(model_id).artifact_location, model_id, what or f"model {model_id}")
+
+    def _fetch(self, place: str, own: str, what: str) -> Path:
+        workspace = self._store.workspace
+        with self._door():
+            cached = workspace.home / "cache" / "models" / own
+            folder = model_files.fetch(place, cached, tracking_uri=workspace.tracking_uri)
+        model_files.check(folder, what)
         return folder
 
     # for `status` and completion
@@ -329,13 +361,7 @@ def model_id_of(version: Any) -> str:
     return source.removeprefix("models:/") if source.startswith("models:/m-") else ""
 
 
-def _described(folder: Path) -> dict[str, str]:
+def _tags(folder: Path) -> dict[str, str]:
     told = model_files.described(folder)
-    if not told:
-        raise NotFound(f"{folder} holds no model of ours.")
-    return {
-        DIGEST: str(told["digest"]),
-        ESTIMATOR: str(told["estimator"]),
-        FORMAT: str(told["format"]),
-        PROFILE: str(told["profile"]).lower(),
-    }
+    found = {DIGEST: told.digest, ESTIMATOR: told.estimator, FORMAT: told.format, PROFILE: str(told.profile).lower()}
+    return {key: value for key, value in found.items() if value}

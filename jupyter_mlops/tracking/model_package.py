@@ -14,7 +14,6 @@ The folder appears whole or not at all.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -23,16 +22,15 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..domain.model_version import SignatureColumn
+from ..domain.signature import Schema, columns_of
 from ..errors import InvalidArgument, MLOpsError, NotReady
 from .model_code import build_requirements, copy_code, python_version, requirements, version
+from .model_example import write_example
 from .model_file import Stored, store_estimator
-from .model_signature import Schema, columns_of, output_schema, schema_of
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .model_signature import output_schema, schema_of
 
 __all__ = ["PROFILE", "Package", "check_estimator", "describe", "split_training", "write_package"]
 
@@ -117,7 +115,7 @@ def write_package(
             if hasattr(model, "predict"):
                 predictions = _predict(model, again, head)
                 signature["outputs"] = output_schema(predictions, signature["inputs"])
-            example = _write_example(head, temporary)
+            example = write_example(head, temporary)
         else:
             notes.append("no signature: the training data is not known, so inputs will not be checked.")
         if not hasattr(model, "predict"):
@@ -276,79 +274,18 @@ def _write_profile(
     folder: Path,
     notes: list[str],
 ) -> bool:
-    if profile is None or inputs is None or hasattr(inputs, "tocsr"):
+    if profile is None or inputs is None:
         return False
     place = folder / PROFILE
     place.mkdir(parents=True)
     try:
-        profile(_as_frame(inputs), target, model, place)
+        profile(inputs, target, model, place)
     except Exception as error:  # a model without a profile is worth more than no model
         shutil.rmtree(folder / "mlops", ignore_errors=True)
         text = error if isinstance(error, MLOpsError) else f"{type(error).__name__}: {error}"
         notes.append(f"no reference profile, so drift will need a reference: {text}")
         return False
     return True
-
-
-def _as_frame(inputs: Any) -> pd.DataFrame:
-    """Inputs as a table; the columns of an array are called as scikit-learn calls them: x0, x1."""
-    import pandas as pd
-
-    if isinstance(inputs, pd.DataFrame):
-        return inputs
-    if isinstance(inputs, pd.Series) or inputs.ndim == 1:
-        return pd.DataFrame({"x0": inputs})
-    flat = inputs.reshape(len(inputs), -1)
-    return pd.DataFrame(flat, columns=[f"x{i}" for i in range(flat.shape[1])])
-
-
-def _write_example(head: Any, folder: Path) -> dict[str, Any]:
-    """The first rows as MLflow stores an example, and as its scoring server takes them; missing values as null."""
-    import pandas as pd
-
-    info: dict[str, Any] = {"artifact_path": "input_example.json", "serving_input_path": "serving_input_example.json"}
-    if isinstance(head, pd.DataFrame):
-        data: dict[str, Any] = {"columns": [_json(name) for name in head.columns]}
-        data["data"] = [[_json(value) for value in row] for row in head.astype(object).to_numpy().tolist()]
-        if data["columns"] == list(range(len(data["columns"]))):
-            del data["columns"]
-        info |= {"type": "dataframe", "pandas_orient": "split" if "columns" in data else "values"}
-        example, serving = data, {"dataframe_split": data}
-    elif hasattr(head, "tocsr"):
-        sparse = head if head.format in ("csr", "csc") else head.tocsr()
-        example = {
-            "data": _json(sparse.data),
-            "indices": _json(sparse.indices),
-            "indptr": _json(sparse.indptr),
-            "shape": list(sparse.shape),
-        }
-        info["type"] = f"sparse_matrix_{sparse.format}"
-        serving = {"inputs": _json(sparse.toarray())}
-    else:
-        example = _json(head.to_numpy() if isinstance(head, pd.Series) else head)
-        info["type"] = "ndarray"
-        serving = {"inputs": example}
-    (folder / info["artifact_path"]).write_text(json.dumps(example))
-    (folder / info["serving_input_path"]).write_text(json.dumps(serving, indent=2))
-    return info
-
-
-def _json(value: Any) -> Any:
-    if hasattr(value, "tolist") and hasattr(value, "ndim") and value.ndim:
-        return [_json(item) for item in value.tolist()]
-    if isinstance(value, (list, tuple)):
-        return [_json(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _json(item) for key, item in value.items()}
-    if hasattr(value, "item"):
-        value = value.item()
-    if value is None or value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 NaN differs from itself
-        return None
-    if isinstance(value, (bytes, bytearray)):
-        return base64.encodebytes(value).decode("ascii")
-    if isinstance(value, (str, int, float, bool)):
-        return value
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _write_environment(stored: Stored, folder: Path) -> None:

@@ -7,21 +7,17 @@ whole table because of one column (a time span, mixed objects), here only that c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..domain.model_version import SignatureColumn
+from ..domain.signature import Schema
 from ..errors import InvalidArgument
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Schema", "columns_of", "output_schema", "schema_of"]
-
-Schema = list[dict[str, Any]]
-"""A signature's half, as MLflow writes it in JSON."""
+__all__ = ["output_schema", "schema_of"]
 
 # what pandas says of the values in a column of objects, and MLflow's name for it
 OBJECTS = {
@@ -88,26 +84,6 @@ def output_schema(predictions: Any, inputs: Schema) -> Schema:
         return schema_of(frame)
     column = _column(frame, name=None if frame.name is None else _plain(frame.name))
     return [column if "name" in column else {**column, "required": True}]  # what has no name is always required
-
-
-def columns_of(schema: Schema | str | None) -> tuple[SignatureColumn, ...]:
-    """A schema, also as MLflow's JSON text, as our columns; a tensor is one column that tells its type and shape.
-
-    Examples
-    --------
-    >>> columns_of('[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 4]}}]')
-    (SignatureColumn(name='array', type='float64[-1, 4]', required=True),)
-    """
-    specs: Schema = json.loads(schema) if isinstance(schema, str) else schema or []
-    found = []
-    for spec in specs:
-        kind = str(spec["type"])
-        default = "prediction"
-        if "tensor-spec" in spec:
-            tensor = spec["tensor-spec"]
-            kind, default = f"{tensor['dtype']}{list(tensor['shape'])}", "array"
-        found.append(SignatureColumn(str(spec.get("name", default)), kind, bool(spec.get("required", True))))
-    return tuple(found)
 
 
 def _column(column: pd.Series[Any], name: str | int | None) -> dict[str, Any]:

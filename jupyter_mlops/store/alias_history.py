@@ -1,0 +1,68 @@
+"""An alias's history: every move, kept as a tag on the registered model, where MLflow itself keeps none.
+
+A move is written down before it is made, under the id of the request that asked for it: asked again after a crash, the
+same move is found and completed instead of being written twice.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from ..domain.record import Record
+from .models import Models
+from .tags import ALIAS_HISTORY
+
+__all__ = ["Move", "append", "read"]
+
+PAGE_CHARS = 4500  # MLflow's databases hold 5,000 characters a tag
+
+
+@dataclass(frozen=True)
+class Move(Record):
+    """One move of an alias.
+
+    Parameters
+    ----------
+    version
+        The version that got the alias; None when it was taken away.
+    before
+        The version that had it.
+    request
+        The request that asked for the move.
+    """
+
+    version: int | None
+    before: int | None
+    at_ms: int
+    by: str
+    request: str
+
+
+def read(models: Models, name: str, alias: str) -> tuple[Move, ...]:
+    """Every move of an alias, oldest first."""
+    tags = models.tags(name)
+    moves: list[Move] = []
+    number = 1
+    while (page := tags.get(_key(alias, number))) is not None:
+        moves += [Move.from_dict(move) for move in json.loads(page)]
+        number += 1
+    return tuple(moves)
+
+
+def append(models: Models, name: str, alias: str, move: Move) -> None:
+    """Write a move down, on the last page or, if that is full, on a new one."""
+    tags = models.tags(name)
+    number = 1
+    while _key(alias, number + 1) in tags:
+        number += 1
+    page = json.loads(tags.get(_key(alias, number), "[]"))
+    text = json.dumps([*page, move.to_dict()], separators=(",", ":"))
+    if page and len(text) > PAGE_CHARS:
+        number, text = number + 1, json.dumps([move.to_dict()], separators=(",", ":"))
+    models.set_tag(name, _key(alias, number), text)
+
+
+def _key(alias: str, page: int) -> str:
+    first = ALIAS_HISTORY.format(alias=alias)
+    return first if page == 1 else f"{first}.{page}"
