@@ -36,6 +36,7 @@ __all__ = ["PROFILE", "Package", "check_estimator", "describe", "split_training"
 
 PROFILE = "mlops/profile"
 EXAMPLE_ROWS = 5
+MOST_CATEGORIES = 1000
 SCHEMA = "1"  # of what stands under ``metadata: mlops:``
 
 
@@ -135,7 +136,7 @@ def write_package(
             notes=tuple(notes),
         )
         _write_environment(stored, temporary)
-        _write_mlmodel(model, package, stored, signature, example, temporary)
+        _write_mlmodel(model, package, stored, signature, example, _categories(inputs), temporary)
         _replace(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -288,6 +289,21 @@ def _write_profile(
     return True
 
 
+def _categories(inputs: Any) -> dict[str, Any]:
+    """The categories of the category columns: a signature calls these text, but the model may need them as they were."""
+    import pandas as pd
+
+    if not isinstance(inputs, pd.DataFrame):
+        return {}
+    found = {}
+    for name in inputs.select_dtypes("category"):
+        dtype = inputs[name].cat
+        values = dtype.categories.tolist()
+        if len(values) <= MOST_CATEGORIES and all(isinstance(value, (str, int, float, bool)) for value in values):
+            found[str(name)] = {"values": values, "ordered": bool(dtype.ordered)}
+    return found
+
+
 def _write_environment(stored: Stored, folder: Path) -> None:
     needed = requirements(stored.modules, storage="skops" if stored.format == "skops" else "cloudpickle")
     pip = version("pip")
@@ -312,6 +328,7 @@ def _write_mlmodel(
     stored: Stored,
     signature: dict[str, Schema],
     example: dict[str, Any],
+    categories: dict[str, Any],
     folder: Path,
 ) -> None:
     code = "code" if (folder / "code").exists() else None
@@ -344,6 +361,7 @@ def _write_mlmodel(
                 "format": package.format,
                 "digest": package.digest,
                 "profile": package.profile,
+                **({"categories": categories} if categories else {}),
             }
         },
         "mlflow_version": version("mlflow"),
