@@ -1,0 +1,220 @@
+"""Client: asks a model server over HTTP, in pieces of a size that it takes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import uuid
+from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ..domain.deployment import Predictions
+from ..domain.model_version import SignatureColumn
+from ..errors import InvalidArgument, PredictionRefused, Unavailable
+from .deployment_folder import StoredDeployment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ROWS_A_REQUEST", "ServerGone", "ask", "body_of", "check_columns"]
+
+ROWS_A_REQUEST = 10_000
+TIMEOUT_SECONDS = 600.0
+SHOWN = 12
+
+
+class ServerGone(Unavailable):
+    """The server does not answer, or went away before it had answered; `done` holds what it answered before."""
+
+    done: Predictions | None = None
+
+
+def ask(stored: StoredDeployment, token: str, frame: pd.DataFrame, done: Predictions | None = None) -> Predictions:
+    """Predict every row of a table.
+
+    Parameters
+    ----------
+    done
+        What an earlier try has got already; its rows are not asked again.
+
+    Raises
+    ------
+    PredictionRefused
+        The server turned the input down; with its message.
+    ServerGone
+        The server went away.
+    """
+    began = time.perf_counter()
+    values, ids = (list(done.values), list(done.ids)) if done is not None else ([], [])
+    model = stored.model
+    connection = HTTPConnection(stored.host, stored.port, timeout=TIMEOUT_SECONDS)
+    try:
+        for at in range(len(values), len(frame), ROWS_A_REQUEST):
+            piece = frame.iloc[at : at + ROWS_A_REQUEST]
+            request_id = uuid.uuid4().hex
+            headers = {
+                "Content-Type": "application/json",
+                "Authorization": f"Bearer {token}",
+                "X-Request-Id": request_id,
+            }
+            connection.request("POST", "/invocations", body_of(piece), headers)
+            response = connection.getresponse()
+            body = response.read()
+            if response.status != 200:
+                raise _refused(stored, response.status, body)
+            model = response.headers.get("X-Model-Version", model)
+            answered = _predictions(body)
+            if len(answered) != len(piece):
+                raise PredictionRefused(
+                    f"{stored.name} answered {len(answered)} predictions to {len(piece)} rows.",
+                    hint=f"Ask it over HTTP, at {stored.url}/invocations, for what it gives.",
+                )
+            values += answered
+            ids += [f"{request_id}-{row}" for row in range(len(answered))]
+    except (OSError, HTTPException) as error:
+        gone = ServerGone(f"the server of {stored.name} does not answer at {stored.url}: {error}.")
+        gone.done = _result(stored, model, values, ids, began)
+        raise gone from error
+    finally:
+        connection.close()
+    return _result(stored, model, values, ids, began)
+
+
+def body_of(frame: pd.DataFrame) -> bytes:
+    """A table as the ``dataframe_split`` that ``/invocations`` takes; missing values become null.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> body_of(pd.DataFrame({"age": [30.0, None], "job": ["a", "b"]}))
+    b'{"dataframe_split":{"columns":["age","job"],"data":[[30.0,"a"],[null,"b"]]}}'
+    """
+    columns = [_values(frame.iloc[:, i]) for i in range(frame.shape[1])]
+    data = [list(row) for row in zip(*columns, strict=True)]
+    split = {"dataframe_split": {"columns": [str(name) for name in frame.columns], "data": data}}
+    if any(isinstance(v, float) and v in (float("inf"), float("-inf")) for column in columns for v in column):
+        return json.dumps(split, default=_plain).encode()  # orjson writes null for an infinity
+    try:
+        return orjson.dumps(split, default=_plain)
+    except TypeError as error:
+        raise InvalidArgument(f"the table cannot be sent: {error}.") from error
+
+
+def check_columns(name: str, frame: pd.DataFrame, inputs: Sequence[SignatureColumn]) -> None:
+    """Refuse a table whose columns are not the model's, by name and by kind, before anything is sent.
+
+    The server itself passes over columns that the model does not take, as MLflow does; a person who sends some has
+    more likely mistaken the table.
+
+    Raises
+    ------
+    PredictionRefused
+        Columns are missing, unknown, or hold the wrong kind of value.
+    """
+    if not inputs:
+        return
+    sent = [str(column) for column in frame.columns]
+    known = [column.name for column in inputs]
+    missing = [column.name for column in inputs if column.required and column.name not in sent]
+    extra = [column for column in sent if column not in known]
+    twice = sorted({column for column in sent if sent.count(column) > 1})
+    wrong = []
+    for column in inputs:
+        if sent.count(column.name) == 1:
+            held = _mistyped(frame.iloc[:, sent.index(column.name)], column.type)
+            if held:
+                wrong.append(f"{column.name} must be {column.type} and holds {held}")
+    problems = [
+        *([f"missing columns: {_listed(missing)}"] if missing else []),
+        *([f"columns it does not take: {_listed(extra)}"] if extra else []),
+        *([f"columns given twice: {_listed(twice)}"] if twice else []),
+        *wrong,
+    ]
+    if problems:
+        takes = _listed([f"{column.name} ({column.type})" for column in inputs])
+        raise PredictionRefused(f"{name} cannot predict this table; {'; '.join(problems)}.", hint=f"It takes {takes}.")
+
+
+def _mistyped(values: pd.Series, kind: str) -> str:
+    """What a column holds, where that cannot be the signature's type; empty where it can, or the server must tell."""
+    import pandas as pd
+    from pandas.api import types
+
+    if values.isna().all():
+        return ""
+    values = values.dropna()
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.dtype.categories.dtype)
+    held = "text" if types.is_string_dtype(values.dtype) and not types.is_object_dtype(values.dtype) else ""
+    if types.is_object_dtype(values.dtype):
+        held = {"string": "text", "boolean": "boolean", "bytes": "bytes"}.get(types.infer_dtype(values), "objects")
+    elif types.is_bool_dtype(values.dtype):
+        held = "boolean"
+    elif types.is_datetime64_any_dtype(values.dtype):
+        held = "dates"
+    elif types.is_float_dtype(values.dtype):
+        held = "fractions" if (values % 1 != 0).any() else "numbers"
+    elif types.is_integer_dtype(values.dtype):
+        held = "numbers"
+    wrong = {
+        "string": ("boolean", "dates", "fractions", "numbers"),
+        "boolean": ("text", "dates", "fractions"),
+        "integer": ("text", "dates", "fractions"),
+        "long": ("text", "dates", "fractions"),
+        "float": ("text", "dates"),
+        "double": ("text", "dates"),
+        "datetime": ("boolean", "fractions", "numbers"),
+    }
+    return held if held in wrong.get(kind, ()) else ""
+
+
+def _values(column: pd.Series) -> list[Any]:
+    missing = column.isna().to_numpy()
+    values = column.tolist()
+    return [None if gone else value for gone, value in zip(missing, values, strict=True)] if missing.any() else values
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (bytes, bytearray)):
+        return base64.b64encode(value).decode("ascii")
+    for method in ("isoformat", "tolist"):
+        if hasattr(value, method):
+            return getattr(value, method)()
+    if hasattr(value, "__float__"):  # a Decimal
+        return float(value)
+    return str(value)
+
+
+def _predictions(body: bytes) -> list[Any]:
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:  # MLflow writes NaN, and so does its likeness
+        data = json.loads(body)
+    found = data.get("predictions") if isinstance(data, dict) else data
+    return found if isinstance(found, list) else [found]
+
+
+def _refused(stored: StoredDeployment, status: int, body: bytes) -> Exception:
+    try:
+        message = str(orjson.loads(body)["message"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        message = body.decode(errors="replace").strip() or f"status {status}"
+    message = " ".join(message.split())
+    if status == 503:
+        return Unavailable(f"{stored.name} did not answer: {message}")
+    hint = f"It takes {_listed([f'{c.name} ({c.type})' for c in stored.inputs])}." if stored.inputs else ""
+    return PredictionRefused(f"{stored.name} turned the table down: {message}", hint=hint)
+
+
+def _result(stored: StoredDeployment, model: str, values: list[Any], ids: list[str], began: float) -> Predictions:
+    took = (time.perf_counter() - began) * 1000
+    return Predictions(tuple(values), tuple(ids), model=model, deployment=stored.name, took_ms=took)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
