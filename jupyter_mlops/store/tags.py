@@ -49,3 +49,16 @@ MODEL_VERSIONS = "mlflow.modelVersions"  # MLflow's own, on a logged model: the 
 
 # on registered models: every move of an alias, as JSON; a second page is called .history.2
 ALIAS_HISTORY = "mlops.alias.{alias}.history"
+
+# on data versions: runs of kind "data" in the experiment "<experiment>.data"
+DATA_NAME = "mlops.dataset.name"
+DATA_VERSION = "mlops.dataset.version"  # eight digits, so that the store can sort by it
+DATA_DIGEST = "mlops.dataset.digest"
+DATA_STATE = "mlops.dataset.state"  # "writing", and "complete" once everything else is there
+DATA_ROWS = "mlops.dataset.rows"
+DATA_COLUMNS = "mlops.dataset.columns"  # JSON; a second and later part are called .columns.2 and so on
+DATA_BYTES = "mlops.dataset.bytes"
+DATA_FOLDER = "mlops/data"  # their artifacts
+
+# on the data experiment: one for each name that a data version has or had
+DATA_NAMES = "mlops.dataset.names."
