@@ -1,0 +1,98 @@
+"""Distribution: both sides of a column in a few bins or categories, for drawing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..domain.drift_report import Distribution
+from .samples import REST, Categories, Numbers, Sample, aligned
+
+if TYPE_CHECKING:
+    from .samples import Floats
+
+__all__ = ["MOST_BARS", "distribution"]
+
+MOST_BARS = 30
+FEW_VALUES = 12  # so many distinct numbers are shown one by one
+LONGEST_LABEL = 60
+TAIL = 0.005
+
+
+def distribution(reference: Sample, current: Sample) -> Distribution | None:
+    """The shares of both sides in at most thirty bins or categories; None when neither side has a value.
+
+    Numbers stand in bins of equal width, the outermost of which also hold the tails; categories in the order of the
+    reference, what is too many for the drawing in a last one.
+    """
+    if not reference.rows and not current.rows:
+        return None
+    if isinstance(reference, Numbers) and isinstance(current, Numbers):
+        values = np.unique(np.concatenate((reference.values, current.values)))
+        if len(values) <= FEW_VALUES:
+            sides = [_counts_at(side, values) for side in (reference, current)]
+            return _shares(*sides, labels=[f"{value:.6g}" for value in values])
+        inner = _edges(reference, current, values)
+        sides = [_counts_in(side, inner[1:-1]) for side in (reference, current)]
+        return _shares(*sides, edges=inner)
+    if isinstance(reference, Categories) and isinstance(current, Categories):
+        labels, r, c = aligned(reference, current)
+        if len(labels) > MOST_BARS:
+            together = r / max(r.sum(), 1) + c / max(c.sum(), 1)
+            if REST in labels:
+                together[labels.index(REST)] = -1
+            kept = np.sort(np.argsort(-together, kind="stable")[: MOST_BARS - 1])
+            left = np.setdiff1d(np.arange(len(labels)), kept)
+            labels = [*(labels[i] for i in kept), f"({len(left):,} others)"]
+            r, c = (np.append(x[kept], x[left].sum()) for x in (r, c))
+        return _shares(r, c, labels=[_short(label) for label in labels])
+    return None
+
+
+def _shares(
+    reference: Floats, current: Floats, *, edges: Floats | None = None, labels: list[str] | None = None
+) -> Distribution:
+    sides = [
+        tuple(round(float(x), 5) for x in (side / side.sum() if side.sum() else side)) for side in (reference, current)
+    ]
+    return Distribution(
+        sides[0],
+        sides[1],
+        edges=() if edges is None else tuple(float(f"{edge:.6g}") for edge in edges),
+        labels=tuple(labels or ()),
+    )
+
+
+def _counts_at(side: Numbers, values: Floats) -> Floats:
+    counts = np.zeros(len(values))
+    counts[np.searchsorted(values, side.values)] = side.counts
+    return counts
+
+
+def _counts_in(side: Numbers, inner: Floats) -> Floats:
+    counts: Floats = np.diff(np.concatenate(([0.0], side.below(inner), [side.rows])))
+    return counts
+
+
+def _edges(reference: Numbers, current: Numbers, values: Floats) -> Floats:
+    """Edges of equal width over what both sides hold, without far tails; between whole numbers where all are whole."""
+    low, high = float(values[0]), float(values[-1])
+    tails = np.array([TAIL, 1 - TAIL])
+    ends = np.array([side.quantile(tails) for side in (reference, current) if side.rows])
+    inner_low, inner_high = float(ends[:, 0].min()), float(ends[:, 1].max())
+    reach = inner_high - inner_low
+    if reach > 0 and high - low > 2 * reach:
+        low, high = max(low, inner_low - 0.1 * reach), min(high, inner_high + 0.1 * reach)
+    if np.all(values == np.round(values)) and high - low < 2**52:
+        step = np.ceil((high - low + 1) / MOST_BARS)
+        low = np.floor(low)
+        count = int(np.ceil((high - low + 1) / step))
+        whole: Floats = low - 0.5 + step * np.arange(count + 1)
+        return whole
+    # halves first: the width of the widest floats has no float of its own
+    return np.unique(2 * np.linspace(low / 2, high / 2, MOST_BARS + 1))
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
