@@ -5,6 +5,7 @@ Use it in a test file by ``from servers import mlflow_server`` and a parameter o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -74,12 +75,8 @@ def _wait_for(uri: str, server: subprocess.Popen[bytes], log: Path) -> None:
 def _end(server: subprocess.Popen[bytes]) -> None:
     """End the server and its workers, which are a process group of their own."""
     server.terminate()
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         server.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        pass
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     server.wait(timeout=10)

@@ -156,8 +156,8 @@ class Models:
                         model_id=model_id,
                     )
             except BaseException:
-                if new:
-                    with contextlib.suppress(MlflowException):
+                with contextlib.suppress(MlflowException):
+                    if new and not client.search_model_versions(f"name = '{name}'", max_results=1):
                         client.delete_registered_model(name)
                 raise
             self._note_on_model(model_id, name, made.version)

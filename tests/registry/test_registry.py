@@ -173,7 +173,7 @@ def test_a_damaged_model_file_is_told(shared_session: Session) -> None:
 @pytest.mark.slow
 def test_killing_the_service_again_and_again_leaves_one_version(session: Session) -> None:
     """The service is killed at ever later moments of a registration; the client asks again."""
-    for round_, wait in enumerate((0.0, 0.03, 0.06, 0.1, 0.15, 0.25)):
+    for round_, wait in enumerate((0.03, 0.1, 0.2)):
         session.status()
         pid = session.status().service_pid
         assert pid is not None
@@ -189,16 +189,16 @@ def test_killing_the_service_again_and_again_leaves_one_version(session: Session
         assert told.version == round_ + 1
         assert told.aliases == ("champion",)
     versions = session.models("clf")
-    assert [v.version for v in versions] == [6, 5, 4, 3, 2, 1]
+    assert [v.version for v in versions] == [3, 2, 1]
     from mlflow import MlflowClient
 
     client = MlflowClient(session.context.workspace.tracking_uri)
     experiment = client.get_experiment_by_name(session.context.workspace.experiment).experiment_id
     logged = client.search_logged_models([experiment])
-    assert len(logged) == 6
+    assert len(logged) == 3
     assert {str(model.status) for model in logged} == {"READY"}
     history = json.loads(client.get_registered_model("clf").tags["mlops.alias.champion.history"])
-    assert [move["version"] for move in history] == [1, 2, 3, 4, 5, 6]
+    assert [move["version"] for move in history] == [1, 2, 3]
 
 
 @pytest.mark.slow
