@@ -63,7 +63,7 @@ class RegistryCommands(CommandSet):
                     "--data goes with an estimator; what a run's model was fitted on is recorded with the run.",
                     hint="Leave --data out, or give the estimator itself.",
                 )
-            return self._call(name=name, alias=alias, source=model)
+            return self._call(name=name, alias=alias, source=model)[0]
         folder = self.context.workspace.home / "staging" / "register" / uuid.uuid4().hex
         try:
             return self._register_estimator(model, folder, name, data, alias, allow_pickle)
@@ -84,31 +84,40 @@ class RegistryCommands(CommandSet):
             profile=self.context.hooks.get("profile") if training is not None else None,
             allow_pickle=allow_pickle,
         )
-        key, digest = self.context.known_models.find(model) or ("", "")
-        known = key if digest == package.digest else ""
-        return self._call(
+        known, digest = self.context.known_models.find(model) or ("", "")
+        if digest != package.digest:  # fitted again since
+            known = ""
+        told, logged = self._call(
             name=name,
             alias=alias,
             folder=str(folder),
+            key=f"register-{folder.name}",
             known=known,
-            run_key=getattr(self.context.recorder, "key", "") if self.context.recorder is not None else "",
+            run_key=getattr(self.context.recorder, "key", ""),
             data=refs,
             # what the package lacks for want of data, the run's own package may have
             notes=[] if known and training is None else list(package.notes),
         )
+        if logged:
+            self.context.known_models.remember(model, logged, package.digest)
+        return told
 
     def _training(self, data: Any) -> tuple[Any, list[str] | None]:
         """The training table given, and by which data versions it is known; None and None for none given."""
         if data is None:
             return None, None
+        if hasattr(data, "__array__") and not hasattr(data, "columns"):  # of a model that was fitted on an array
+            return data, []
         from ..datasets.tables import as_table
 
         frame = as_table(self.context, data)
         known = self.context.known_tables.find(data) or self.context.known_tables.find(frame)
         return frame, [known[0]] if known else []
 
-    def _call(self, **arguments: Any) -> ModelVersion:
-        return ModelVersion.from_dict(self.context.call("registry.register", **arguments))
+    def _call(self, **arguments: Any) -> tuple[ModelVersion, str]:
+        """The version, and the key of the logged model it was made from."""
+        answer = self.context.call("registry.register", **arguments)
+        return ModelVersion.from_dict(answer), str(answer["key"])
 
     @command("models", stage="registry", changes=False)
     def models(self, name: Annotated[str, Arg(complete="models", metavar="NAME")] = "") -> ModelTable:

@@ -24,6 +24,7 @@ from ..store.tags import (
     ESTIMATOR,
     FORMAT,
     INPUTS,
+    MODEL_KEY,
     NOTEBOOK,
     OUTPUTS,
     PROFILE,
@@ -32,6 +33,7 @@ from ..store.tags import (
     SCHEMA_TAG,
     USER,
 )
+from ..tracking.operations import pending
 
 __all__ = ["DUTIES", "OPERATIONS", "locate"]
 
@@ -48,6 +50,7 @@ def register(
     alias: str = "",
     source: str = "",
     folder: str = "",
+    key: str = "",
     known: str = "",
     run_key: str = "",
     data: list[str] | None = None,
@@ -60,7 +63,7 @@ def register(
     source
         A run or logged model in the store; or else:
     folder
-        The staged folder of a packaged estimator.
+        The staged folder of a packaged estimator, and in `key` the key to log it under.
     known
         The key under which a run has logged this same estimator, if one has.
     run_key
@@ -86,7 +89,7 @@ def register(
         model_id, run_id = _known_model(host, known, run_key, data)
         if model_id:
             files = model_files.described(models.logged_files(model_id))
-    refs = list(data) if data is not None else _data_of(host, run_id)
+    refs = list(data or _data_of(host, run_id))
     same = _same(host, name, files, model_id, run_id, data)
     if same is not None:
         told.append(f"unchanged: this model is {name}@{same.version} already, so no new version was made.")
@@ -95,7 +98,7 @@ def register(
         host.progress(f"storing {files.estimator}")
         experiment = models.experiment_of(run_id)
         title = files.estimator.partition("(")[0] or name
-        model_id = models.log(experiment, title, staged, run_id=run_id, key=f"register:{host.request}")
+        model_id = models.log(experiment, title, staged, run_id=run_id, key=key)
     if run_id:
         models.attach_metrics(model_id, run_id)
     host.progress(f"registering {name}")
@@ -161,7 +164,8 @@ def _answer(host: Host, entity: Any, alias: str, notes: list[str]) -> dict[str, 
     entity = models.version(entity.name, int(entity.version))
     metrics = models.metrics({entity.run_id}) if entity.run_id else {}
     version = model_versions.of_entity(entity, metrics.get(entity.run_id))
-    return replace(version, notes=tuple(notes)).to_dict()
+    key = models.logged(version.model_id).tags.get(MODEL_KEY, "") if version.model_id else ""
+    return {**replace(version, notes=tuple(notes)).to_dict(), "key": key}
 
 
 def _move(host: Host, name: str, alias: str, version: int) -> int | None:
@@ -200,7 +204,7 @@ def _known_model(host: Host, known: str, run_key: str, data: list[str] | None) -
 def _wait(host: Host, look: Any) -> Any:
     """What `look` finds, once what kernels have logged has reached the store."""
     deadline = time.monotonic() + LOGGED_SECONDS
-    while (found := look()) is None and time.monotonic() < deadline:
+    while (found := look()) is None and pending(host) and time.monotonic() < deadline:
         host.stopping.wait(0.1)
     return found
 
@@ -238,7 +242,9 @@ def _same(host: Host, name: str, files: ModelFiles, model_id: str, run_id: str, 
             return entity
         if not files.digest or tags.get(DIGEST) != files.digest or (entity.run_id or "") != run_id:
             continue
-        if data is None or (json.loads(tags.get(DATA, "[]")) == data and tags.get(PROFILE) == "true"):
+        if data is None:
+            return entity
+        if tags.get(PROFILE) == "true" and (not data or json.loads(tags.get(DATA, "[]")) == data):
             return entity
     return None
 

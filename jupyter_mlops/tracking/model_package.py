@@ -124,7 +124,7 @@ def write_package(
         profiled = _write_profile(profile, inputs, target, model, temporary, notes)
         own = copy_code(stored.modules, temporary / "code")
         if own:
-            notes.append(f"stored with your own code: {', '.join(own)}.")
+            notes.append(f"stored with your own code ({', '.join(own)}), which a server runs with --allow-pickle only.")
         package = Package(
             estimator=describe(model),
             flavor="sklearn",
@@ -201,8 +201,8 @@ def split_training(model: Any, training: Any, target: Any = None) -> tuple[Any, 
             f"the model was fitted on {count} columns without names; the training data has {shape[1]}.",
             hint="Give just the columns it was fitted on.",
         )
-    if table and names is None and count is not None:
-        training = training.to_numpy()  # fitted on an array: it wants one again
+    if table and names is None and count is not None and all(isinstance(name, str) for name in training.columns):
+        training = training.to_numpy()  # fitted without names, so on an array
     return training, target
 
 

@@ -79,6 +79,22 @@ def test_the_same_model_is_registered_once(shared_session: Session) -> None:
     assert shared_session.register(fitted(0.25), name="once").version == 3
 
 
+def test_an_array_is_the_data_of_a_model_fitted_on_one(shared_session: Session) -> None:
+    model = LogisticRegression().fit(TABLE.to_numpy(), TARGET)
+    told = shared_session.register(model, name="plain", data=TABLE.to_numpy())
+    assert [(column.name, column.type) for column in told.inputs] == [("array", "float64[-1, 3]")]
+    assert told.profile
+
+
+def test_a_saved_table_is_named_as_the_models_data(shared_session: Session, stock: Any) -> None:
+    train = TABLE.assign(target=TARGET)
+    saved = shared_session.data.save(train, name="train")
+    told = shared_session.register(fitted(12.0), name="documented", data=train)
+    assert told.data == (saved.ref,)
+    assert saved.ref in stock.get_model_version("documented", "1").description
+    assert shared_session.register(fitted(13.0), name="documented", data=saved.ref).data == (saved.ref,)
+
+
 def test_models_lists_versions_newest_first_with_their_aliases(shared_session: Session) -> None:
     for strength in (1.0, 2.0):
         shared_session.register(fitted(strength), name="listed", alias="latest-one")

@@ -94,7 +94,7 @@ def test_a_registration_that_dies_anywhere_is_made_once(host: Host, tmp_path: Pa
     def act(number: int) -> Any:
         tries.append(number)
         host.request = f"register-{number}"
-        return operations.register(host, name=f"m{number}", alias="champion", folder=str(folder))
+        return operations.register(host, name=f"m{number}", alias="champion", folder=str(folder), key=f"key-{number}")
 
     until_it_lives(host, act)
     count = max(tries)
@@ -103,7 +103,7 @@ def test_a_registration_that_dies_anywhere_is_made_once(host: Host, tmp_path: Pa
         versions = store.models.versions(f"m{number}")
         assert [(int(v.version), v.aliases) for v in versions] == [(1, ["champion"])], number
         assert len(alias_history.read(store.models, f"m{number}", "champion")) == 1
-        key = f"register:register-{number}"
+        key = f"key-{number}"
         logged = store.client.search_logged_models([store.experiment_id], f"tags.`mlops.model_key` = '{key}'")
         assert [str(model.status) for model in logged] == ["READY"], number
 
@@ -114,7 +114,7 @@ def test_a_promotion_that_dies_anywhere_is_made_once(host: Host, tmp_path: Path)
     for slope in (1, 2):
         write_package(LinearRegression().fit(frame, slope * frame["x"]), tmp_path / "m", training=frame)
         host.request = f"make-{slope}"
-        operations.register(host, name="p", alias="champion", folder=str(tmp_path / "m"))
+        operations.register(host, name="p", alias="champion", folder=str(tmp_path / "m"), key=f"p-{slope}")
 
     def act(number: int) -> Any:
         host.request = f"promote-{number}"
@@ -136,7 +136,7 @@ def test_a_logged_model_whose_upload_died_is_completed(host: Host, tmp_path: Pat
     run_id = store.client.create_run(store.experiment_id).info.run_id
 
     def act(number: int) -> Any:
-        place = {"run_id": run_id, "key": f"key-{number}"}
+        place = {"run_id": run_id, "key": f"log-{number}"}
         return store.models.log(store.experiment_id, "line", tmp_path / "model", **place)
 
     until_it_lives(host, act)

@@ -73,6 +73,7 @@ KINDS = {
     "a forest with names of classes": (lambda: RandomForestClassifier(5), NUMBERS, YES),
     "a forest on an array": (lambda: RandomForestClassifier(5), NUMBERS.to_numpy(), YES),
     "boosting, a regressor": (lambda: GradientBoostingRegressor(n_estimators=5), NUMBERS, VALUE),
+    "a line on numbered columns": (LinearRegression, NUMBERS.set_axis([0, 1, 2], axis=1), VALUE),
     "a line": (LinearRegression, NUMBERS, VALUE),
     "two lines at once": (LinearRegression, NUMBERS, np.c_[VALUE, -VALUE]),
     "a line on 32 bits": (LinearRegression, NUMBERS.to_numpy(np.float32), VALUE),
