@@ -136,8 +136,11 @@ def _split(given: Any) -> pd.DataFrame:
             "Invalid input. Dataframe split format must have 'data' field and optionally 'columns' and 'index' fields. "
             f"Got {set(given)}.'"
         )
+    rows = given["data"]
+    if isinstance(rows, list) and len({len(row) for row in rows if isinstance(row, list)}) > 1:
+        raise Refused("Invalid input. The rows of dataframe_split are not all of the same length.")
     try:
-        return pd.DataFrame(index=given.get("index"), columns=given.get("columns"), data=given["data"])
+        return pd.DataFrame(index=given.get("index"), columns=given.get("columns"), data=rows)
     except Exception as error:
         raise Refused(
             "Invalid input. Provided dataframe_split field is not a valid dataframe representation in 'split' format. "

@@ -111,7 +111,9 @@ def main(arguments: list[str] | None = None) -> int:
             if stored is None:
                 raise NotFound(f"{folder.path} holds no deployment.", hint="Make one with `%mlops deploy`.")
             generation = generation or stored.generation
-            listener = socket.create_server((stored.host, stored.port), backlog=BACKLOG)
+            listener = socket.socket(socket.AF_INET)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((stored.host, stored.port))
         listener.setblocking(False)
         serve(folder, generation, listener, say)
     except BrokenPipeError:

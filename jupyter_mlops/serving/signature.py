@@ -1,8 +1,8 @@
 """Signature: what a model takes, read from its MLmodel file, and the rules by which MLflow makes a request fit it.
 
 MLflow's own rules are followed (`mlflow.models.utils._enforce_schema`, `mlflow.utils.proto_json_utils`) and its own
-sentences are used, with two exceptions where MLflow changes a value without a word: a fraction or a number too large in
-an integer column, and anything but true, false, 0 and 1 in a boolean column, are refused here.
+sentences are used, but for what MLflow changes without a word and what is refused here: a fraction or a number too large
+in an integer column, anything but true, false, 0 and 1 in a boolean column, rows of unequal length.
 """
 
 from __future__ import annotations
