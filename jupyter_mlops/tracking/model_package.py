@@ -30,13 +30,12 @@ from ..errors import InvalidArgument, MLOpsError, NotReady
 from .model_code import build_requirements, copy_code, python_version, requirements, version
 from .model_example import write_example
 from .model_file import Stored, store_estimator
-from .model_signature import output_schema, schema_of
+from .model_signature import categories_of, output_schema, schema_of
 
 __all__ = ["PROFILE", "Package", "check_estimator", "describe", "split_training", "write_package"]
 
 PROFILE = "mlops/profile"
 EXAMPLE_ROWS = 5
-MOST_CATEGORIES = 1000
 SCHEMA = "1"  # of what stands under ``metadata: mlops:``
 
 
@@ -136,7 +135,7 @@ def write_package(
             notes=tuple(notes),
         )
         _write_environment(stored, temporary)
-        _write_mlmodel(model, package, stored, signature, example, _categories(inputs), temporary)
+        _write_mlmodel(model, package, stored, signature, example, categories_of(inputs), temporary)
         _replace(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -287,21 +286,6 @@ def _write_profile(
         notes.append(f"no reference profile, so drift will need a reference: {text}")
         return False
     return True
-
-
-def _categories(inputs: Any) -> dict[str, Any]:
-    """The categories of the category columns: a signature calls these text, but the model may need them as they were."""
-    import pandas as pd
-
-    if not isinstance(inputs, pd.DataFrame):
-        return {}
-    found = {}
-    for name in inputs.select_dtypes("category"):
-        dtype = inputs[name].cat
-        values = dtype.categories.tolist()
-        if len(values) <= MOST_CATEGORIES and all(isinstance(value, (str, int, float, bool)) for value in values):
-            found[str(name)] = {"values": values, "ordered": bool(dtype.ordered)}
-    return found
 
 
 def _write_environment(stored: Stored, folder: Path) -> None:

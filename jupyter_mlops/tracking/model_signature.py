@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["output_schema", "schema_of"]
+__all__ = ["categories_of", "output_schema", "schema_of"]
+
+MOST_CATEGORIES = 1000
 
 # what pandas says of the values in a column of objects, and MLflow's name for it
 OBJECTS = {
@@ -84,6 +86,21 @@ def output_schema(predictions: Any, inputs: Schema) -> Schema:
         return schema_of(frame)
     column = _column(frame, name=None if frame.name is None else _plain(frame.name))
     return [column if "name" in column else {**column, "required": True}]  # what has no name is always required
+
+
+def categories_of(inputs: Any) -> dict[str, Any]:
+    """The categories of the category columns: a signature calls these text, but the model may need them as they were."""
+    import pandas as pd
+
+    if not isinstance(inputs, pd.DataFrame):
+        return {}
+    found = {}
+    for name in inputs.select_dtypes("category"):
+        dtype = inputs[name].cat
+        values = dtype.categories.tolist()
+        if len(values) <= MOST_CATEGORIES and all(isinstance(value, (str, int, float, bool)) for value in values):
+            found[str(name)] = {"values": values, "ordered": bool(dtype.ordered)}
+    return found
 
 
 def _column(column: pd.Series[Any], name: str | int | None) -> dict[str, Any]:
