@@ -104,7 +104,7 @@ def body_of(frame: pd.DataFrame) -> bytes:
         raise InvalidArgument(f"the table cannot be sent: {error}.") from error
 
 
-def check_columns(name: str, frame: pd.DataFrame, inputs: Sequence[SignatureColumn]) -> None:
+def check_columns(stored: StoredDeployment, frame: pd.DataFrame) -> None:
     """Refuse a table whose columns are not the model's, by name and by kind, before anything is sent.
 
     The server itself passes over columns that the model does not take, as MLflow does; a person who sends some has
@@ -115,17 +115,18 @@ def check_columns(name: str, frame: pd.DataFrame, inputs: Sequence[SignatureColu
     PredictionRefused
         Columns are missing, unknown, or hold the wrong kind of value.
     """
+    inputs = stored.inputs
     if not inputs:
         return
     sent = [str(column) for column in frame.columns]
     known = [column.name for column in inputs]
-    missing = [column.name for column in inputs if column.required and column.name not in sent]
+    missing = [c.name for c in inputs if (c.required or stored.needs_all) and c.name not in sent]
     extra = [column for column in sent if column not in known]
     twice = sorted({column for column in sent if sent.count(column) > 1})
     wrong = []
     for column in inputs:
         if sent.count(column.name) == 1:
-            held = _mistyped(frame.iloc[:, sent.index(column.name)], column.type)
+            held = _mistyped(frame.iloc[:, sent.index(column.name)], column)
             if held:
                 wrong.append(f"{column.name} must be {column.type} and holds {held}")
     problems = [
@@ -136,14 +137,19 @@ def check_columns(name: str, frame: pd.DataFrame, inputs: Sequence[SignatureColu
     ]
     if problems:
         takes = _listed([f"{column.name} ({column.type})" for column in inputs])
-        raise PredictionRefused(f"{name} cannot predict this table; {'; '.join(problems)}.", hint=f"It takes {takes}.")
+        raise PredictionRefused(
+            f"{stored.name} cannot predict this table; {'; '.join(problems)}.", hint=f"It takes {takes}."
+        )
 
 
-def _mistyped(values: pd.Series, kind: str) -> str:
+def _mistyped(values: pd.Series, column: SignatureColumn) -> str:
     """What a column holds, where that cannot be the signature's type; empty where it can, or the server must tell."""
     import pandas as pd
     from pandas.api import types
 
+    kind = column.type
+    if values.isna().any() and (kind in ("integer", "long") or (kind == "boolean" and column.required)):
+        return "missing values"
     if values.isna().all():
         return ""
     values = values.dropna()

@@ -99,7 +99,7 @@ class ServingCommands(CommandSet):
         home = self.context.workspace.home
         stored = find(home, name)
         frame = self._rows(table)
-        check_columns(stored.name, frame, stored.inputs)
+        check_columns(stored, frame)
         done: Predictions | None = None
         for attempt in range(TRIES):
             if not stored.wanted or attempt:

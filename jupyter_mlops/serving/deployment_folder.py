@@ -42,6 +42,9 @@ class StoredDeployment(Record):
         The try that is to run.
     request
         The request that wrote this: asked again after a crash, it is found by this.
+    needs_all
+        Whether the model fails without a column that its signature calls optional: scikit-learn's do, and MLflow calls
+        every column optional that had a missing value.
     spawned_ms
         When the last server was started; 0 since it was found dead.
     quick_deaths
@@ -61,6 +64,7 @@ class StoredDeployment(Record):
     python: str
     allow_pickle: bool = False
     inputs: tuple[SignatureColumn, ...] = ()
+    needs_all: bool = False
     started_ms: int = 0
     spawned_ms: int = 0
     restarts: int = 0
