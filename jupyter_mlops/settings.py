@@ -132,6 +132,11 @@ class Settings:
             )
         return ()
 
+    @staticmethod
+    def in_jupyter_server() -> bool:
+        """Whether this process is a kernel that a Jupyter server started."""
+        return bool(jupyter_session_name())
+
 
 def find_root(start: Path) -> Path:
     """The nearest folder at or above `start` with a ``.mlops``, else with a ``.git`` or ``pyproject.toml``, else `start`."""

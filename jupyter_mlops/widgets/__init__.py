@@ -1,1 +1,64 @@
-"""What a cell shows. The only folder that imports ipywidgets, anywidget and plotly."""
+"""What a cell shows. The only folder that imports ipywidgets, anywidget and plotly.
+
+Every noun has static HTML: it is what a saved notebook, nbviewer, GitHub and VS Code show. In a kernel that a Jupyter
+server started the bundle also names a live widget, under a MIME type of ours: our labextension draws the same HTML
+and puts the widget in its place only when the widget is really there, so a notebook without its kernel never shows
+"model not found". A frontend without our labextension does not know the type and shows the HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from ..domain.audit_entry import AuditTrail
+from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
+from ..domain.deployment import Deployment, DeploymentTable, Predictions
+from ..domain.display import Displayed
+from ..domain.drift_report import DriftReport, ReportTable
+from ..domain.model_version import ModelTable, ModelVersion, Promotion
+from ..domain.pipeline import Pipeline, Verification
+from ..domain.run import Run, RunComparison, RunTable
+from ..domain.workspace import Status
+from . import models, runs, tables, workspace
+from .markup import Markup
+
+__all__ = ["STATIC", "VIEW", "draw"]
+
+VIEW = "application/vnd.jupyter-mlops.view+json"
+
+STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
+    AuditTrail: workspace.audit_trail,
+    DataDiff: tables.data_diff,
+    DataVersion: tables.data_version,
+    DataVersionTable: tables.data_version_table,
+    Deployment: models.deployment,
+    DeploymentTable: models.deployment_table,
+    ModelTable: models.model_table,
+    ModelVersion: models.model_version,
+    Pipeline: workspace.pipeline,
+    Predictions: tables.predictions,
+    Promotion: models.promotion,
+    ReportTable: workspace.report_table,
+    Run: runs.run,
+    RunComparison: runs.comparison,
+    RunTable: runs.run_table,
+    Status: workspace.status,
+    Verification: workspace.verification,
+}
+
+
+def draw(thing: Displayed) -> Mapping[str, Any]:
+    """A noun's forms besides plain text, by MIME type; nothing for what has no drawing."""
+    bundle: dict[str, Any] = {}
+    if isinstance(thing, DriftReport):
+        bundle |= import_module(".drift", __name__).bundle(thing)
+    else:
+        static = next((STATIC[cls] for cls in type(thing).__mro__ if cls in STATIC), None)
+        if static is not None:
+            bundle["text/html"] = str(static(thing))
+            model_id = import_module(".live", __name__).widget_for(thing)
+            if model_id:
+                bundle[VIEW] = {"widget": model_id, "html": bundle["text/html"]}
+    return bundle

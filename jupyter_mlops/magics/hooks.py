@@ -1,0 +1,67 @@
+"""The hooks around every cell: they tell the session, cost next to nothing and never raise."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ..session import Session
+from .magic import Magic
+from .progress import Progress
+
+__all__ = ["CellHooks"]
+
+_log = logging.getLogger(__name__)
+
+
+class CellHooks:
+    """IPython's ``pre_run_cell`` and ``post_run_cell``, passed on to the session.
+
+    Only cells of the notebook count: what code runs through `run_cell` by itself is part of the cell it stands in,
+    and IPython keeps no history of it.
+    """
+
+    def __init__(self, shell: Any, session: Session, magic: Magic, progress: Progress) -> None:
+        self.shell = shell
+        self.session = session
+        self.magic = magic
+        self.progress = progress
+
+    def register(self) -> None:
+        """Begin to listen."""
+        self.shell.events.register("pre_run_cell", self.before)
+        self.shell.events.register("post_run_cell", self.after)
+
+    def unregister(self) -> None:
+        """Listen no more; a hook that somebody else took out already is no matter."""
+        for event, hook in (("pre_run_cell", self.before), ("post_run_cell", self.after)):
+            try:
+                self.shell.events.unregister(event, hook)
+            except ValueError:
+                continue
+
+    def before(self, info: Any = None, *_: Any, **__: Any) -> None:
+        """A cell begins."""
+        try:
+            counted = bool(getattr(info, "store_history", False))
+            self.magic.cell_began(counted=counted)
+            if counted:
+                self.session.cell_started(
+                    str(info.raw_cell), self.shell.execution_count - 1, getattr(info, "cell_id", None) or ""
+                )
+        except Exception:
+            _log.debug("the hook before a cell failed", exc_info=True)
+
+    def after(self, result: Any = None, *_: Any, **__: Any) -> None:
+        """A cell has ended; no result means that it was interrupted before there was one."""
+        try:
+            if result is None:
+                self.session.cell_finished("interrupted")
+            elif getattr(result.info, "store_history", False):
+                self.magic.cell_ended()
+                self.progress.finish()
+                error = result.error_before_exec or result.error_in_exec
+                interrupted = isinstance(error, KeyboardInterrupt)
+                self.session.cell_finished("interrupted" if interrupted else "error" if error else "ok")
+        except Exception:
+            _log.debug("the hook after a cell failed", exc_info=True)

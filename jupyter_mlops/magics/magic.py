@@ -1,0 +1,199 @@
+"""The magic: `%mlops VERB ...` as one call of the session, `%%mlops run` as a recorded cell."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable
+from functools import cached_property
+from typing import Annotated, Any
+
+from IPython.core.error import UsageError
+
+from ..domain.command import Arg, Argument, collect, command
+from ..domain.command_help import command_help, overview
+from ..domain.command_line import Call, CommandLine, split
+from ..errors import InvalidArgument, MLOpsError
+from ..session import Session
+from .body import BodyRunner
+from .progress import Progress
+from .variables import expand, look_up
+
+__all__ = ["Magic", "Said"]
+
+OWN = (
+    Argument("into", "text", "bind the result to this name", False, False, False, metavar="NAME"),
+    Argument("quiet", "flag", "show nothing; a `;` at the end of the line does the same", False, False, False),
+)
+SHORTS = {"-o": "into", "-q": "quiet"}
+
+
+class CellCommands:
+    """What only a cell can be given to; declared as every command is, carried out by `BodyRunner`."""
+
+    @command("run", stage="tracking", changes=True)
+    def run(self, name: Annotated[str, Arg(metavar="NAME")] = "") -> None:
+        """Run the cell as an MLflow run (begin the cell with it).
+
+        Parameters, metrics, the model, the data versions used, the source, the notebook and its git commit record
+        themselves. A cell that fails gives a FAILED run, an interrupted one a KILLED run. ``with mlops.run(NAME):``
+        does the same where you prefer plain Python.
+
+        Parameters
+        ----------
+        name
+            The run's name; one is made up if there is none.
+
+        Examples
+        --------
+        %%mlops run baseline
+        """
+
+
+class Said(str):
+    """A command's answer in words: shown as it is, not as a quoted string."""
+
+    __slots__ = ()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
+
+class Magic:
+    """``%mlops`` and ``%%mlops`` of one shell.
+
+    Parameters
+    ----------
+    shell
+        IPython's shell.
+    session
+        What carries commands out.
+    name
+        How the magic is called: ``mlops``.
+    progress
+        Shows what a long command is doing.
+    """
+
+    def __init__(self, shell: Any, session: Session, name: str, progress: Progress) -> None:
+        self.shell = shell
+        self.session = session
+        self.name = name
+        self.progress = progress
+        self._body = BodyRunner(shell, session, progress)
+        self._looked_for_notebook = False
+
+    @cached_property
+    def tree(self) -> CommandLine:
+        """The commands as this magic writes them; `run`, which takes a cell, first among its stage's."""
+        stages = [command.stage for command in self.session.commands.values()]
+        first = stages.index("tracking") if "tracking" in stages else stages.count("workspace")
+        pairs = list(self.session.commands.items())
+        commands = dict([*pairs[:first], *collect(CellCommands).items(), *pairs[first:]])
+        return CommandLine(f"%{self.name}", commands, OWN, SHORTS)
+
+    def function(self) -> Callable[..., Any]:
+        """The function to register; its docstring, which ``%mlops?`` shows, lists every command."""
+
+        def mlops(line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
+            return self(line, cell, local_ns)
+
+        mlops.__doc__ = f"The life of a model in the notebook.\n\n{self._overview()}\n"
+        # Braces stand in JSON; `variables.expand` does what is safe. Locals make magics inside functions work.
+        mlops._ipython_magic_no_var_expand = True  # type: ignore[attr-defined]  # noqa: SLF001 IPython's own mark
+        mlops.needs_local_scope = True  # type: ignore[attr-defined]
+        return mlops
+
+    def __call__(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
+        """Carry out one line, or one cell.
+
+        Raises
+        ------
+        UsageError
+            The user's mistake, or what the command cannot do; shown without a traceback, and the cell fails.
+        """
+        try:
+            result, silent = self._carry_out(line, cell, {**self.shell.user_ns, **(local_ns or {})})
+        except MLOpsError as error:
+            raise UsageError(str(error)) from error
+        finally:
+            self.progress.finish()
+        return None if silent else result
+
+    def cell_began(self, *, counted: bool) -> None:
+        """A cell of the notebook begins; `counted` when it has a number of its own."""
+        self._body.counted = counted
+
+    def cell_ended(self) -> None:
+        """The cell is over; see `BodyRunner`."""
+        self._body.forget()
+
+    def _carry_out(self, line: str, cell: str | None, variables: dict[str, Any]) -> tuple[Any, bool]:
+        words = split(line)
+        silent = bool(words) and words[-1].endswith(";")
+        if silent:
+            words = [*words[:-1], *filter(None, [words[-1].rstrip(";")])]
+        call = self.tree.parse(expand(words, variables))
+        if cell is not None:
+            return self._run_cell(call, cell)
+        if call.help:
+            return Said(self._help(call)), silent
+        if call.command is not None and call.command.name == "run":
+            raise InvalidArgument(
+                "run takes a cell.", hint=f"Begin the cell with `%%{self.name} run`, or write `with mlops.run():`."
+            )
+        into = _checked_name(call.own.get("into"))
+        self._look_for_notebook()
+        name = call.command.name if call.command is not None else "status"
+        result = self.session.invoke(name, self._objects(call, variables), via="magic")
+        if into:
+            self.shell.user_ns[into] = result
+        return (
+            Said(result) if type(result) is str else result,
+            silent or bool(call.own.get("quiet")),
+        )
+
+    def _run_cell(self, call: Call, cell: str) -> tuple[Any, bool]:
+        if call.help:
+            raise InvalidArgument("help takes no cell.", hint=f"Write `%{self.name} --help` on a line of its own.")
+        if call.command is None or call.command.name != "run":
+            asked = call.command.name if call.command is not None else ""
+            line = f"%{self.name} {asked}".strip()
+            raise InvalidArgument(
+                f"only run takes a cell: `%%{self.name} run [NAME]`.",
+                hint=f"Write `{line}` with one %, on a line of its own." if asked else "",
+            )
+        if not cell.strip():
+            raise InvalidArgument("there is nothing to run: the cell is empty.")
+        into = _checked_name(call.own.get("into"))
+        self._look_for_notebook()
+        self._body.run(call.given.get("name"), cell, into=into, quiet=bool(call.own.get("quiet")))
+        return None, True
+
+    def _objects(self, call: Call, variables: dict[str, Any]) -> dict[str, Any]:
+        kinds = {a.name: a for a in call.command.arguments} if call.command is not None else {}
+        return {
+            name: look_up(given, kinds[name], variables) if kinds[name].value in ("table", "object") else given
+            for name, given in call.given.items()
+        }
+
+    def _look_for_notebook(self) -> None:
+        if not self._looked_for_notebook:
+            self._looked_for_notebook = True
+            self.session.locate_notebook(self.shell.user_ns)
+
+    def _help(self, call: Call) -> str:
+        if call.command is not None:
+            return command_help(self.tree, call.command)
+        return overview(self.tree, group=call.group) if call.group else self._overview()
+
+    def _overview(self) -> str:
+        tail = (
+            f"\n`%{self.name}` alone shows the workspace. A variable stands for its table or object, "
+            "{expression} for its value.\nEvery command is also a function: `import jupyter_mlops as mlops`."
+        )
+        return overview(self.tree, tail=tail)
+
+
+def _checked_name(name: str | None) -> str:
+    if name and (not name.isidentifier() or keyword.iskeyword(name)):
+        raise InvalidArgument(f"-o takes the name of a variable, not {name!r}.")
+    return name or ""

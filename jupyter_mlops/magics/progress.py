@@ -1,0 +1,59 @@
+"""Progress: one line that is written over in a notebook, plain lines in a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from html import escape
+from typing import Any
+
+from IPython.display import display
+
+__all__ = ["Progress"]
+
+EVERY = 0.1  # seconds between two updates of the line: a frontend that falls behind shows nothing at all
+STYLE = "font-size:90%;opacity:.7"
+
+
+class Progress:
+    """Shows the line of what is being done now.
+
+    Parameters
+    ----------
+    shell
+        IPython's shell; one with a kernel updates a display, another prints.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self._notebook = getattr(shell, "kernel", None) is not None
+        self._handle: Any = None
+        self._shown = 0.0
+        self._last = ""
+
+    def __call__(self, line: str) -> None:
+        """Show `line` in the place of the one before."""
+        if line == self._last or (self._handle is not None and time.monotonic() - self._shown < EVERY):
+            return
+        self._last = line
+        self._shown = time.monotonic()
+        try:
+            if not self._notebook:
+                print(f"… {line}", file=sys.stderr)  # noqa: T201 a line for the user
+            elif self._handle is None:
+                self._handle = display(_drawn(line), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            else:
+                self._handle.update(_drawn(line), raw=True)
+        except Exception:  # a display that fails must not fail the work it tells of
+            self._handle = None
+
+    def finish(self) -> None:
+        """Take the line away: what was done shows by itself."""
+        handle, self._handle, self._last = self._handle, None, ""
+        if handle is not None:
+            handle.update(_drawn(""), raw=True)
+
+
+def _drawn(line: str) -> dict[str, str]:
+    if not line:
+        return {"text/plain": "", "text/html": ""}
+    return {"text/plain": f"{line} …", "text/html": f'<span style="{STYLE}">{escape(line)} …</span>'}

@@ -1,0 +1,37 @@
+"""The one line below a recorded cell: which run it was and what it measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..domain.display import seconds
+from ..domain.run import Run
+from ..widgets.runs import run_line
+
+__all__ = ["RunSummary"]
+
+METRICS = 6
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run that has just ended."""
+
+    run: Run = field(repr=False)
+
+    @classmethod
+    def of(cls, handle: Any) -> RunSummary:
+        """The line for what `Session.run` handed out."""
+        return cls(handle.result)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": self.text(), "text/html": str(run_line(self.run))}
+
+    def text(self) -> str:
+        """The line in plain text."""
+        run = self.run
+        metrics = [f"{name} {value:.5g}" for name, value in list(run.metrics.items())[:METRICS]]
+        metrics += ["..."] if len(run.metrics) > METRICS else []
+        took = [seconds(run.duration_ms)] if run.duration_ms is not None else []
+        return " · ".join([f"run {run.name} ({run.id[:8]}) {run.status}", *took, *metrics])

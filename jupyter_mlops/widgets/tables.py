@@ -1,0 +1,104 @@
+"""Data versions and what changed between two; predictions."""
+
+from __future__ import annotations
+
+from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
+from ..domain.deployment import Predictions
+from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
+
+__all__ = ["data_diff", "data_version", "data_version_table", "predictions"]
+
+SHOWN = 10
+
+
+def data_version(version: DataVersion) -> Markup:
+    """One version: its identity, its size, its columns."""
+    columns = grid(
+        ["column", "type", "missing"], [[short(c.name), c.type, Number(c.missing, ",")] for c in version.columns]
+    )
+    return page(
+        tag("div", version.ref, " ", pill("saved" if version.new else "unchanged", "good" if version.new else ""), class_="mlops-title"),
+        facts(
+            [
+                ("content", "" if version.new else "this content was already saved; nothing was stored"),
+                ("rows", f"{version.rows:,}"),
+                ("columns", f"{len(version.columns)}"),
+                ("size", f"{size(version.bytes)}" if version.bytes else ""),
+                ("digest", code(version.digest[:16])),
+                ("saved", when(version.created_ms) if version.created_ms else ""),
+                ("by", version.created_by),
+                ("notebook", version.notebook),
+                ("used by", join((code(run[:8]) for run in version.used_by), ", ")),
+            ]
+        ),
+        more("columns", columns) if version.columns else "",
+    )  # fmt: skip
+
+
+def data_version_table(table: DataVersionTable) -> Markup:
+    """One row a version."""
+    if not table.versions:
+        return page("No data versions yet. Save one with ", code("%mlops data save DF --name NAME"), ".")
+    rows = [
+        [
+            tag("b", v.ref),
+            Number(v.rows, ","),
+            Number(len(v.columns), ","),
+            tag("span", size(v.bytes)),
+            when(v.created_ms),
+            v.created_by,
+            code(v.digest[:12]),
+            Number(len(v.used_by), ","),
+        ]
+        for v in table.versions
+    ]
+    return page(grid(["version", "rows", "columns", "size", "saved", "by", "digest", "runs"], rows))
+
+
+def data_diff(diff: DataDiff) -> Markup:
+    """How many rows came, went and changed, and the columns that did."""
+    head = tag("div", diff.before, " → ", diff.after, class_="mlops-title")
+    if diff.identical:
+        return page(head, pill("identical", "good"), f" {diff.rows_before:,} rows")
+    rows = [[short(c.name), c.change, c.before, c.after, Number(c.cells or None, ",")] for c in diff.columns]
+    return page(
+        head,
+        facts(
+            [
+                ("rows", f"{diff.rows_before:,} → {diff.rows_after:,}, matched by {diff.matched_by}"),
+                ("added", f"{diff.added:,}"),
+                ("removed", f"{diff.removed:,}"),
+                ("changed", f"{diff.changed:,}"),
+            ]
+        ),
+        grid(["column", "change", "before", "after", "cells"], rows) if rows else "",
+    )
+
+
+def predictions(answered: Predictions) -> Markup:
+    """The first answers and who gave them."""
+    number = isinstance(next(iter(answered.values), None), float)
+    ids = answered.ids or ("",) * len(answered)
+    rows = [
+        [code(i[:12]) if i else "–", Number(value) if number else short(str(value), 80)]
+        for i, value in list(zip(ids, answered.values, strict=False))[:SHOWN]
+    ]
+    rest = len(answered) - len(rows)
+    told = f"{len(answered):,} predictions from {answered.model} in {answered.took_ms:.1f} ms"
+    return page(grid(["id", "prediction"], rows), note(told + (f"; {rest:,} more not shown" if rest else "")))
+
+
+def size(count: int) -> str:
+    """Bytes in a readable unit.
+
+    Examples
+    --------
+    >>> size(812), size(2_345_678)
+    ('812 B', '2.3 MB')
+    """
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
