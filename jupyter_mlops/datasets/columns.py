@@ -66,6 +66,9 @@ def to_arrow(values: pd.Series[Any] | pd.Index[Any], name: object) -> pa.Array:
             array = _objects(values.to_numpy(dtype=object), name)
         elif isinstance(dtype, pd.SparseDtype):
             array = to_arrow(pd.Series(np.asarray(values.array)), name)
+        elif isinstance(dtype, pd.DatetimeTZDtype):
+            utc = pd.Series(values).dt.tz_convert(None).to_numpy()
+            array = pa.array(utc, from_pandas=True).cast(pa.timestamp(dtype.unit, pa.lib.tzinfo_to_string(dtype.tz)))
         elif isinstance(dtype, np.dtype) and dtype.kind not in "biufmM":
             raise pa.ArrowNotImplementedError(str(dtype))
         else:
@@ -78,6 +81,8 @@ def to_arrow(values: pd.Series[Any] | pd.Index[Any], name: object) -> pa.Array:
         ) from error
     if isinstance(array, pa.ChunkedArray):
         array = _one_chunk(array)
+    if isinstance(dtype, pd.ArrowDtype) and pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()  # to Arrow a dictionary is an encoding, and Parquet may write another
     return array
 
 
@@ -203,12 +208,13 @@ def record(values: pd.Series[Any] | pd.Index[Any], array: pa.Array) -> Record:
         fill = np.asarray(dtype.fill_value).item()
         found |= {"sparse": str(dtype.subtype), "fill": "nan" if _is_nan(fill) else fill}
     elif isinstance(dtype, pd.ArrowDtype):
-        found["arrow"] = pack(array[:0])
+        found["arrow"] = pack(pa.array([], type=dtype.pyarrow_dtype))
     elif is_object_dtype(dtype):
         objects = values.to_numpy(dtype=object)
         missing = _missing(objects)
-        present = next((family_of(type(v)) for v in objects[~missing][:1]), None)
-        found |= {"missing": _kinds_of_missing(objects[missing]), "family": present}
+        first = next(iter(objects[~missing]), None)
+        family = "stamp" if isinstance(first, pd.Timestamp | pd.Timedelta) else family_of(type(first))
+        found |= {"missing": _kinds_of_missing(objects[missing]), "family": family}
     if isinstance(values, pd.DatetimeIndex | pd.TimedeltaIndex) and values.freq is not None:
         found["freq"] = values.freqstr
     return found
@@ -245,7 +251,9 @@ def restore(column: pa.ChunkedArray | pa.Array, known: Record) -> Any:
     if name == "object":
         return _restore_objects(column, known)
     if "arrow" in known:
-        return pd.arrays.ArrowExtensionArray(pa.chunked_array([column.cast(unpack(known["arrow"]).type)]))
+        kind = unpack(known["arrow"]).type
+        column = column.dictionary_encode() if pa.types.is_dictionary(kind) else column
+        return pd.arrays.ArrowExtensionArray(pa.chunked_array([column.cast(kind)]))
     if "storage" in known:
         return _string_dtype(known).__from_arrow__(pa.chunked_array([column]))  # type: ignore[attr-defined]
     if "sparse" in known:
@@ -291,7 +299,8 @@ def _plain(column: pa.Array, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
 
 def _restore_objects(column: pa.Array, known: Record) -> np.ndarray[Any, Any]:
     values = np.empty(len(column), dtype=object)
-    made: Callable[[Any], Any] = {"tuple": tuple}.get(known["family"], lambda value: value)
+    stamp = pd.Timedelta if pa.types.is_duration(column.type) else pd.Timestamp
+    made: Callable[[Any], Any] = {"tuple": tuple, "stamp": stamp}.get(known["family"], lambda value: value)
     items = column if known["family"] == "array" else column.to_pylist()
     empty = iter(_empty_places(known["missing"], column.null_count))
     for i, value in enumerate(items):

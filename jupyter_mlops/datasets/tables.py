@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["as_table", "load_version", "note_use", "table_name"]
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zip", ".zst")
+DESCRIBED = 500  # columns that the run's own note of the table names
 TAKEN = "Give a DataFrame (pandas, polars or Arrow), a CSV or Parquet file, or a data version such as adult@v3."
 
 
@@ -91,7 +92,16 @@ def note_use(context: Context, frame: pd.DataFrame, version: DataVersion) -> Non
     """Remember what `frame` holds, and tell the run being recorded that it is used."""
     context.known_tables.remember(frame, version.ref, version.digest)
     if context.recorder is not None:
-        context.recorder.record("data", ref=version.ref, digest=version.digest, name=version.name, role="input")
+        context.recorder.record(
+            "data",
+            ref=version.ref,
+            digest=version.digest,
+            name=version.name,
+            role="input",
+            rows=version.rows,
+            columns=len(version.columns),
+            schema=[[column.name, column.type] for column in version.columns[:DESCRIBED]],
+        )
 
 
 def table_name(context: Context, given: Any, otherwise: str) -> str:
