@@ -243,7 +243,8 @@ class Supervisor:
                 stdout=descriptor,
                 stderr=descriptor,
                 cwd=self.root,
-                env=child_environment(),
+                # Requests are many and small: threads inside one prediction cost more than they give.
+                env={"OMP_NUM_THREADS": "1", **child_environment()},
                 pass_fds=handed,
                 start_new_session=True,
             )
