@@ -9,7 +9,7 @@ A column is one of three kinds:
 ``categorical``
     Categories, truth values and texts: labels with counts, the most frequent 1,000; the rest in one sum.
 ``other``
-    Texts that are mostly all different (names, free text: more than 1,000 labels, and more than half of the cells),
+    Texts that are mostly all different (names, free text: more than 50 labels, and more than half as many as cells),
     bytes and lists: only the distribution of their lengths, as a numeric column's.
 """
 
@@ -35,6 +35,7 @@ COUNTS = np.ndarray[Any, np.dtype[np.int64]]
 EXACT = 100_000  # distinct numbers up to which each is kept
 GROUPS = 4_096  # beyond
 LABELS = 1_000
+FREE = 50  # labels from which a text that hardly repeats is free text
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,18 +109,16 @@ class ColumnProfile:
         array = _decoded(to_arrow(column, name))
         base = cls(name, "other", type_of(column, name), len(array), array.null_count)
         if kind == "numeric" and _is_text(array.type):
-            read = pd.to_numeric(column, errors="coerce")
-            if not (read.isna() & column.notna()).any():
+            read = pd.to_numeric(array.to_pandas(), errors="coerce")
+            if int(read.isna().sum()) == array.null_count:
                 array = to_arrow(read, name)
-        if kind != "categorical" and (numbers := _numbers(array)) is not None:
+        if kind not in ("categorical", "other") and (numbers := _numbers(array)) is not None:
             return _numeric(base, numbers)
         texts = _texts(array)
-        if texts is None:
-            return _lengths(base, array)
-        free = (
-            kind is None and not isinstance(column.dtype, pd.CategoricalDtype) and not pa.types.is_boolean(array.type)
-        )
-        return _categorical(base, texts, may_be_free=free or kind == "other")
+        if texts is None or kind == "other":
+            return _lengths(base, array if texts is None else texts)
+        declared = isinstance(column.dtype, pd.CategoricalDtype) or pa.types.is_boolean(array.type)
+        return _categorical(base, texts, may_be_free=kind is None and not declared)
 
 
 def _decoded(array: pa.Array) -> pa.Array:
@@ -207,7 +206,7 @@ def _categorical(base: ColumnProfile, texts: pa.Array, *, may_be_free: bool) -> 
     counted = texts.drop_null().value_counts()
     labels, counts = counted.field("values"), counted.field("counts").to_numpy().astype(np.int64)
     present = int(counts.sum())
-    if may_be_free and len(labels) > LABELS and len(labels) * 2 > present:
+    if may_be_free and len(labels) > FREE and len(labels) * 2 > present:
         return replace(_lengths(base, texts), distinct=len(labels))
     names = labels.to_pylist()
     order = sorted(range(len(names)), key=lambda i: (-counts[i], names[i]))[:LABELS]

@@ -128,7 +128,12 @@ def _named(context: Context, given: str | Path) -> pd.DataFrame:
         raise NotFound(f"no file {text!r} in {Path.cwd()}.", hint="Check the path, or load the data first.")
     if not NAME.fullmatch(name):
         raise InvalidArgument(f"{text!r} is neither a file nor the name of a data version.", hint=TAKEN)
-    return load_version(context, text)[0]
+    try:
+        return load_version(context, text)[0]
+    except NotFound as error:
+        if "@" in text:
+            raise
+        raise NotFound(f"{error.message} Nor is there a file of this name.", hint=error.hint) from error
 
 
 def _read_file(path: Path) -> pd.DataFrame:

@@ -60,6 +60,8 @@ def test_very_many_numbers_are_kept_as_groups_close_to_the_truth() -> None:
         ([b"a"], "other", "binary"),
         (objects([None]), "categorical", "null"),
         ([f"name {i}" for i in range(1500)], "other", "string"),
+        ([f"name {i}" for i in range(51)], "other", "string"),
+        ([f"name {i}" for i in range(50)], "categorical", "string"),
         ([f"name {i % 1200}" for i in range(5000)], "categorical", "string"),
     ],
 )
@@ -94,6 +96,8 @@ def test_a_column_is_read_as_the_kind_it_had() -> None:
     assert [c.kind for c in found.columns] == ["categorical", "numeric", "categorical"]
     assert (found["c"].labels, numbers(found["n"]), found["b"].labels) == (("2",), [1.0, 2.5], ("False", "True"))
     assert Profile.of(pd.DataFrame({"n": ["one"]}), like=trained)["n"].kind == "categorical"
+    assert one(["ab", "c"], kind="other").kind == "other"
+    assert numbers(one(pd.Categorical([3, 1, None]), kind="numeric")) == [1.0, 3.0]
 
 
 def test_it_comes_back_equal(tmp_path: Path) -> None:
