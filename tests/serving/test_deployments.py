@@ -140,16 +140,18 @@ def test_a_broken_model_does_not_replace_a_working_one(registered: Session, tmp_
     """The new server must answer its own example before the old one is let go."""
     told = find(registered.context.workspace.home, "people")
     home = registered.context.workspace.home
-    broken = next(p for p in home.rglob("serving_input_example.json") if "deployments" not in p.parts)
-    whole = broken.read_bytes()
-    broken.write_text('{"dataframe_split": {"columns": ["x"], "data": [[1]]}}')
+    examples = [p for p in home.rglob("serving_input_example.json") if "deployments" not in p.parts]
+    whole = {path: path.read_bytes() for path in examples}
     try:
+        for path in examples:
+            path.write_text('{"dataframe_split": {"columns": ["x"], "data": [[1]]}}')
         with pytest.raises(NotReady, match="cannot predict its own input example.*missing inputs"):
             registered.deploy("people@1", name="people")
         with pytest.raises(NotReady):
             registered.deploy("people@1", name="fresh")
     finally:
-        broken.write_bytes(whole)
+        for path, before in whole.items():
+            path.write_bytes(before)
     assert find(home, "people") == told
     assert not (home / "deployments" / "fresh").exists()
     assert len(registered.predict("people", TABLE.head(1))) == 1
