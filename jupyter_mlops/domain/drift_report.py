@@ -88,7 +88,8 @@ class DriftReport(Displayed, Record):
     reference, current
         What was compared, in words: ``training data of clf@7``, ``the last 500 predictions of clf``.
     convention
-        Bins, correction, thresholds and zero fill, in words.
+        The rule of the verdict with its thresholds, on the first line; below it each detector's bins, fill and
+        distribution, one on a line.
     """
 
     reference: str
@@ -125,7 +126,7 @@ class DriftReport(Displayed, Record):
         names = ", ".join(self.drifted[:5]) + (" and more" if len(self.drifted) > 5 else "")
         line = f"{len(self.drifted)} of {len(judged)} columns drifted" + (f": {names}" if names else "")
         serious = sum(f.severity != "info" for f in self.findings)
-        return line + (f"; {serious} findings" if serious else "")
+        return line + (f"; {serious} finding{'' if serious == 1 else 's'}" if serious else "")
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a column and detector."""
@@ -150,7 +151,12 @@ class DriftReport(Displayed, Record):
         head = f"{self.verdict}\n{self.current} ({self.current_rows:,} rows) against {self.reference}"
         body = table(["column", "kind", "verdict", "scores", "adjusted p"], rows)
         return "\n".join(
-            [f"{head} ({self.reference_rows:,} rows)", body, *(f"{f.severity}: {f.message}" for f in self.findings)]
+            [
+                f"{head} ({self.reference_rows:,} rows)",
+                body,
+                *(f"{f.severity}: {f.message}" for f in self.findings),
+                *self.convention.splitlines()[:1],
+            ]
         )
 
 
@@ -190,5 +196,5 @@ class ReportTable(Displayed, Record):
     def text(self) -> str:
         if not self.reports:
             return "no drift reports yet; make one with `%mlops drift MODEL`."
-        rows = [[clock(r.created_ms), r.model or r.reference, r.verdict] for r in self.reports]
-        return table(["made", "of", "verdict"], rows)
+        rows = [[r.id, clock(r.created_ms), r.model or r.reference, r.verdict] for r in self.reports]
+        return table(["report", "made", "of", "verdict"], rows)

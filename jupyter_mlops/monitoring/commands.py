@@ -2,10 +2,136 @@
 
 from __future__ import annotations
 
-from ..domain.context import CommandSet
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from ..domain.command import Arg, command
+from ..domain.context import CommandSet, now_ms
+from ..domain.drift_report import DriftReport, ReportTable
+from ..errors import InvalidArgument
+from .stretch import parse_since
 
 __all__ = ["MonitoringCommands"]
 
 
 class MonitoringCommands(CommandSet):
     """Inference log to drift report."""
+
+    @command("drift", stage="monitoring", changes=True)
+    def drift(
+        self,
+        reference: Annotated[Any, Arg(value="table", complete="deployments", metavar="REFERENCE")],
+        current: Annotated[Any, Arg(value="table", complete="data", metavar="CURRENT")] = None,
+        *,
+        last: Annotated[int | None, Arg(metavar="ROWS")] = None,
+        since: Annotated[str, Arg(metavar="WHEN")] = "",
+        threshold: Annotated[list[str] | None, Arg(metavar="DETECTOR=NUMBER")] = None,
+    ) -> DriftReport:
+        """Show what has drifted: a deployment's inputs and predictions from its training data, or one table from another.
+
+        A column has drifted when a difference is too large to be chance (corrected over all columns) and large enough
+        to matter (past its threshold). Columns that are missing, extra, retyped or emptied, changed shares of missing
+        values and new categories are findings. The report of a deployment is kept in the store, see `reports`.
+
+        Parameters
+        ----------
+        reference
+            A deployment or the model it serves; or, with CURRENT, the table to compare with: a DataFrame, a CSV or
+            Parquet file, or a data version such as ``adult@v3``.
+        current
+            The table to judge.
+        last
+            Only the newest rows of the deployment's log, as many.
+        since
+            Only what was answered since then: ``24h``, ``7d``, ``2026-11-01T09:30``.
+        threshold
+            Another threshold for a detector, ``psi=0.3``, or for one column, ``age:psi=0.3``.
+
+        Examples
+        --------
+        %mlops drift adult-clf
+        %mlops drift adult-clf --last 500 --threshold psi=0.2
+        %mlops drift train new_customers
+        """
+        limits = _thresholds(threshold)
+        if current is None:
+            return self._served(reference, last, since, limits)
+        if last is not None or since:
+            raise InvalidArgument(
+                "--last and --since choose from a deployment's log; two tables are compared as they are.",
+                hint="Leave them out, or name a deployment alone.",
+            )
+        from ..datasets.tables import as_table, table_name
+        from .compare import compare, profile_of
+        from .thresholds import Thresholds
+
+        chosen = Thresholds.read(limits)
+        tables = [as_table(self.context, given) for given in (reference, current)]
+        called = (table_name(self.context, reference, "reference"), table_name(self.context, current, "current"))
+        before, found = profile_of(tables[0], side="reference")
+        now, more = profile_of(tables[1], like=before)
+        return compare(before, now, called=called, thresholds=chosen, found=[*found, *more])
+
+    @command("reports", stage="monitoring", changes=False)
+    def reports(
+        self,
+        model: Annotated[str, Arg(complete="deployments", metavar="MODEL")] = "",
+        *,
+        limit: int = 20,
+    ) -> ReportTable:
+        """List the drift reports that were made, newest first; `report` shows one in full.
+
+        Parameters
+        ----------
+        model
+            Only those of this deployment or model; empty for all.
+        limit
+            How many at the most.
+
+        Examples
+        --------
+        %mlops reports adult-clf --limit 5
+        """
+        if limit < 1:
+            raise InvalidArgument(f"--limit takes a number from 1 on, not {limit}.")
+        return ReportTable.from_dict(self.context.call("monitoring.reports", name=model, limit=limit))
+
+    @command("report", stage="monitoring", changes=False)
+    def report(self, id_: Annotated[str, Arg(metavar="ID")]) -> DriftReport:
+        """Show a drift report that was made before, as it was then.
+
+        Parameters
+        ----------
+        id_
+            The report's id or the beginning of it, see `reports`.
+
+        Examples
+        --------
+        %mlops report 3f9c
+        """
+        return DriftReport.from_dict(self.context.call("monitoring.report", id=id_))
+
+    def _served(self, given: Any, last: int | None, since: str, thresholds: list[str]) -> DriftReport:
+        if last is not None and last < 1:
+            raise InvalidArgument(f"--last takes a number of rows from 1 on, not {last}.")
+        since_ms = parse_since(since, now_ms()) if since else None
+        name = given if isinstance(given, str) else self._name_of(given)
+        answer = self.context.call("monitoring.drift", name=name, last=last, since_ms=since_ms, thresholds=thresholds)
+        return DriftReport.from_dict(answer)
+
+    def _name_of(self, given: Any) -> str:
+        """The name of a variable that a notebook handed over: a model is often called as its deployment is."""
+        names = [k for k, v in (self.context.namespace or {}).items() if v is given and not k.startswith("_")]
+        if names and not hasattr(given, "columns"):
+            return names[0]
+        raise InvalidArgument(
+            f"one {type(given).__name__} alone cannot be judged.",
+            hint="Give the table to compare with too, `%mlops drift REFERENCE CURRENT`, or the name of a deployment.",
+        )
+
+
+def _thresholds(given: list[str] | Mapping[str, float] | str | None) -> list[str]:
+    """In Python a mapping or a single one will do."""
+    if isinstance(given, Mapping):
+        return [f"{name}={value}" for name, value in given.items()]
+    return [given] if isinstance(given, str) else list(given or ())

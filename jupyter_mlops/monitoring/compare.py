@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["LEVEL", "compare", "profile_of", "sample_of", "without_drawings"]
 
 LEVEL = 0.05
+CHANCE = 0.01  # a column that is constant more often than this by chance is not worth a word
 
 
 @dataclass
@@ -198,9 +199,11 @@ def _on_values(reference: ColumnProfile, current: ColumnProfile) -> list[Finding
     if reference.kind == "categorical":
         return find.categories(reference, current)
     found = []
-    if len(current.values) == 1 and len(reference.values) > 1 and current.present > 1:
-        only = float(current.values.min())  # noqa: PD011 an array already
-        found.append(Finding(name, "constant", f"{name!r} is always {only:g} in the current table"))
+    if reference.kind == "numeric" and current.distinct == 1 and reference.distinct > 1:
+        only = float(current.values.item())  # noqa: PD011 an array already
+        share = float(reference.counts[reference.values == only].sum()) / reference.present  # noqa: PD011 the same
+        if share**current.present < CHANCE:
+            found.append(Finding(name, "constant", f"{name!r} is always {only:g} in the current table"))
     if reference.kind == "other":
         found.append(Finding(name, "lengths", f"{name!r} is compared by the lengths of its values only", "info"))
     return found
@@ -271,7 +274,7 @@ def _convention(columns: list[_Column], thresholds: Thresholds) -> str:
         "a changed share of missing values is reported when the two-proportion test, corrected over the columns, is "
         f"below {find.LEVEL:g} and the change is at least {find.MISSING_CHANGE:.0%}"
     )
-    return ". ".join([rule, *told, missing])
+    return "\n".join([rule, *told, missing])
 
 
 def without_drawings(report: DriftReport) -> DriftReport:

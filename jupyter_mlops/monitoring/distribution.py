@@ -59,9 +59,18 @@ def _shares(
     return Distribution(
         sides[0],
         sides[1],
-        edges=() if edges is None else tuple(float(f"{edge:.6g}") for edge in edges),
+        edges=() if edges is None else _rounded(edges),
         labels=tuple(labels or ()),
     )
+
+
+def _rounded(edges: Floats) -> tuple[float, ...]:
+    """The edges to a ten-thousandth of a bin's width: short to write, and still apart far from zero."""
+    width = float(np.diff(edges / 2).min() * 2)
+    if not 0 < width < np.inf:
+        return tuple(float(edge) for edge in edges)
+    decimals = int(np.clip(4 - np.floor(np.log10(width)), -300, 300))
+    return tuple(round(float(edge), decimals) for edge in edges)
 
 
 def _counts_at(side: Numbers, values: Floats) -> Floats:

@@ -65,9 +65,7 @@ def missing_values(pairs: Sequence[tuple[ColumnProfile, ColumnProfile]]) -> list
     for (r, c), p_value in zip(pairs, benjamini_hochberg(tests), strict=True):
         before, now = _share(r.missing, r.rows), _share(c.missing, c.rows)
         if p_value < LEVEL and abs(now - before) >= MISSING_CHANGE:
-            message = (
-                f"{r.name!r} has {now:.1%} missing values, {before:.1%} in the reference (adjusted p {p_value:.2g})"
-            )
+            message = f"{r.name!r} has {now:.1%} missing values, {before:.1%} in the reference (adjusted p {_chance(p_value)})"
             found.append(Finding(r.name, "missing-values", message))
     return found
 
@@ -125,6 +123,10 @@ def named(counts: dict[str, int]) -> str:
 def _family(kind: str) -> str:
     name = kind.split("[", maxsplit=1)[0].rstrip("0123456789")
     return FAMILIES.get(name, name)
+
+
+def _chance(p_value: float) -> str:
+    return f"{p_value:.2g}" if p_value >= 1e-99 else "<1e-99"
 
 
 def _share(part: float, whole: float) -> float:

@@ -1,11 +1,81 @@
-"""What the service does for the monitoring stage."""
+"""What the service does for the monitoring stage: compares what a deployment was asked, keeps and finds reports."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..domain.drift_report import DriftReport, ReportTable
 from ..domain.operation import Duty, Operation
+from ..errors import InvalidArgument, NotFound
+from ..registry.operations import locate
+from ..serving.operations import log_of
+from ..serving.operations import names as deployment_names
+from ..store.host import Host
 
 __all__ = ["DUTIES", "OPERATIONS"]
 
-OPERATIONS: dict[str, Operation] = {}
+ID_LENGTH = 12
+
+
+def drift(
+    host: Host, *, name: str, last: int | None = None, since_ms: int | None = None, thresholds: list[str] | None = None
+) -> dict[str, Any]:
+    """Compare what a deployment was asked with what its model was trained on, and keep the report."""
+    from .served import compare_served, read_reference, read_window
+    from .thresholds import Thresholds
+
+    limits = Thresholds.read(thresholds or [])
+    where = _log_of(host, name)
+    deployment, model = where["deployment"], where["model"]
+    window, others = read_window(Path(where["folder"]), deployment, model, last=last, since_ms=since_ms)
+    files = Path(where["files"]) if where["files"] else locate(host, model)[1]
+    reference = read_reference(files, model)
+    host.progress(f"comparing {len(window):,} predictions of {deployment} with the training data of {model}")
+    report = compare_served(reference, window, deployment, model, others=others, thresholds=limits)
+    return host.store.reports.record(replace(report, id=host.request[:ID_LENGTH])).to_dict()
+
+
+def reports(host: Host, *, name: str = "", limit: int = 20) -> dict[str, Any]:
+    """The newest reports, without their drawings."""
+    from .compare import without_drawings
+
+    found = host.store.reports.recent(name, limit=limit)
+    if name and not found:
+        _known(host, name)
+    return ReportTable(tuple(without_drawings(report) for report in found)).to_dict()
+
+
+def report(host: Host, *, id: str) -> dict[str, Any]:  # noqa: A002 the wire's word for it
+    """One report in full."""
+    found: DriftReport = host.store.reports.load(id)
+    return found.to_dict()
+
+
+def _log_of(host: Host, name: str) -> dict[str, Any]:
+    """Where the log of a deployment is, found by its name or by what it serves."""
+    try:
+        return log_of(host, name=name)
+    except (NotFound, InvalidArgument) as error:
+        if isinstance(error, InvalidArgument) and "@" not in name:
+            raise
+        known = deployment_names(host)
+        hint = "Deploy the model first: `%mlops deploy MODEL@ALIAS`; or give two tables to compare."
+        raise NotFound.among("deployment", name, known, hint=hint) from None
+
+
+def _known(host: Host, name: str) -> None:
+    """Nothing if a deployment or model is called so, else the error that says what there is."""
+    known = [*deployment_names(host), *host.store.models.names()]
+    if name.partition("@")[0] not in known:
+        raise NotFound.among("deployment or model", name, dict.fromkeys(known))
+
+
+OPERATIONS: dict[str, Operation] = {
+    "monitoring.drift": Operation(drift, action="drift.report", target="name", topics=("reports",)),
+    "monitoring.reports": Operation(reports),
+    "monitoring.report": Operation(report),
+}
 
 DUTIES: tuple[Duty, ...] = ()

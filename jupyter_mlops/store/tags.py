@@ -22,7 +22,9 @@ COMMIT = "mlops.git.commit"
 DIRTY = "mlops.git.dirty"
 REASON = "mlops.reason"
 SUPERSEDED = "mlops.superseded_by"
-KERNEL = "mlops.kernel"
+KERNEL = "mlops.kernel"  # the journal it was recorded in: "<workspace>/<journal>"
+NOTES = "mlops.notes"  # what could not be recorded, and why; one line each
+SOURCE_DIGEST = "mlops.source_digest"  # SHA-256 of the cell's source
 
 # MLflow's own, reused so that its UI shows them
 USER = "mlflow.user"
@@ -31,6 +33,10 @@ SOURCE_TYPE = "mlflow.source.type"
 SOURCE_COMMIT = "mlflow.source.git.commit"
 RUN_NOTE = "mlflow.note.content"
 PARENT = "mlflow.parentRunId"
+
+# on a run's dataset inputs
+DATA_REF = "mlops.data"  # ``adult@v3``
+DATA_CONTEXT = "mlflow.data.context"
 
 # artifacts
 SOURCE_FILE = "mlops/cell.py"  # the cell's source
@@ -62,3 +68,8 @@ DATA_FOLDER = "mlops/data"  # their artifacts
 
 # on the data experiment: one for each name that a data version has or had
 DATA_NAMES = "mlops.dataset.names."
+
+# on monitors: runs of kind "monitor" in the experiment "<experiment>.monitoring", one a deployment
+DEPLOYMENT = "mlops.deployment"
+MODEL = "mlops.model"  # the model version of the newest report
+REPORTS = "mlops/reports"  # their artifacts: "<time in ms>-<id>.json" each, a whole drift report
