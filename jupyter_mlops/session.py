@@ -151,7 +151,7 @@ class Session(
         given = found.read(arguments)
         owner = getattr(self, found.group) if found.group else self
         with self.context.acting(via):
-            return found.function(owner, **given)
+            return found.call(owner, given)
 
     def names(self, kind: str) -> list[str]:
         """What completion offers for a kind of name out of the store, see `domain.command.Arg`.

@@ -66,6 +66,8 @@ class Argument:
     complete: str = ""
     choices: tuple[str, ...] = ()
     metavar: str = ""
+    variadic: bool = False
+    """Whether the method takes it as ``*name``."""
 
     @property
     def flag(self) -> str:
@@ -165,6 +167,23 @@ class Command:
             )
         return {name: known[name].read(value) for name, value in given.items()}
 
+    def call(self, owner: Any, given: Mapping[str, Any]) -> Any:
+        """Call the method on `owner` with arguments that `read` has read."""
+        named = dict(given)
+        variadic = next((i for i, argument in enumerate(self.arguments) if argument.variadic), None)
+        if variadic is None:
+            return self.function(owner, **named)
+        before = [named.pop(argument.name, argument.default) for argument in self.arguments[:variadic]]
+        return self.function(owner, *before, *named.pop(self.arguments[variadic].name, ()), **named)
+
+    def call(self, owner: Any, given: Mapping[str, Any]) -> Any:
+        """Call the function on its owner with what `read` gave, a ``*runs`` among it or not."""
+        loose = next(
+            (p.name for p in inspect.signature(self.function).parameters.values() if p.kind is p.VAR_POSITIONAL), ""
+        )
+        named = {name: value for name, value in given.items() if name != loose}
+        return self.function(owner, *(given.get(loose) or ()), **named)
+
 
 def command(name: str, *, stage: str, changes: bool) -> Callable[[F], F]:
     """Declare the method below as a command.
@@ -203,13 +222,14 @@ def _argument(parameter: inspect.Parameter, hint: Any, help_: str) -> Argument:
         hint, *extras = get_args(hint)
         arg = next((extra for extra in extras if isinstance(extra, Arg)), arg)
     hint = _without_none(hint)
-    many = get_origin(hint) in (list, tuple)
-    if many:
+    loose = parameter.kind is parameter.VAR_POSITIONAL
+    many = get_origin(hint) in (list, tuple) or loose
+    if many and not loose:
         hint = get_args(hint)[0]
     if get_origin(hint) is Literal:
         arg = Arg(arg.value, arg.complete, arg.choices or tuple(get_args(hint)), arg.metavar)
     types_: dict[Any, Value] = {int: "integer", float: "number", bool: "flag"}
-    required = parameter.default is inspect.Parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+    required = parameter.default is inspect.Parameter.empty and not loose
     return Argument(
         name=parameter.name,
         value=arg.value or types_.get(hint, "text"),
@@ -217,10 +237,11 @@ def _argument(parameter: inspect.Parameter, hint: Any, help_: str) -> Argument:
         positional=parameter.kind is not parameter.KEYWORD_ONLY,
         required=required,
         many=many,
-        default=None if required else parameter.default,
+        default=None if required or loose else parameter.default,
         complete=arg.complete,
         choices=arg.choices,
         metavar=arg.metavar,
+        variadic=variadic,
     )
 
 

@@ -78,3 +78,21 @@ def test_what_does_not_fit_is_named(buy: Command, given: dict[str, Any], message
     with pytest.raises(InvalidArgument) as told:
         buy.read(given)
     assert message in str(told.value)
+
+
+def test_a_variadic_argument_is_a_list_for_surfaces_and_spread_for_the_method() -> None:
+    class Zoo:
+        @command("meet", stage="workspace", changes=False)
+        def meet(self, keeper: str, *animals: Annotated[str, Arg(metavar="ANIMAL")], loud: bool = False) -> Any:
+            """Meet animals."""
+            return keeper, animals, loud
+
+    meet = collect(Zoo)["meet"]
+    assert [(a.name, a.many, a.required) for a in meet.arguments] == [
+        ("keeper", False, True),
+        ("animals", True, False),
+        ("loud", False, False),
+    ]
+    given = meet.read({"keeper": "ann", "animals": ["owl", "cat"], "loud": True})
+    assert meet.call(Zoo(), given) == ("ann", ("owl", "cat"), True)
+    assert meet.call(Zoo(), meet.read({"keeper": "ann"})) == ("ann", (), False)

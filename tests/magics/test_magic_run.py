@@ -1,0 +1,109 @@
+"""`%%mlops run`: the cell runs as IPython runs it, inside a run, and its errors look and count as ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from jupyter_mlops import magics
+from jupyter_mlops.session import Session, set_current
+
+
+@pytest.fixture
+def shell(shared_session: Session) -> Iterator[InteractiveShell]:
+    """A shell of this test's own, on the module's workspace."""
+    InteractiveShell.clear_instance()
+    made = InteractiveShell.instance(colors="nocolor")
+    magics.load(made, shared_session)
+    yield made
+    magics.unload(made)
+    InteractiveShell.clear_instance()
+    set_current(None)
+
+
+def latest(session: Session) -> object:
+    return session.runs(limit=1)[0]
+
+
+def test_the_body_is_a_cell_in_the_users_namespace_and_a_run(
+    shell: InteractiveShell, shared_session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell("%%mlops run first -o handle\nx = 20\nhandle.log_metric('score', 0.5)\nx + 1", store_history=True)
+    out = capsys.readouterr().out
+    assert shell.user_ns["x"] == 20
+    assert "Out[1]: 21" in out
+    assert shell.user_ns["Out"][1] == shell.user_ns["_"] == 21
+    assert out.splitlines()[-1].startswith("run first (")
+    assert "FINISHED" in out.splitlines()[-1]
+    assert "score 0.5" in out.splitlines()[-1]
+    run = latest(shared_session)
+    assert (run.name, run.status, run.metrics) == ("first", "FINISHED", {"score": 0.5})
+    assert run.source.strip() == "x = 20\nhandle.log_metric('score', 0.5)\nx + 1"
+
+
+def test_a_semicolon_in_the_body_silences_and_a_magic_in_it_works(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell("%%mlops run second -q\n%pinfo2 len\ny = 3\ny;", store_history=True)
+    assert "3" not in capsys.readouterr().out.splitlines()
+    assert shell.user_ns["y"] == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "status"),
+    [
+        ("1 / 0", ZeroDivisionError, "FAILED"),
+        ("1 +", SyntaxError, "FAILED"),
+        ("%mlops dploy", UsageError, "FAILED"),
+        ("raise KeyboardInterrupt", KeyboardInterrupt, "KILLED"),
+        ("raise SystemExit(3)", SystemExit, "FAILED"),
+    ],
+)
+def test_an_error_fails_the_cell_and_the_run_and_is_shown_once(
+    shell: InteractiveShell,
+    shared_session: Session,
+    capsys: pytest.CaptureFixture[str],
+    body: str,
+    error: type[BaseException],
+    status: str,
+) -> None:
+    shell.run_cell("1", store_history=True)
+    result = shell.run_cell(f"%%mlops run broken\n{body}", store_history=True)
+    shown = capsys.readouterr()
+    assert type(result.error_before_exec or result.error_in_exec) is error
+    text = shown.out + shown.err
+    assert text.count(f"{error.__name__}:" if error is UsageError else error.__name__) <= 2
+    assert text.count("Traceback") <= 1
+    assert "run_cell_magic" not in text  # none of our frames, none of IPython's
+    if error is ZeroDivisionError:
+        assert "Cell In[2], line 1" in text
+    assert f"run broken ({latest(shared_session).id[:8]}) {status}" in text
+    assert latest(shared_session).status == status
+    # and the next error is shown again
+    shell.run_cell("1 / 0", store_history=True)
+    assert "ZeroDivisionError" in capsys.readouterr().out
+    assert "showtraceback" not in vars(shell)
+
+
+def test_running_the_cell_again_makes_another_run(shell: InteractiveShell, shared_session: Session) -> None:
+    before = len(shared_session.runs(limit=100))
+    for _ in range(3):
+        assert shell.run_cell("%%mlops run again\nz = 1", store_history=True).success
+    assert len(shared_session.runs(limit=100)) == before + 3
+
+
+def test_the_notebooks_cells_are_known_to_the_session(shell: InteractiveShell, shared_session: Session) -> None:
+    shared_session.context.cells.clear()
+    shell.run_cell("a = 1", store_history=True)
+    shell.run_cell("%%mlops run known -q\nget_ipython().run_cell('b = 2')\n1 / 0", store_history=True)
+    cells = shared_session.context.cells
+    assert [(cell.count, cell.outcome) for cell in cells] == [(1, "ok"), (2, "error")]
+    assert cells[1].source.startswith("%%mlops run known")
+
+
+def test_await_at_the_top_level(shell: InteractiveShell) -> None:
+    assert shell.run_cell("%%mlops run waits -q\nimport asyncio\nawait asyncio.sleep(0)\nw = 1").success
+    assert shell.user_ns["w"] == 1
