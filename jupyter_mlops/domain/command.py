@@ -176,14 +176,6 @@ class Command:
         before = [named.pop(argument.name, argument.default) for argument in self.arguments[:variadic]]
         return self.function(owner, *before, *named.pop(self.arguments[variadic].name, ()), **named)
 
-    def call(self, owner: Any, given: Mapping[str, Any]) -> Any:
-        """Call the function on its owner with what `read` gave, a ``*runs`` among it or not."""
-        loose = next(
-            (p.name for p in inspect.signature(self.function).parameters.values() if p.kind is p.VAR_POSITIONAL), ""
-        )
-        named = {name: value for name, value in given.items() if name != loose}
-        return self.function(owner, *(given.get(loose) or ()), **named)
-
 
 def command(name: str, *, stage: str, changes: bool) -> Callable[[F], F]:
     """Declare the method below as a command.
@@ -241,7 +233,7 @@ def _argument(parameter: inspect.Parameter, hint: Any, help_: str) -> Argument:
         complete=arg.complete,
         choices=arg.choices,
         metavar=arg.metavar,
-        variadic=variadic,
+        variadic=loose,
     )
 
 
