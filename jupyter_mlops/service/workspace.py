@@ -65,14 +65,15 @@ def names(host: Host, *, kind: str) -> list[str]:
 
 
 def wait(host: Host, *, since: int, seconds: float) -> dict[str, Any]:
-    """Wait until something has changed since the given number, or the time is over."""
+    """Wait until something has changed since the given number, the time is over, or the service was told to end."""
     answer: dict[str, Any] = host.shared["feed"].wait(since, seconds)
-    return answer
+    return {**answer, "ended": host.stopping.is_set()}
 
 
 def stop(host: Host) -> None:
     """End the service."""
     host.stopping.set()
+    host.changed("status")  # who waits for news hears of it, and does not take it for a crash
 
 
 OPERATIONS = {

@@ -1,0 +1,98 @@
+"""News of a workspace reach Jupyter's events while somebody looks, through crashes of the service, and then no more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from jupyter_mlops.server import watching
+from jupyter_mlops.server.watching import SCHEMA
+from jupyter_mlops.session import Session
+
+API = ("jupyter-mlops", "api")
+
+
+@pytest.fixture
+def news(jp_serverapp):
+    """The events as they come, and a wait for the first one that has a topic."""
+    heard: list[dict] = []
+
+    async def listen(logger, schema_id, data):
+        heard.append(data)
+
+    jp_serverapp.event_logger.add_listener(schema_id=SCHEMA, listener=listen)
+
+    async def hear(*topics: str, since: int = 0) -> dict:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for event in heard[since:]:
+                if set(topics) & set(event["topics"]) or (not topics and not event["topics"]):
+                    return event
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"nothing of {topics} in {heard[since:]}")
+
+    hear.heard = heard
+    return hear
+
+
+@pytest.fixture
+async def settled(jp_fetch, news) -> AsyncIterator[dict]:
+    reply = json.loads((await jp_fetch(*API, "watch")).body)
+    await news("all")
+    return reply
+
+
+async def test_a_change_by_anybody_is_told(settled, news, workspace: Session, jp_root_dir):
+    assert settled["workspace"] == str(jp_root_dir)
+    hello = await news()
+    assert (hello["workspace"], hello["topics"]) == (str(jp_root_dir), [])
+    count = len(news.heard)
+    await asyncio.to_thread(workspace.connect, experiment="elsewhere")
+    told = await news("status", "runs", since=count)
+    assert told["workspace"] == str(jp_root_dir)
+    assert told["number"] > settled["number"]
+
+
+async def test_a_killed_service_comes_back_and_a_stopped_one_stays_away(
+    settled, news, workspace: Session, jp_fetch, monkeypatch
+):
+    pid = (await asyncio.to_thread(workspace.status)).service_pid
+    count = len(news.heard)
+    os.kill(pid, signal.SIGKILL)
+    await news("all", since=count)
+    assert await asyncio.to_thread(workspace.context.service.running)
+    assert (await asyncio.to_thread(workspace.status)).service_pid != pid
+
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.05)
+    count = len(news.heard)
+    await asyncio.to_thread(workspace.service.stop)
+    await news("ended", since=count)
+    await asyncio.sleep(0.5)
+    assert not await asyncio.to_thread(workspace.context.service.running)
+
+    await jp_fetch(*API, "commands", "status")  # somebody needs it again
+    await news("all", since=count)
+
+
+async def test_nobody_looking_ends_the_watch(jp_fetch, jp_serverapp, monkeypatch):
+    monkeypatch.setattr(watching, "WATCHED_SECONDS", 0.05)
+    monkeypatch.setattr(watching, "WAIT_SECONDS", 0.05)
+    watchers = jp_serverapp.web_app.settings["jupyter_mlops"].watchers
+    await jp_fetch(*API, "watch")
+    deadline = time.monotonic() + 20
+    while watchers.watched() and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    assert not watchers.watched()
+
+
+async def test_the_extensions_end_ends_the_watch(settled, jp_serverapp):
+    extension = jp_serverapp.web_app.settings["jupyter_mlops"]
+    assert extension.watchers.watched()
+    await extension.stop_extension()
+    assert not extension.watchers.watched()
