@@ -133,7 +133,8 @@ def _named(context: Context, given: str | Path) -> pd.DataFrame:
     except NotFound as error:
         if "@" in text:
             raise
-        raise NotFound(f"{error.message} Nor is there a file of this name.", hint=error.hint) from error
+        what = "file" if context.namespace is None else "variable or file"
+        raise NotFound(f"{error.message} Nor is there a {what} of this name.", hint=error.hint) from error
 
 
 def _read_file(path: Path) -> pd.DataFrame:
