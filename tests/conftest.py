@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -64,10 +65,9 @@ def end(session: Session) -> None:
     """End what a session's workspace runs: its service first, so that nothing is started again."""
     session.service.stop()
     for file in (session.context.workspace.home / "deployments").glob("*/server.pid"):
-        try:
-            os.kill(int(file.read_text().split()[0]), signal.SIGKILL)
-        except (OSError, ValueError, IndexError):
-            continue
+        for line in file.read_text().splitlines():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                os.kill(int(line.split()[0]), signal.SIGKILL)
 
 
 @pytest.fixture

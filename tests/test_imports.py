@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "widgets": BASE | {"session"},
     "magics": BASE | {"session", "widgets"},
     "server": BASE | {"session"},
-    "cli": BASE | {"session", "__init__"},
+    "cli": BASE | {"session", "__version__"},
     "__init__": BASE | {"session", "magics", "widgets", "server"},
 }
 INSIDE_SERVICE = ("operations", "supervisor", "drain", "duty", "server", "load")
