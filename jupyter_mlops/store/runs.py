@@ -2,24 +2,300 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..domain.run import Run, Series
+from ..errors import InvalidArgument, NotFound
+from . import run_queries, tags
+from .door import mlflow_errors
+from .run_entities import dataset_input, to_run
+from .thinning import thin
 
 if TYPE_CHECKING:
     from .store import Store
 
 __all__ = ["Runs"]
 
+MOST_METRICS, MOST_OTHERS = 1000, 100  # in one request, by MLflow's limits
+MOST_FOUND = 1000
+MOST_ARTIFACTS = 200
+LONGEST_NOTE = 4000
+SHORTEST_ID = 4
+NAMED = 8
+DIRECTION = re.compile(r"\s+(asc|desc)$", re.IGNORECASE)
+ENTITY = re.compile(r"^(metrics?|params?|parameters?|attributes?|attr|tags?|run)\.", re.IGNORECASE)
+HINT = "MLflow's filters look like `metrics.accuracy > 0.8 and params.C = '1.0'`."
+
 
 class Runs:
-    """See the module."""
+    """The runs of one store's experiment."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    # writing
+
+    def create(self, name: str, *, key: str, started_ms: int, tags: Mapping[str, str]) -> str:
+        """Begin a run, once for each `key`; give its id."""
+        found = self.id_of(key, started_ms=started_ms)
+        if found:
+            return found
+        with self._door():
+            run = self._store.client.create_run(
+                self._store.experiment_id, start_time=started_ms, tags=dict(tags), run_name=name
+            )
+        return str(run.info.run_id)
+
+    def id_of(self, key: str, *, started_ms: int | None = None) -> str | None:
+        """The id of the run with this key, None if there is none."""
+        wanted = f"tags.`{tags.RUN_KEY}` = '{key}'"
+        if started_ms is not None:
+            wanted += f" AND attributes.start_time = {started_ms}"
+        with self._door():
+            found = self._store.client.search_runs([self._store.experiment_id], wanted, max_results=1)
+        return str(found[0].info.run_id) if found else None
+
+    def log_batch(
+        self,
+        run_id: str,
+        metrics: Iterable[tuple[str, float, int, int]] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Log metrics (key, value, milliseconds, step), parameters and tags, in requests as large as MLflow takes."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        client = self._store.client
+        values = [Metric(key, value, at_ms, step) for key, value, at_ms, step in metrics]
+        given = [Param(key, value) for key, value in (params or {}).items()]
+        held = [RunTag(key, value) for key, value in (tags or {}).items()]
+        with self._door():
+            for start in range(0, len(values), MOST_METRICS):
+                client.log_batch(run_id, metrics=values[start : start + MOST_METRICS])
+            for start in range(0, len(given), MOST_OTHERS):
+                client.log_batch(run_id, params=given[start : start + MOST_OTHERS])
+            for start in range(0, len(held), MOST_OTHERS):
+                client.log_batch(run_id, tags=held[start : start + MOST_OTHERS])
+
+    def log_artifact(self, run_id: str, path: Path, folder: str = "") -> None:
+        """Store a file or a folder among the run's artifacts."""
+        with self._door():
+            if path.is_dir():
+                place = f"{folder}/{path.name}" if folder else path.name
+                self._store.client.log_artifacts(run_id, str(path), place)
+            else:
+                self._store.client.log_artifact(run_id, str(path), folder or None)
+
+    def log_text(self, run_id: str, path: str, text: str) -> None:
+        """Store a text as an artifact."""
+        with self._door():
+            self._store.client.log_text(run_id, text, path)
+
+    def log_input(self, run_id: str, *, name: str, digest: str, **told: Any) -> None:
+        """Note a table as a native dataset input of the run; a second time changes nothing.
+
+        Parameters
+        ----------
+        told
+            What is known besides, see `store.run_entities.dataset_input`.
+        """
+        with self._door():
+            self._store.client.log_inputs(run_id, datasets=[dataset_input(name, digest, **told)])
+
+    def add_notes(self, run_id: str, notes: Iterable[str]) -> None:
+        """Add lines to what could not be recorded of a run."""
+        held = self.tags(run_id).get(tags.NOTES, "")
+        lines = list(dict.fromkeys([*held.splitlines(), *notes]))
+        with self._door():
+            self._store.client.set_tag(run_id, tags.NOTES, "\n".join(lines)[:LONGEST_NOTE])
+
+    def end(self, run_id: str, status: str, ended_ms: int, reason: str = "") -> None:
+        """End a run; a second time with the same changes nothing."""
+        with self._door():
+            if reason:
+                self._store.client.set_tag(run_id, tags.REASON, reason)
+            self._store.client.set_terminated(run_id, status=status, end_time=ended_ms)
+
+    # reading
+
+    def get(self, run_id: str) -> Run:
+        """One run with its code and artifacts.
+
+        Raises
+        ------
+        NotFound
+            There is none with this id.
+        """
+        with self._door():
+            entity = self._store.client.get_run(run_id)
+            experiment = self._name_of(entity.info.experiment_id)
+            paths = self._artifacts(run_id)
+        source = self._source(run_id) if tags.SOURCE_FILE in paths else ""
+        return to_run(entity, experiment, source=source, artifacts=tuple(paths))
+
+    def find(self, asked: str) -> Run:
+        """One run by its id, by the newest that has this name, or by the first characters of its id.
+
+        Raises
+        ------
+        NotFound
+            There is none.
+        InvalidArgument
+            Several ids begin like that.
+        """
+        asked = asked.strip()
+        if re.fullmatch(r"[0-9a-f]{32}", asked):
+            return self.get(asked)
+        hint = "`%mlops runs` lists what there is."
+        named = self._search(f"attributes.run_name = {_quoted(asked)}", 1) if asked else []
+        if named:
+            return self.get(named[0].info.run_id)
+        if len(asked) >= SHORTEST_ID and re.fullmatch(r"[0-9a-f]+", asked):
+            begun = run_queries.ids_with_prefix(self._store, asked)
+            if len(begun) == 1:
+                return self.get(begun[0])
+            if begun:
+                listed = ", ".join(run_id[:12] for run_id in begun[:NAMED])
+                raise InvalidArgument(f"{len(begun)} runs have an id that begins with {asked!r}: {listed}.", hint=hint)
+        raise NotFound.among("run", asked, self.names()[:NAMED], hint=hint)
+
+    def search(self, *, filter: str = "", limit: int = 20, order_by: str = "") -> tuple[list[Run], bool]:  # noqa: A002
+        """Runs, newest first, and whether there are more; data versions and monitors are none.
+
+        Parameters
+        ----------
+        filter
+            In MLflow's words.
+        order_by
+            A metric, largest first, or what MLflow takes: ``metrics.loss ASC``.
+        """
+        kept: list[Run] = []
+        token = None
+        while True:
+            with self._asking(filter):
+                page = self._store.client.search_runs(
+                    [self._store.experiment_id],
+                    filter_string=filter,
+                    max_results=min(limit + 1, MOST_FOUND),
+                    order_by=_order(order_by),
+                    page_token=token,
+                )
+            experiment = self._store.workspace.experiment
+            kept += [to_run(entity, experiment) for entity in page if _is_run(entity)]
+            token = page.token
+            if len(kept) > limit or not token:
+                return kept[:limit], len(kept) > limit
+
+    def running(self, workspace: str) -> list[Run]:
+        """The runs that claim to be running and were recorded by kernels of this workspace."""
+        wanted = f"attributes.status = 'RUNNING' AND tags.`{tags.KERNEL}` LIKE '{workspace}/%'"
+        return [to_run(entity, self._store.workspace.experiment) for entity in self._search(wanted, MOST_FOUND)]
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        """A run's tags."""
+        with self._door():
+            return dict(self._store.client.get_run(run_id).data.tags)
+
+    def stepped(self, run_id: str) -> list[str]:
+        """The metrics of a run that have gone beyond their first step."""
+        with self._door():
+            values = self._store.client.get_run(run_id).data._metric_objs  # noqa: SLF001 the last values with their steps
+        return [metric.key for metric in values if metric.step > 0]
+
+    def history(self, run_id: str, metric: str, *, points: int) -> Series:
+        """A metric's curve by step, thinned to so many points, its extremes kept."""
+        with self._door():
+            values = run_queries.metric_values(self._store, run_id, metric)
+        kept = thin(values, points)
+        return Series(run_id, metric, tuple(step for step, _ in kept), tuple(value for _, value in kept))
+
+    # for `status` and completion
+
     def counts(self) -> dict[str, int]:
         """How many runs and running runs."""
-        return {"runs": 0, "running": 0}
+        with self._door():
+            total, running = run_queries.counts(self._store)
+        return {"runs": total, "running": running}
 
     def names(self) -> list[str]:
         """Names and short ids of the newest runs, for completion."""
-        return []
+        with self._door():
+            newest = run_queries.newest(self._store, 50)
+        return [*dict.fromkeys(name for name, _ in newest), *(run_id[:8] for _, run_id in newest)]
+
+    # below
+
+    def _search(self, wanted: str, limit: int) -> list[Any]:
+        with self._door():
+            return list(
+                self._store.client.search_runs(
+                    [self._store.experiment_id],
+                    filter_string=wanted,
+                    max_results=limit,
+                    order_by=["attributes.start_time DESC"],
+                )
+            )
+
+    def _artifacts(self, run_id: str) -> list[str]:
+        """The paths of a run's artifacts, as many as one would look at."""
+        found: list[str] = []
+        waiting = [""]
+        while waiting and len(found) < MOST_ARTIFACTS:
+            for entry in self._store.client.list_artifacts(run_id, waiting.pop(0) or None):
+                (waiting if entry.is_dir else found).append(entry.path)
+        return found[:MOST_ARTIFACTS]
+
+    def _source(self, run_id: str) -> str:
+        with self._door(), tempfile.TemporaryDirectory() as folder:
+            path = self._store.client.download_artifacts(run_id, tags.SOURCE_FILE, folder)
+            return Path(path).read_text(errors="replace")
+
+    def _name_of(self, experiment_id: str) -> str:
+        if experiment_id == self._store.experiment_id:
+            return self._store.workspace.experiment
+        return str(self._store.client.get_experiment(experiment_id).name)
+
+    @contextlib.contextmanager
+    def _asking(self, wanted: str) -> Iterator[None]:
+        try:
+            with self._door():
+                yield
+        except InvalidArgument as error:
+            asked = f"the filter {wanted!r}: " if wanted else ""
+            raise InvalidArgument(f"{asked}{error.message}", hint=HINT) from error
+
+    def _door(self) -> contextlib.AbstractContextManager[None]:
+        return mlflow_errors(self._store.workspace.tracking_uri)
+
+
+def _is_run(entity: Any) -> bool:
+    return bool(entity.data.tags.get(tags.KIND, "run") == "run")
+
+
+def _quoted(text: str) -> str:
+    quote = "'" if "'" not in text else '"'
+    return f"{quote}{text.replace(quote, '')}{quote}"
+
+
+def _order(asked: str) -> list[str]:
+    """An order as MLflow writes it.
+
+    Examples
+    --------
+    >>> _order("loss asc")[0], _order("")[0]
+    ('metrics.`loss` ASC', 'attributes.start_time DESC')
+    """
+    newest = "attributes.start_time DESC"
+    if not asked.strip():
+        return [newest]
+    found = DIRECTION.search(asked.strip())
+    direction = found[1].upper() if found else "DESC"
+    name = DIRECTION.sub("", asked.strip())
+    if not ENTITY.match(name):
+        name = f"metrics.`{name.strip('`')}`"
+    return [f"{name} {direction}", newest]

@@ -2,10 +2,118 @@
 
 from __future__ import annotations
 
-from ..domain.context import CommandSet
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from ..domain.command import Arg, command
+from ..domain.context import CommandSet, Context, now_ms
+from ..domain.run import RunComparison, RunTable
+from ..domain.workspace import Cell, Notebook
+from ..errors import InvalidArgument
+from .identity import find_notebook
+from .recording import Recording
+from .tracker import Tracker
 
 __all__ = ["TrackingCommands"]
+
+OUR_PACKAGE = __name__.partition(".")[0]
 
 
 class TrackingCommands(CommandSet):
     """Cell to run."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._tracker = Tracker(context)
+
+    def run(self, name: str | None = None, *, source: str = "") -> Recording:
+        """A run to record: ``with session.run("baseline") as run: ...``.
+
+        What happens inside is recorded: scikit-learn's fits, metrics and figures by themselves, anything else through
+        the handle. An exception makes the run FAILED and goes on its way, an interrupt makes it KILLED. Inside another
+        run it becomes that run's child.
+
+        Parameters
+        ----------
+        name
+            How to call it; made up if left out.
+        source
+            The code it runs; by default the cell being executed.
+        """
+        namespace = self.context.namespace
+        if namespace is None:  # a script: the names of the module that calls
+            frame = sys._getframe(1)  # noqa: SLF001 there is no other way to know the caller
+            inside = str(frame.f_globals.get("__name__", "")).partition(".")[0] == OUR_PACKAGE
+            namespace = None if inside else frame.f_globals
+        return self._tracker.make(name, source, namespace)
+
+    @command("runs", stage="tracking", changes=False)
+    def runs(
+        self,
+        *,
+        filter: Annotated[str, Arg(metavar="FILTER")] = "",  # noqa: A002 MLflow's own word for it
+        limit: int = 20,
+        order_by: Annotated[str, Arg(metavar="METRIC")] = "",
+    ) -> RunTable:
+        """List runs, newest first.
+
+        Parameters
+        ----------
+        filter
+            In MLflow's words: ``metrics.accuracy > 0.8 and params.C = '1.0'``.
+        limit
+            How many at the most.
+        order_by
+            A metric, the largest value first; ``"loss ASC"`` for the smallest first.
+
+        Examples
+        --------
+        %mlops runs
+        %mlops runs --filter "metrics.training_accuracy_score > 0.8" --order-by training_accuracy_score
+        """
+        if limit < 1:
+            raise InvalidArgument(f"--limit takes a number from 1 on, not {limit}.")
+        return RunTable.from_dict(self.context.call("tracking.search", filter=filter, limit=limit, order_by=order_by))
+
+    @command("compare", stage="tracking", changes=False)
+    def compare(self, runs: Annotated[list[str], Arg(complete="runs", metavar="RUN")]) -> RunComparison:
+        """Compare runs: their metrics and curves, the parameters that differ, and their code.
+
+        Parameters
+        ----------
+        runs
+            At least two: run names (the newest of that name), ids, or the first characters of an id.
+
+        Examples
+        --------
+        %mlops compare baseline 4f2a91c0
+        """
+        given = [getattr(run, "id", run) for run in ([runs] if isinstance(runs, str) else runs)]
+        if len(given) < 2:
+            raise InvalidArgument(
+                f"compare takes at least two runs, not {len(given)}.", hint="`%mlops runs` lists what there is."
+            )
+        return RunComparison.from_dict(self.context.call("tracking.compare", runs=[str(run) for run in given]))
+
+    # hooks around cells, for the kernel's surface; they never raise
+
+    def cell_started(self, source: str, count: int, cell_id: str = "") -> None:
+        """A cell is about to run."""
+        self.context.cells.append(Cell(source, count, cell_id, now_ms()))
+
+    def cell_finished(self, outcome: Literal["ok", "error", "interrupted"]) -> None:
+        """The cell that was started last has ended."""
+        cells = self.context.cells
+        if cells and cells[-1].outcome == "running":
+            cells[-1] = replace(cells[-1], ended_ms=now_ms(), outcome=outcome)
+
+    def locate_notebook(self, user_ns: Mapping[str, Any] | None = None) -> Notebook:
+        """Find out which notebook this kernel runs and note it in the context; one without a name if nobody tells."""
+        try:
+            path = find_notebook(self.context.settings, user_ns or {})
+        except Exception:  # whatever a server answers, a notebook works without its name
+            path = ""
+        self.context.notebook = replace(self.context.notebook, path=path)
+        return self.context.notebook

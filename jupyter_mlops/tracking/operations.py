@@ -1,17 +1,128 @@
-"""What the service does for the tracking stage."""
+"""What the service does for the tracking stage: drain the kernels' journals, find runs and compare them."""
 
 from __future__ import annotations
 
+import difflib
+from typing import Any
+
 from ..domain.operation import Duty, Operation
+from ..domain.run import Run, RunComparison, RunTable
+from ..errors import InvalidArgument, NotFound
 from ..store.host import Host
+from .drains import drains
 
 __all__ = ["DUTIES", "OPERATIONS", "pending"]
 
-OPERATIONS: dict[str, Operation] = {}
+CURVE_POINTS = 500
+MOST_CURVES = 40
 
-DUTIES: tuple[Duty, ...] = ()
+
+def flush(host: Host, *, journal: str, position: int, run: str = "", seconds: float = 30.0) -> dict[str, Any]:
+    """Drain a kernel's journal now, up to `position`, and tell of a run by its key.
+
+    Returns
+    -------
+    dict
+        ``drained``: whether it got there within the time; ``run_id``, empty for an unknown one; ``run``, once drained.
+    """
+    drain = drains(host).open(journal)
+    drained = True if drain is None else drain.run(host, until=position, seconds=seconds)
+    run_id = (drain.run_id(run) if drain is not None else "") if run else ""
+    if run and not run_id:
+        run_id = host.store.runs.id_of(run) or ""
+    found = host.store.runs.get(run_id).to_dict() if run_id and drained else None
+    return {"drained": drained, "run_id": run_id, "run": found}
+
+
+def search(host: Host, *, filter: str = "", limit: int = 20, order_by: str = "") -> dict[str, Any]:  # noqa: A002
+    """Runs, newest first."""
+    drains(host).turn(host, seconds=2.0)
+    found, more = host.store.runs.search(filter=filter, limit=limit, order_by=order_by)
+    found = [_truthful(host, run) for run in found]
+    return RunTable(tuple(found), host.workspace.experiment, filter, more).to_dict()
+
+
+def get(host: Host, *, run: str) -> dict[str, Any]:
+    """One run with everything: by id, by the first characters of one, or the newest of a name."""
+    drains(host).turn(host, seconds=2.0)
+    return _truthful(host, host.store.runs.find(run)).to_dict()
+
+
+def history(host: Host, *, run: str, metric: str, points: int = CURVE_POINTS) -> dict[str, Any]:
+    """A metric's curve, thinned to so many points, its extremes kept."""
+    found = host.store.runs.find(run)
+    if metric not in found.metrics:
+        raise NotFound.among(f"metric of the run {found.name!r} called", metric, found.metrics)
+    return host.store.runs.history(found.id, metric, points=points).to_dict()
+
+
+def compare(host: Host, *, runs: list[str]) -> dict[str, Any]:
+    """Several runs side by side."""
+    if len(runs) < 2:
+        raise InvalidArgument(f"compare takes at least two runs, not {len(runs)}.")
+    drains(host).turn(host, seconds=2.0)
+    store = host.store.runs
+    found = [_truthful(host, store.find(run)) for run in runs]
+    metrics = {name: tuple(run.metrics.get(name) for run in found) for name in _union([run.metrics for run in found])}
+    params = {name: tuple(run.params.get(name) for run in found) for name in _union([run.params for run in found])}
+    same = {name: values[0] for name, values in params.items() if len(set(values)) == 1 and values[0] is not None}
+    curves = []
+    for run in found:
+        stepped = [name for name in metrics if name in run.metrics and name in store.stepped(run.id)][:MOST_CURVES]
+        curves += [store.history(run.id, name, points=CURVE_POINTS) for name in stepped]
+    return RunComparison(
+        runs=tuple(found),
+        metrics=metrics,
+        params={name: values for name, values in params.items() if name not in same},
+        same=same,
+        curves=tuple(curve for curve in curves if len(curve.steps) > 1),
+        source_diff=_diff(found[0], found[1]),
+    ).to_dict()
+
+
+def _union(mappings: list[dict[str, Any]]) -> list[str]:
+    """Every key, in the order of first appearance."""
+    return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+
+
+def _diff(one: Run, other: Run) -> str:
+    lines = difflib.unified_diff(
+        one.source.splitlines(),
+        other.source.splitlines(),
+        f"{one.name} ({one.id[:8]})",
+        f"{other.name} ({other.id[:8]})",
+        lineterm="",
+    )
+    return "\n".join(lines)
+
+
+def _truthful(host: Host, run: Run) -> Run:
+    """A run that claims to be running, but whose kernel and journal are gone, is ended now."""
+    if run.status != "RUNNING" or not drains(host).orphaned(host, run.id):
+        return run
+    drains(host).end_orphan(host, run)
+    return host.store.runs.get(run.id)
 
 
 def pending(host: Host) -> int:
     """How many events kernels have logged that the store has not got yet."""
-    return 0
+    return drains(host).pending()
+
+
+def _turn(host: Host) -> None:
+    drains(host).turn(host)
+
+
+def _busy(host: Host) -> bool:
+    return drains(host).busy()
+
+
+OPERATIONS: dict[str, Operation] = {
+    "tracking.flush": Operation(flush),
+    "tracking.search": Operation(search),
+    "tracking.get": Operation(get),
+    "tracking.history": Operation(history),
+    "tracking.compare": Operation(compare),
+}
+
+DUTIES: tuple[Duty, ...] = (Duty("tracking.drain", every=0.3, turn=_turn, busy=_busy),)

@@ -1,0 +1,243 @@
+"""Autolog: while a run is recorded, every fit, score and metric call of scikit-learn that the user's code makes is logged.
+
+The methods of all estimator classes, also of other libraries and of classes that come into being during the run, are
+replaced by ones that look who calls: what the user's code calls is recorded, what scikit-learn calls inside is not.
+When the run ends everything is put back. MLflow is not needed and not loaded; if the user has switched MLflow's own
+autologging on, ours keeps out of its way.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from .fits import FitLogger
+from .metric_calls import MetricLogger, WatchedFunction, metric_functions
+from .patches import ImportWatch, Patches
+from .user_mlflow import autologs_sklearn
+
+if TYPE_CHECKING:
+    from .recording import Recording
+    from .tracker import Tracker
+
+__all__ = ["Autolog"]
+
+PREDICTIONS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
+METHODS = ("fit", *PREDICTIONS, "score")
+LIBRARIES = frozenset({"sklearn", "joblib", "imblearn", "skops", "jupyter_mlops", "mlflow"})
+PASSED_ON = frozenset({"fit_predict", "fit_transform"})  # mixins' methods that call fit for the user
+
+
+class Autolog:
+    """Watches scikit-learn while a run lasts."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._on = False
+
+    def begin(self) -> None:
+        """Put the watching methods in place."""
+        self._patches = Patches()
+        self._seen: set[tuple[int, str]] = set()
+        self._busy: set[int] = set()
+        self._home = threading.get_ident()
+        self._fits: dict[str, FitLogger] = {}
+        self._metrics: dict[str, MetricLogger] = {}
+        self._names: dict[int, str] = {}
+        self._watched: dict[int, WatchedFunction] = {}
+        self._on = True
+        self._imports = ImportWatch(
+            {"sklearn.base": self._guard(self._patch_base), "sklearn.metrics": self._guard(self._patch_metrics)}
+        )
+        self._imports.begin()
+
+    def end(self) -> None:
+        """Put everything back, also the names that the user's code has bound meanwhile."""
+        if not self._on:
+            return
+        self._on = False
+        self._imports.end()
+        self._patches.undo()
+        namespace = self._namespace()
+        for name, thing in list(namespace.items()):
+            if isinstance(thing, WatchedFunction):
+                namespace[name] = thing.__wrapped__
+        for logger in self._metrics.values():
+            logger.forget()
+
+    # in place
+
+    def _patch_base(self, module: ModuleType) -> None:
+        base = module.BaseEstimator
+        autolog, before = self, base.__init_subclass__.__func__
+
+        @functools.wraps(before)
+        def __init_subclass__(cls: type, **keywords: Any) -> None:  # noqa: N807 it is that method
+            before(cls, **keywords)
+            autolog.watch_class(cls)
+
+        for cls in _tree(base):
+            self.watch_class(cls)
+        hook: Any = __init_subclass__
+        self._patches.set(base, "__init_subclass__", classmethod(hook))
+
+    def watch_class(self, cls: type) -> None:
+        """Replace the methods of an estimator class, wherever in its bases they stand."""
+        if not self._on:
+            return
+        for name in METHODS:
+            for owner in cls.__mro__[:-1]:
+                method = vars(owner).get(name)
+                if method is None:
+                    continue
+                if (id(owner), name) not in self._seen:
+                    self._seen.add((id(owner), name))
+                    if isinstance(method, FunctionType):
+                        self._patches.set(owner, name, self._watching(name, method))
+                    elif isinstance(getattr(method, "fn", None), FunctionType) and hasattr(method, "check"):
+                        # scikit-learn's "available if" methods hold the function inside
+                        self._patches.set(method, "fn", self._watching(name, method.fn))
+                break
+
+    def _watching(self, name: str, method: FunctionType) -> Callable[..., Any]:
+        handle = self._fit if name == "fit" else self._score if name == "score" else self._predict
+
+        @functools.wraps(method)
+        def watched(self_: Any, /, *args: Any, **kwargs: Any) -> Any:
+            __tracebackhide__ = True
+            recording = self._outermost(sys._getframe(1))  # noqa: SLF001 there is no other way to know the caller
+            if recording is None:
+                return method(self_, *args, **kwargs)
+            return handle(recording, method, self_, args, kwargs)
+
+        return watched
+
+    def _patch_metrics(self, module: ModuleType) -> None:
+        for name, function in metric_functions(module).items():
+            watched = WatchedFunction(function, self._metric)
+            self._watched[id(function)] = watched
+            self._patches.set(module, name, watched)
+        maker = module.make_scorer
+        self._patches.set(module, "make_scorer", _unwrapping(maker))
+        namespace = self._namespace()
+        for name, thing in list(namespace.items()):  # names bound before the run began
+            found = self._watched.get(id(thing))
+            if found is not None and thing is found.__wrapped__:
+                namespace[name] = found
+
+    def _namespace(self) -> dict[str, Any]:
+        held = self._tracker.active[0].namespace if self._tracker.active else None
+        return held if held is not None else {}
+
+    def _guard(self, patch: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+        def guarded(module: ModuleType) -> None:
+            try:
+                patch(module)
+            except Exception as error:  # an unknown scikit-learn: nothing is logged, and nothing breaks
+                if self._tracker.current is not None:
+                    self._tracker.current.note(f"scikit-learn is not watched: {type(error).__name__}: {error}")
+
+        return guarded
+
+    # called
+
+    def _outermost(self, caller: FrameType) -> Recording | None:
+        """The run to record a call in; None when it is not the user's code that calls."""
+        if not self._on:
+            return None
+        thread = threading.get_ident()
+        if thread in self._busy or (thread != self._home and self._home in self._busy):
+            return None
+        frame: FrameType | None = caller
+        while frame is not None and frame.f_code.co_name in PASSED_ON:
+            frame = frame.f_back
+        if frame is None or str(frame.f_globals.get("__name__", "")).partition(".")[0] in LIBRARIES:
+            return None
+        return None if autologs_sklearn() else self._tracker.current
+
+    def _inside(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call with everything below passed over."""
+        __tracebackhide__ = True
+        thread = threading.get_ident()
+        if thread in self._busy:
+            return function(*args, **kwargs)
+        self._busy.add(thread)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self._busy.discard(thread)
+
+    def _fit(self, recording: Recording, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        result = self._inside(method, model, *args, **kwargs)
+        self._quietly(recording, self._fits_of(recording).fitted, method, model, args, kwargs, sys._getframe(2))  # noqa: SLF001
+        return result
+
+    def _predict(self, recording: Recording, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        result = self._inside(method, model, *args, **kwargs)
+        self._quietly(recording, self._metrics_of(recording).predicted, result, args, kwargs, sys._getframe(2))  # noqa: SLF001
+        return result
+
+    def _score(self, recording: Recording, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        result = self._inside(method, model, *args, **kwargs)
+        logger = self._metrics_of(recording)
+        self._quietly(recording, logger.scored, model, result, args, kwargs, sys._getframe(2))  # noqa: SLF001
+        return result
+
+    def _metric(self, name: str, function: Any, args: Any, kwargs: Any, caller: FrameType) -> Any:
+        __tracebackhide__ = True
+        recording = self._outermost(caller)
+        if recording is None:
+            return function(*args, **kwargs)
+        result = self._inside(function, *args, **kwargs)
+        self._quietly(recording, self._metrics_of(recording).measured, name, result, args, kwargs)
+        return result
+
+    def _quietly(self, recording: Recording, log: Callable[..., None], *args: Any) -> None:
+        """Log what was called; what goes wrong there is a note on the run and nothing else."""
+        try:
+            self._inside(log, *args)
+        except Exception as error:
+            recording.note(f"not logged: {type(error).__name__}: {error}")
+
+    def _fits_of(self, recording: Recording) -> FitLogger:
+        if recording.key not in self._fits:
+            self._fits[recording.key] = FitLogger(self._tracker.context, recording)
+        return self._fits[recording.key]
+
+    def _metrics_of(self, recording: Recording) -> MetricLogger:
+        if recording.key not in self._metrics:
+            self._metrics[recording.key] = MetricLogger(recording, self._names)
+        return self._metrics[recording.key]
+
+
+def _tree(cls: type) -> list[type]:
+    """A class and all below it, once each."""
+    found: dict[type, None] = {cls: None}
+    waiting = [cls]
+    while waiting:
+        below: list[type] = type.__subclasses__(waiting.pop())
+        for child in below:
+            if child not in found:
+                found[child] = None
+                waiting.append(child)
+    return list(found)
+
+
+def _unwrapping(maker: Any) -> Any:
+    """`make_scorer` that is given watched functions: a scorer outlives the run, and other processes must load it."""
+
+    @functools.wraps(maker)
+    def make_scorer(*args: Any, **kwargs: Any) -> Any:
+        def plain(value: Any) -> Any:
+            return value.__wrapped__ if isinstance(value, WatchedFunction) else value
+
+        return maker(*map(plain, args), **{key: plain(value) for key, value in kwargs.items()})
+
+    return make_scorer

@@ -1,0 +1,209 @@
+"""Tracker: what records runs in one kernel: the journal they share, and the watchers that are there while one lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from ..domain.context import Context
+from ..errors import MLOpsError, Unavailable
+from .autolog import Autolog
+from .figures import Figures
+from .identity import git_state
+from .journal import Journal
+from .names import make_name
+from .recording import Recording
+from .used_tables import record_used_tables
+from .user_mlflow import UserMLflow
+
+__all__ = ["Tracker"]
+
+log = logging.getLogger(__name__)
+
+LARGEST_JOURNAL = 1 << 24  # a drained journal is removed whole, so a new one is begun now and then
+PATIENCE = 15.0  # beyond what the service is given to answer
+START_SECONDS = 60.0
+GIT_SECONDS = 2.0
+
+
+class Tracker:
+    """Records the runs of one session.
+
+    Parameters
+    ----------
+    context
+        The session's; its ``recorder`` is the innermost run that is being recorded.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.active: list[Recording] = []
+        self.figures = Figures(self)
+        self._mlflow = UserMLflow(self)
+        self._watchers = (Autolog(self), self.figures, self._mlflow)
+        self._journal: Journal | None = None
+        self._runs = 0
+        self._told = False
+        self._git: threading.Thread | None = None
+
+    @property
+    def current(self) -> Recording | None:
+        """The innermost run being recorded, None in a process that was forked off."""
+        return self.active[-1] if self.active and self.active[-1].active else None
+
+    def make(self, name: str | None, source: str, namespace: dict[str, Any] | None) -> Recording:
+        """A run that has not begun yet."""
+        cell = self.context.cells[-1] if self.context.cells else None
+        running = cell is not None and cell.outcome == "running"
+        if not source and cell is not None and running:
+            source = cell.source
+        called = make_name(name, self.context.notebook.path, cell.count if cell is not None and running else 0)
+        return Recording(self, called, source, self.context.namespace if namespace is None else namespace)
+
+    # begin and end, called by the recording
+
+    def begin(self, recording: Recording) -> None:
+        """Begin to record; inside another run as its child."""
+        parent = self.current
+        if parent is None:
+            self.active.clear()  # what a fork has left
+        self._runs += 1
+        context = self.context
+        recording.begin(
+            self._open_journal(),
+            self._runs,
+            parent,
+            notebook=context.notebook.path,
+            user=context.actor.user,
+            host=context.actor.host,
+        )
+        self.active.append(recording)
+        context.recorder = recording
+        try:
+            if parent is None:
+                self._wake(recording)
+                for watcher in self._watchers:
+                    with noting(recording, f"what {type(watcher).__name__} would see"):
+                        watcher.begin()
+            else:
+                if context.notebook.commit:
+                    recording.record("commit", commit=context.notebook.commit, dirty=context.notebook.dirty)
+                with noting(recording, "what is logged with MLflow itself"):
+                    self._mlflow.nested(recording)
+            with noting(recording, "the tables it uses"):
+                record_used_tables(recording, context)
+        except BaseException as error:
+            self._unwatch(recording)
+            recording.abandon(error)
+            self.end(recording)
+            raise
+
+    def finish(self, recording: Recording) -> None:
+        """Record what is only known at the end, and take the watchers away."""
+        try:
+            with noting(recording, "the tables it uses"):
+                record_used_tables(recording, self.context)
+            with noting(recording, "its figures"):
+                self.figures.save_all(recording)
+            if recording.parent is None and self._git is not None:
+                self._git.join(GIT_SECONDS)
+        finally:
+            self._unwatch(recording)
+
+    def end(self, recording: Recording) -> None:
+        """Record this run no more."""
+        if recording in self.active:  # with those inside it that were never ended
+            del self.active[self.active.index(recording) :]
+        self.context.recorder = self.active[-1] if self.active else None
+
+    def _unwatch(self, recording: Recording) -> None:
+        if recording.parent is not None:
+            self._mlflow.unnested(recording)
+            return
+        for watcher in reversed(self._watchers):
+            with noting(recording, f"what {type(watcher).__name__} saw"):
+                watcher.end()
+
+    # the service
+
+    def ask(self, journal: Journal, position: int, run: str, seconds: float) -> dict[str, Any]:
+        """Let the service drain the journal up to `position`, and tell of a run by its key."""
+        answer: dict[str, Any] = self.context.service.call(
+            "tracking.flush",
+            timeout=seconds + PATIENCE,
+            journal=journal.id,
+            position=position,
+            run=run,
+            seconds=seconds,
+        )
+        return answer
+
+    def flush(self, recording: Recording, position: int, seconds: float) -> dict[str, Any] | None:
+        """As `ask`, for a run that has ended; None when the store is away, which is said once."""
+        try:
+            answer = self.ask(recording.journal, position, recording.key, seconds)
+        except MLOpsError as error:
+            self._tell(recording, str(error))
+            return None
+        if not answer["drained"]:
+            self._tell(recording, "the store takes its time.")
+            return None
+        self._told = False
+        return answer
+
+    def _tell(self, recording: Recording, why: str) -> None:
+        if not self._told:
+            self._told = True
+            kept = recording.journal.folder.parent
+            sys.stderr.write(
+                f"The run {recording.name!r} is kept in {kept} and will be sent to the store when it answers: {why}\n"
+            )
+
+    def _wake(self, recording: Recording) -> None:
+        """Start the service and look at git meanwhile: neither may hold the cell up."""
+        journal = recording.journal
+
+        def wake() -> None:
+            with contextlib.suppress(MLOpsError, OSError):
+                self.ask(journal, 0, "", START_SECONDS)
+
+        def look() -> None:
+            notebook = self.context.notebook
+            state = git_state(notebook.path, self.context.workspace.root)
+            if state is not None:
+                self.context.notebook = replace(self.context.notebook, commit=state[0], dirty=state[1])
+                with contextlib.suppress(MLOpsError):
+                    recording.record("commit", commit=state[0], dirty=state[1])
+
+        threading.Thread(target=wake, name="mlops-wake", daemon=True).start()
+        self._git = threading.Thread(target=look, name="mlops-git", daemon=True)
+        self._git.start()
+
+    def _open_journal(self) -> Journal:
+        journal = self._journal
+        if journal is not None and journal.mine and (self.active or journal.position < LARGEST_JOURNAL):
+            return journal
+        if journal is not None:
+            journal.close()
+        actor = self.context.actor
+        owner = {"user": actor.user, "host": actor.host, "notebook": self.context.notebook.path}
+        self._journal = Journal(self.context.workspace.home, owner)
+        self._runs = 1
+        return self._journal
+
+
+@contextlib.contextmanager
+def noting(recording: Recording, what: str) -> Iterator[None]:
+    """Let no error of ours reach the user's code: it becomes a note on the run."""
+    try:
+        yield
+    except Unavailable as error:
+        recording.note(f"{what}: {error}")
+    except Exception as error:
+        log.debug("recording %s", what, exc_info=True)
+        recording.note(f"{what}: {type(error).__name__}: {error}")

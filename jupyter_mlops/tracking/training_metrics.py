@@ -1,0 +1,136 @@
+"""Training metrics: how well a model fits the data it was fitted on, by MLflow's names and conventions.
+
+Averages over classes are weighted by the number of true instances; the area under the ROC curve of several classes is
+one against one; `root_mean_squared_error` is the root of the mean over all outputs.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["training_metrics"]
+
+PREFIX = "training_"
+LARGE = 20_000  # rows from which on the time is estimated first
+MOST_SECONDS = 10.0
+PROBE = 1000
+
+
+def training_metrics(model: Any, inputs: Any, target: Any, weight: Any = None) -> tuple[dict[str, float], list[str]]:
+    """Measure a fitted model on its training data.
+
+    Returns
+    -------
+    tuple
+        The metrics, and notes on those that could not be had.
+    """
+    if inputs is None or target is None or not callable(getattr(model, "predict", None)):
+        return {}, []
+    found: dict[str, float] = {}
+    notes: list[str] = []
+    too_slow = _too_slow(model, inputs)
+    if too_slow:
+        return {}, [f"training metrics are left out: predicting the training data would take about {too_slow:.0f} s."]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's remarks on our calls are not the user's matter
+        kind = _kind(model)
+        if kind == "classifier":
+            _measure_classifier(model, inputs, target, weight, found, notes)
+        elif kind == "regressor":
+            _measure_regressor(model, inputs, target, weight, found, notes)
+        _measure_score(model, inputs, target, weight, found, notes)
+    return {key: value for key, value in found.items() if not math.isinf(value)}, notes
+
+
+def _kind(model: Any) -> str:
+    from sklearn.base import is_classifier, is_regressor
+
+    return "classifier" if is_classifier(model) else "regressor" if is_regressor(model) else ""
+
+
+def _measure_classifier(
+    model: Any, inputs: Any, target: Any, weight: Any, found: dict[str, float], notes: list[str]
+) -> None:
+    from sklearn import metrics
+
+    predicted = model.predict(inputs)
+    common = {"sample_weight": weight}
+    averaged = {"average": "weighted", **common}
+    _try(found, notes, "precision_score", lambda: metrics.precision_score(target, predicted, **averaged))
+    _try(found, notes, "recall_score", lambda: metrics.recall_score(target, predicted, **averaged))
+    _try(found, notes, "f1_score", lambda: metrics.f1_score(target, predicted, **averaged))
+    _try(found, notes, "accuracy_score", lambda: metrics.accuracy_score(target, predicted, **common))
+    if not callable(getattr(model, "predict_proba", None)):
+        return
+    chances = model.predict_proba(inputs)
+    if isinstance(chances, list):  # several outputs: these two are not defined for them
+        return
+    _try(found, notes, "log_loss", lambda: metrics.log_loss(target, chances, **common))
+    scores = chances[:, 1] if chances.shape[1] == 2 else chances
+    _try(
+        found,
+        notes,
+        "roc_auc",
+        lambda: metrics.roc_auc_score(target, scores, average="weighted", multi_class="ovo", **common),
+    )
+
+
+def _measure_regressor(
+    model: Any, inputs: Any, target: Any, weight: Any, found: dict[str, float], notes: list[str]
+) -> None:
+    from sklearn import metrics
+
+    predicted = model.predict(inputs)
+    _try(
+        found, notes, "mean_squared_error", lambda: metrics.mean_squared_error(target, predicted, sample_weight=weight)
+    )
+    _try(
+        found,
+        notes,
+        "mean_absolute_error",
+        lambda: metrics.mean_absolute_error(target, predicted, sample_weight=weight),
+    )
+    _try(found, notes, "r2_score", lambda: metrics.r2_score(target, predicted, sample_weight=weight))
+    squared = found.get(f"{PREFIX}mean_squared_error")
+    if squared is not None:
+        found[f"{PREFIX}root_mean_squared_error"] = math.sqrt(squared)
+
+
+def _measure_score(
+    model: Any, inputs: Any, target: Any, weight: Any, found: dict[str, float], notes: list[str]
+) -> None:
+    """The model's own score; that of scikit-learn's mixins has been measured already."""
+    from sklearn.base import ClassifierMixin, RegressorMixin
+
+    for mixin, same in ((ClassifierMixin, "accuracy_score"), (RegressorMixin, "r2_score")):
+        if getattr(type(model), "score", None) is mixin.score and f"{PREFIX}{same}" in found:
+            found[f"{PREFIX}score"] = found[f"{PREFIX}{same}"]
+            return
+    if callable(getattr(model, "score", None)):
+        weighted = {} if weight is None else {"sample_weight": weight}
+        _try(found, notes, "score", lambda: model.score(inputs, target, **weighted))
+
+
+def _try(found: dict[str, float], notes: list[str], name: str, measure: Callable[[], Any]) -> None:
+    try:
+        found[PREFIX + name] = float(measure())
+    except Exception as error:
+        text = str(error).split("\n", 1)[0]
+        notes.append(f"{PREFIX}{name} could not be measured: {type(error).__name__}: {text}")
+
+
+def _too_slow(model: Any, inputs: Any) -> float:
+    """How many seconds predicting the training data would take, if that is more than one would wait; else 0."""
+    rows = getattr(inputs, "shape", (0,))[0]
+    if rows < LARGE:
+        return 0.0
+    head = inputs[:PROBE]
+    model.predict(head)  # warm
+    start = time.perf_counter()
+    model.predict(head)
+    expected = (time.perf_counter() - start) * rows / PROBE
+    return expected if expected > MOST_SECONDS else 0.0

@@ -1,0 +1,66 @@
+"""Used tables: which data versions a cell reads, by the names in its code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..domain.context import Context
+
+if TYPE_CHECKING:
+    from .recording import Recording
+
+__all__ = ["describe_table", "names_read", "record_used_tables"]
+
+MOST_COLUMNS = 500
+
+
+def record_used_tables(recording: Recording, context: Context) -> None:
+    """Record every saved data version that a name in the cell's code stands for right now."""
+    namespace = recording.namespace
+    if not namespace or not recording.source:
+        return
+    for name in names_read(recording.source, context.hooks.get("transform_cell")):
+        thing = namespace.get(name)
+        known = context.known_tables.find(thing) if thing is not None else None
+        if known is not None:
+            ref, digest = known
+            recording.record(
+                "data", ref=ref, digest=digest, name=ref.partition("@")[0], role="input", **describe_table(thing)
+            )
+
+
+def names_read(source: str, transform: Callable[[str], str] | None = None) -> set[str]:
+    """The names that a cell's code reads; code that is no Python gives every word that could be one.
+
+    Parameters
+    ----------
+    transform
+        Turns a cell with magics into Python.
+
+    Examples
+    --------
+    >>> sorted(names_read("y = model.predict(x)"))
+    ['model', 'x']
+    """
+    try:
+        tree = ast.parse(transform(source) if transform is not None else source)
+    except Exception:  # a transformer of the user's may raise anything
+        return set(re.findall(r"[^\W\d]\w*", source))
+    # An augmented assignment reads what it writes.
+    written = {n.target.id for n in ast.walk(tree) if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)}
+    return written | {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def describe_table(table: Any) -> dict[str, Any]:
+    """A table's rows and columns for an event, as far as it has such."""
+    dtypes: Any = getattr(table, "dtypes", None)
+    shape: Any = getattr(table, "shape", ())
+    if len(shape) != 2:
+        return {}
+    told: dict[str, Any] = {"rows": int(shape[0]), "columns": int(shape[1])}
+    if hasattr(dtypes, "items"):
+        told["schema"] = [[str(name), str(kind)] for name, kind in list(dtypes.items())[:MOST_COLUMNS]]
+    return told

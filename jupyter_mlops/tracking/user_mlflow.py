@@ -1,0 +1,183 @@
+"""The user's own MLflow: what a cell logs with `mlflow.log_metric` or MLflow's autologging lands in our run.
+
+The only place in the kernel that touches MLflow, and only when the user's code has imported it. For as long as a run is
+recorded, MLflow's tracking address is the workspace's and our run is MLflow's active one; then both are what they were.
+``mlflow.start_run()`` inside makes a child of our run, and ``mlflow.end_run()`` does not end ours. A cell that turns to
+another store with `mlflow.set_tracking_uri` is left to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MLOpsError
+from .patches import ImportWatch, Patches
+
+if TYPE_CHECKING:
+    from .recording import Recording
+    from .tracker import Tracker
+
+__all__ = ["UserMLflow", "autologs_sklearn"]
+
+ADDRESS = "MLFLOW_TRACKING_URI"
+
+
+def autologs_sklearn() -> bool:
+    """Whether the user has switched MLflow's own autologging of scikit-learn on."""
+    known: Any = getattr(sys.modules.get("mlflow.utils.autologging_utils"), "AUTOLOGGING_INTEGRATIONS", {})
+    return "sklearn" in known and not known["sklearn"].get("disable", False)
+
+
+class UserMLflow:
+    """Makes our run MLflow's active one while it is recorded."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._imports: ImportWatch | None = None
+        self._patches = Patches()
+        self._entered = False
+        self._ours: list[Any] = []
+
+    def begin(self) -> None:
+        """Step in now if MLflow is loaded, else when it is."""
+        self._imports = ImportWatch({"mlflow": self._step_in})
+        self._imports.begin()
+
+    def end(self) -> None:
+        """Leave MLflow as it was found."""
+        if self._imports is not None:
+            self._imports.end()
+        if self._entered:
+            self._entered = False
+            self._patches.undo()
+            self._step_aside()
+            self._restore_address()
+
+    def nested(self, recording: Recording) -> None:
+        """Another run is being recorded inside: it is MLflow's active one now."""
+        if self._entered and self._at_our_store():
+            self._push(recording)
+
+    def unnested(self, recording: Recording) -> None:
+        """The run inside has ended."""
+        for run in [run for run in self._ours if run.mlops_key == recording.key]:
+            self._pop(run)
+
+    def _step_in(self, _module: ModuleType) -> None:
+        recording = self._tracker.current
+        if recording is None:
+            return
+        try:
+            import mlflow
+            from mlflow.tracking import fluent
+            from mlflow.tracking._tracking_service import utils
+
+            self._fluent, self._utils = fluent, utils
+            self._address = (utils._tracking_uri, os.environ.get(ADDRESS))  # noqa: SLF001 what was *set* has no getter
+            self._experiment = fluent._active_experiment_id  # noqa: SLF001 the same
+            self._entered, self._patches, self._ours = True, Patches(), []
+            mlflow.set_tracking_uri(self._tracker.context.workspace.tracking_uri)
+            for each in self._tracker.active:
+                self._push(each)
+            for name, method in (
+                ("start_run", self._start_run(fluent.start_run)),
+                ("end_run", self._end_run(fluent.end_run)),
+                ("set_tracking_uri", self._set_tracking_uri(mlflow.set_tracking_uri)),
+            ):
+                for module in (mlflow, fluent):
+                    if hasattr(module, name):
+                        self._patches.set(module, name, method)
+        except MLOpsError as error:  # the store is away: MLflow stays with what it had
+            self.end()
+            recording.note(f"what the cell logs with MLflow itself does not reach this run: {error}")
+        except Exception as error:  # an MLflow that is built otherwise
+            self.end()
+            recording.note(f"what the cell logs with MLflow itself may not reach this run: {error}")
+
+    def _push(self, recording: Recording) -> None:
+        from mlflow import ActiveRun, MlflowClient
+
+        client = MlflowClient(tracking_uri=self._tracker.context.workspace.tracking_uri)
+        run = ActiveRun(client.get_run(recording.id))
+        run.mlops_key = recording.key
+        self._ours.append(run)
+        self._stack().append(run)
+
+    def _pop(self, run: Any) -> None:
+        self._ours = [other for other in self._ours if other is not run]
+        stack = self._stack()
+        stack[:] = [other for other in stack if other is not run]
+
+    def _step_aside(self) -> None:
+        for run in list(self._ours):
+            self._pop(run)
+
+    def _stack(self) -> list[Any]:
+        stack: list[Any] = self._fluent._active_run_stack.get()  # noqa: SLF001 MLflow can end a run, but not let go of it
+        return stack
+
+    def _on_top(self) -> Any | None:
+        """Our run, if it is MLflow's active one."""
+        stack = self._stack()
+        return stack[-1] if stack and any(run is stack[-1] for run in self._ours) else None
+
+    def _at_our_store(self) -> bool:
+        return bool(self._utils.get_tracking_uri() == self._tracker.context.workspace.tracking_uri)
+
+    def _restore_address(self) -> None:
+        if not self._at_our_store():
+            return  # the cell has chosen another one itself
+        uri, environment = self._address
+        self._utils.set_tracking_uri(uri)
+        if environment is None:
+            os.environ.pop(ADDRESS, None)
+        else:
+            os.environ[ADDRESS] = environment
+
+    # what MLflow's functions do meanwhile
+
+    def _start_run(self, before: Any) -> Any:
+        @functools.wraps(before)
+        def start_run(
+            run_id: str | None = None,
+            experiment_id: str | None = None,
+            run_name: str | None = None,
+            nested: bool = False,
+            parent_run_id: str | None = None,
+            **more: Any,
+        ) -> Any:
+            active = self._on_top()
+            if active is None:
+                return before(run_id, experiment_id, run_name, nested, parent_run_id, **more)
+            chosen = self._fluent._active_experiment_id  # noqa: SLF001 as above
+            if run_id is None and experiment_id is None and chosen == self._experiment:
+                experiment_id = active.info.experiment_id
+            return before(run_id, experiment_id, run_name, True, parent_run_id, **more)
+
+        return start_run
+
+    def _end_run(self, before: Any) -> Any:
+        @functools.wraps(before)
+        def end_run(*args: Any, **kwargs: Any) -> Any:
+            return None if self._on_top() is not None else before(*args, **kwargs)
+
+        return end_run
+
+    def _set_tracking_uri(self, before: Any) -> Any:
+        @functools.wraps(before)
+        def set_tracking_uri(*args: Any, **kwargs: Any) -> Any:
+            result = before(*args, **kwargs)
+            if not self._at_our_store():
+                self._step_aside()
+            elif not self._ours:
+                with contextlib.suppress(MLOpsError):
+                    for recording in self._tracker.active:
+                        self._push(recording)
+            return result
+
+        return set_tracking_uri

@@ -1,0 +1,195 @@
+"""Writing: one batch of a journal's events, put into the store."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..domain.workspace import Actor
+from ..errors import MLOpsError, StoreUnavailable
+from ..store import tags
+from ..store.host import Host
+from ..store.store import Store
+from .journal import FILES, Event
+
+__all__ = ["Writing"]
+
+log = logging.getLogger("jupyter_mlops.tracking")
+
+GATHERED = ("metric", "param", "tag", "note", "commit")
+
+
+class Writing:
+    """Writes events in order; what comes in many is gathered for each run and sent together.
+
+    Parameters
+    ----------
+    runs
+        The journal's runs by number, as far as they have begun: this is kept up to date.
+    store
+        Gives the store that a run was begun in.
+    """
+
+    def __init__(
+        self, host: Host, folder: Path, tag: str, runs: dict[str, dict[str, Any]], store: Callable[[Host, str], Store]
+    ) -> None:
+        self._host = host
+        self._folder = folder
+        self._tag = tag
+        self._runs = runs
+        self._store_of = store
+        self._gathered: dict[str, list[Event]] = defaultdict(list)
+        self.count = 0
+        """How many of the events are in the store for certain."""
+
+    def write(self, events: list[Event]) -> None:
+        """Write the events.
+
+        Raises
+        ------
+        StoreUnavailable
+            The store is away; `count` tells how far it went.
+        """
+        for number, event in enumerate(events, 1):
+            if event.kind in GATHERED:
+                self._gathered[str(event.run)].append(event)
+            else:
+                self._flush()
+                self._one(event)
+                self.count = number
+        self._flush()
+        self.count = len(events)
+
+    def pass_over(self, event: Event) -> None:
+        """Leave an event out and say so on its run."""
+        run = self._runs.get(str(event.run))
+        if run is None:
+            return
+        text = f"not stored: {event.kind} {event.payload.get('key') or event.payload.get('name') or ''}".strip()
+        try:
+            self._store(run).runs.add_notes(run["id"], [text])
+        except MLOpsError:
+            log.exception("a note on the run %s", run["id"])
+
+    def _flush(self) -> None:
+        """Send what has been gathered."""
+        for number, events in list(self._gathered.items()):
+            run = self._runs.get(number)
+            if run is not None and events:
+                self._batch(run, events)
+            del self._gathered[number]
+
+    def _batch(self, run: dict[str, Any], events: list[Event]) -> None:
+        try:
+            self._send(run, events)
+        except StoreUnavailable:
+            raise
+        except MLOpsError as error:  # the store turns something down: find what, and keep the rest
+            if len(events) == 1:
+                log.warning("passed over %s of the run %s: %s", events[0].kind, run["id"], error)
+                self.pass_over(events[0])
+                return
+            half = len(events) // 2
+            self._batch(run, events[:half])
+            self._batch(run, events[half:])
+
+    def _send(self, run: dict[str, Any], events: list[Event]) -> None:
+        runs = self._store(run).runs
+        metrics = [
+            (e.payload["key"], e.payload["value"], e.at_ms, e.payload["step"]) for e in events if e.kind == "metric"
+        ]
+        params = {e.payload["key"]: e.payload["value"] for e in events if e.kind == "param"}
+        held = {e.payload["key"]: e.payload["value"] for e in events if e.kind == "tag"}
+        for event in events:
+            if event.kind == "commit":
+                told = {tags.COMMIT: event.payload["commit"], tags.SOURCE_COMMIT: event.payload["commit"]}
+                held |= {**told, tags.DIRTY: str(event.payload["dirty"]).lower()}
+        runs.log_batch(run["id"], metrics, params, held)
+        notes = [e.payload["text"] for e in events if e.kind == "note"]
+        if notes:
+            runs.add_notes(run["id"], notes)
+
+    def _one(self, event: Event) -> None:
+        try:
+            if event.kind == "start":
+                self._start(event)
+            elif str(event.run) in self._runs:
+                run = self._runs[str(event.run)]
+                handle = {"artifact": self._artifact, "data": self._data, "model": self._model, "end": self._end}
+                if event.kind in handle:
+                    handle[event.kind](run, event)
+        except StoreUnavailable:
+            raise
+        except MLOpsError as error:
+            log.warning("passed over %s: %s", event.kind, error)
+            self.pass_over(event)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            log.exception("passed over %s", event)
+            self.pass_over(event)
+
+    def _start(self, event: Event) -> None:
+        told = event.payload
+        store = self._host.store
+        parent = next((run["id"] for run in self._runs.values() if run["key"] == told["parent"]), "")
+        held = {
+            tags.SCHEMA_TAG: tags.SCHEMA,
+            tags.KIND: "run",
+            tags.RUN_KEY: told["key"],
+            tags.KERNEL: self._tag,
+            tags.USER: told["user"],
+            tags.NOTEBOOK: told["notebook"],
+            tags.SOURCE_NAME: told["notebook"],
+            tags.SOURCE_TYPE: "NOTEBOOK" if told["notebook"] else "LOCAL",
+            tags.PARENT: parent,
+        }
+        run_id = store.runs.create(
+            told["name"], key=told["key"], started_ms=told["started_ms"], tags={k: v for k, v in held.items() if v}
+        )
+        self._runs[str(event.run)] = {
+            "id": run_id,
+            "key": told["key"],
+            "name": told["name"],
+            "ended": False,
+            "models": [],
+            "store": store.workspace.tracking_uri,
+        }
+        if told["source"].strip():
+            store.runs.log_text(run_id, tags.SOURCE_FILE, told["source"])
+        actor = Actor(told["user"], told["host"], "python", told["notebook"])
+        self._host.audit(f"run.start:{told['key']}", actor, "run.start", told["name"], {"run_id": run_id})
+
+    def _artifact(self, run: dict[str, Any], event: Event) -> None:
+        place = self._folder / event.payload["file"]
+        if place.exists():
+            self._store(run).runs.log_artifact(run["id"], place, event.payload["path"])
+
+    def _data(self, run: dict[str, Any], event: Event) -> None:
+        self._store(run).runs.log_input(run["id"], **event.payload)
+
+    def _model(self, run: dict[str, Any], event: Event) -> None:
+        told = event.payload
+        folder = self._folder / FILES / told["folder"] / "model"
+        if not folder.exists():
+            return
+        store = self._store(run)
+        experiment = store.models.experiment_of(run["id"])
+        model_id = store.models.log(experiment, told["name"], folder, run_id=run["id"], key=told["key"])
+        if model_id not in run["models"]:
+            run["models"].append(model_id)
+
+    def _end(self, run: dict[str, Any], event: Event) -> None:
+        told = event.payload
+        store = self._store(run)
+        for model_id in run["models"]:
+            store.models.attach_metrics(model_id, run["id"])
+        store.runs.end(run["id"], told["status"], told["ended_ms"], told["reason"])
+        run["ended"] = True
+        details = {key: value for key, value in told.items() if key != "ended_ms" and value}
+        actor = Actor(self._host.settings.user, self._host.settings.host, "python")
+        self._host.audit(f"run.end:{run['key']}", actor, "run.end", run["name"], {"run_id": run["id"], **details})
+
+    def _store(self, run: dict[str, Any]) -> Store:
+        return self._store_of(self._host, run["store"])
