@@ -29,11 +29,12 @@ def distribution(reference: Sample, current: Sample) -> Distribution | None:
     if not reference.rows and not current.rows:
         return None
     if isinstance(reference, Numbers) and isinstance(current, Numbers):
-        values = np.unique(np.concatenate((reference.values, current.values)))
-        if len(values) <= FEW_VALUES:
+        sets = (reference.values, current.values)
+        values = np.unique(np.concatenate(sets)) if max(map(len, sets)) <= FEW_VALUES else None
+        if values is not None and len(values) <= FEW_VALUES:
             sides = [_counts_at(side, values) for side in (reference, current)]
             return _shares(*sides, labels=[f"{value:.6g}" for value in values])
-        inner = _edges(reference, current, values)
+        inner = _edges(reference, current)
         sides = [_counts_in(side, inner[1:-1]) for side in (reference, current)]
         return _shares(*sides, edges=inner)
     if isinstance(reference, Categories) and isinstance(current, Categories):
@@ -84,16 +85,17 @@ def _counts_in(side: Numbers, inner: Floats) -> Floats:
     return counts
 
 
-def _edges(reference: Numbers, current: Numbers, values: Floats) -> Floats:
+def _edges(reference: Numbers, current: Numbers) -> Floats:
     """Edges of equal width over what both sides hold, without far tails; between whole numbers where all are whole."""
-    low, high = float(values[0]), float(values[-1])
+    filled = [side for side in (reference, current) if side.rows]
+    low, high = (float(pick(side.values[at] for side in filled)) for pick, at in ((min, 0), (max, -1)))
     tails = np.array([TAIL, 1 - TAIL])
-    ends = np.array([side.quantile(tails) for side in (reference, current) if side.rows])
+    ends = np.array([side.quantile(tails) for side in filled])
     inner_low, inner_high = float(ends[:, 0].min()), float(ends[:, 1].max())
     reach = inner_high - inner_low
     if reach > 0 and high - low > 2 * reach:
         low, high = max(low, inner_low - 0.1 * reach), min(high, inner_high + 0.1 * reach)
-    if np.all(values == np.round(values)) and high - low < 2**52:
+    if all(np.all(side.values == np.round(side.values)) for side in filled) and high - low < 2**52:
         step = np.ceil((high - low + 1) / MOST_BARS)
         low = np.floor(low)
         count = int(np.ceil((high - low + 1) / step))

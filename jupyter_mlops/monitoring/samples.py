@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,6 +101,7 @@ class Categories:
 Sample = Numbers | Categories
 
 
+@lru_cache(maxsize=1)  # several detectors need it of the same pair, one after another
 def apart(reference: Numbers, current: Numbers) -> tuple[Floats, Floats]:
     """Every value of both sides in rising order, and how far the reference's share up to there is above the current's.
 

@@ -13,7 +13,7 @@ from ..domain.display import clock
 from ..domain.drift_report import ColumnDrift, Distribution, DriftReport, Finding
 from .drift_figure import MIME, spec
 from .drift_order import SMALLEST_P, by_drift, largest, scores_in_short, state
-from .markup import Markup, Number, code, grid, more, note, page, pill, short, tag
+from .markup import Markup, Number, code, grid, join, more, note, page, pill, short, tag
 
 __all__ = ["bundle", "figure", "static_html"]
 
@@ -92,7 +92,7 @@ def _card(column: ColumnDrift) -> Markup:
         picture = _categories(column.name, drawing) if drawing.labels else _numbers(column.name, drawing)
     return tag(
         "div",
-        tag("div", tag("b", column.name, title=column.name), pill(word), class_="mlops-name"),
+        tag("div", tag("b", column.name, title=column.name), " ", pill(word), class_="mlops-name"),
         picture,
         tag("div", scores_in_short(column) or "–", class_="mlops-dim"),
         class_="mlops-moved" if column.drifted else "",
@@ -102,7 +102,7 @@ def _card(column: ColumnDrift) -> Markup:
 def _svg(name: str, height: float, *shapes: Any) -> Markup:
     return tag(
         "svg",
-        *shapes,
+        join(shapes, " "),  # where drawings are taken out, on GitHub, their texts stay and must not run together
         viewBox=f"0 0 {WIDTH} {height:g}",
         width=WIDTH,
         height=f"{height:g}",

@@ -29,6 +29,7 @@ CONFIG = {
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
 }
 LINE_LENGTH = 120
+LONGEST_TITLE = 64
 
 
 def spec(report: DriftReport, *, colours: tuple[str, str]) -> dict[str, Any] | None:
@@ -52,7 +53,7 @@ def spec(report: DriftReport, *, colours: tuple[str, str]) -> dict[str, Any] | N
     inner = height - TOP - bottom
     layout: dict[str, Any] = {
         "title": {
-            "text": f"<b>{_plain(report.verdict)}</b>",
+            "text": f"<b>{_plain(_headline(report))}</b>",
             "subtitle": {"text": _subtitle(report), "font": {"size": 11}},
             "x": 0.01,
             "xanchor": "left",
@@ -205,6 +206,15 @@ def _note(line: str, index: int, inner: float) -> dict[str, Any]:
         "showarrow": False,
         "font": {"size": 11},
     }
+
+
+def _headline(report: DriftReport) -> str:
+    """The verdict; a long one without the names, which the panels show: plotly does not wrap a title."""
+    if len(report.verdict) <= LONGEST_TITLE or not report.drifted:
+        return _cut(report.verdict, LINE_LENGTH)
+    serious = sum(finding.severity != "info" for finding in report.findings)
+    found = f"; {serious} finding{'' if serious == 1 else 's'}" if serious else ""
+    return f"{len(report.drifted)} of {len(report.columns) - len(report.unjudged)} columns drifted{found}"
 
 
 def _subtitle(report: DriftReport) -> str:
