@@ -1,0 +1,166 @@
+"""Static HTML: every noun has one, text stays text, and it reads well with its styles taken away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from html.parser import HTMLParser
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jupyter_mlops.domain.data_version import DataVersionTable
+from jupyter_mlops.domain.deployment import DeploymentTable
+from jupyter_mlops.domain.display import Displayed
+from jupyter_mlops.domain.model_version import ModelTable
+from jupyter_mlops.domain.record import Record
+from jupyter_mlops.domain.run import Run, RunComparison, RunTable, Series
+from jupyter_mlops.widgets import STATIC, draw
+from jupyter_mlops.widgets.runs import run_line
+
+VOID = {"br", "hr", "img"}
+EVIL = "<script>alert('x')</script>\"><img src=x onerror=y>&amp;"
+
+
+class Reader(HTMLParser):
+    """Reads a fragment strictly: what elements it has, what text it shows, and whether all are closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: set[str] = set()
+        self.attributes: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+
+def read(html: str) -> Reader:
+    reader = Reader()
+    reader.feed(html)
+    reader.close()
+    assert not reader.open
+    return reader
+
+
+def made_of(hint: Any, text: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    """Any value of a record's field, with `text` for every text in it."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return st.sampled_from(args)
+    if hint is str:
+        return text
+    if hint is bool:
+        return st.booleans()
+    if hint is int:
+        return st.integers(0, 4_000_000_000_000)
+    if hint is float:
+        return st.floats()
+    if hint is Any:
+        return st.one_of(st.none(), st.integers(), text)
+    if origin is tuple:
+        return st.lists(made_of(args[0], text), max_size=3).map(tuple)
+    if origin is dict:
+        return st.dictionaries(text, made_of(args[1], text), max_size=3)
+    if is_dataclass(hint):
+        return record(hint, text)
+    return st.one_of(*(st.none() if arg is type(None) else made_of(arg, text) for arg in args))
+
+
+def record(cls: Any, text: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    hints = get_type_hints(cls)
+    drawn = st.fixed_dictionaries({field.name: made_of(hints[field.name], text) for field in fields(cls)})
+    return drawn.map(lambda values: cls(**squared(cls, values)))
+
+
+def squared(cls: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Parallel tuples of one length, as the code that makes them guarantees."""
+    if cls is Series:
+        length = min(len(values["steps"]), len(values["values"]))
+        values = {**values, "steps": values["steps"][:length], "values": values["values"][:length]}
+    if cls is RunComparison:
+        count = len(values["runs"])
+        for name in ("metrics", "params"):
+            values[name] = {k: (tuple(v) + (None,) * count)[:count] for k, v in values[name].items()}
+    return values
+
+
+ELEMENTS = {
+    "style", "div", "span", "b", "code", "pre", "table", "thead", "tbody", "tr", "th", "td", "details", "summary",
+    "svg", "path", "polyline", "text",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cls", STATIC, ids=lambda cls: cls.__name__)
+def test_whatever_is_in_a_noun_stays_text(cls: type[Displayed]) -> None:
+    words = st.one_of(st.text(max_size=30), st.sampled_from([EVIL, "'\"", "</table>", "</style>", "]]>", "<b>"]))
+
+    @settings(max_examples=30, deadline=None)
+    @given(record(cls, words))
+    def holds(thing: Any) -> None:
+        seen = read(str(STATIC[cls](thing)))
+        assert seen.elements <= ELEMENTS
+        assert not [name for name in seen.attributes if name.startswith("on")]
+
+    holds()
+
+
+def test_a_run_named_like_a_script_shows_its_name() -> None:
+    run = Run(id="1" * 32, name=EVIL, status="FINISHED", metrics={EVIL: 0.5})
+    for html in (str(STATIC[RunTable](RunTable((run,)))), str(STATIC[Run](run)), str(run_line(run))):
+        assert "<script" not in html
+        assert "<script>alert('x')</script>" in read(html).text
+
+
+def nouns() -> Iterator[Any]:
+    for cls in Displayed.__subclasses__():
+        if cls.__module__.startswith("jupyter_mlops.domain") and issubclass(cls, Record):
+            yield cls
+
+
+@pytest.mark.parametrize("cls", list(nouns()), ids=lambda cls: cls.__name__)
+def test_every_noun_is_drawn(cls: type[Displayed]) -> None:
+    from jupyter_mlops.domain.drift_report import DriftReport
+
+    assert cls in STATIC or cls is DriftReport
+
+
+@pytest.mark.parametrize(
+    ("empty", "says"),
+    [
+        (RunTable(()), "%%mlops run"),
+        (DataVersionTable(()), "%mlops data save"),
+        (ModelTable(()), "%mlops register"),
+        (DeploymentTable(()), "%mlops deploy"),
+    ],
+)
+def test_an_empty_table_says_what_to_type(empty: Displayed, says: str) -> None:
+    assert says in read(draw(empty)["text/html"]).text
+
+
+def test_it_reads_without_its_styles() -> None:
+    runs = tuple(Run(id=f"{i:032x}", name=f"run {i}", status="FINISHED", metrics={"auc": i / 7}) for i in range(3))
+    html = draw(RunTable(runs))["text/html"]
+    bare = re.sub(r"<style>.*?</style>|\s(?:class|style)=\"[^\"]*\"", "", html, flags=re.DOTALL)
+    assert '<th align="right">auc</th>' in bare
+    assert 'title="0.14285714285714285">0.14286</span></td>' in bare
+    assert len(html) < 8000
+
+
+def test_outside_a_kernel_there_is_no_live_view() -> None:
+    assert set(draw(RunTable(()))) == {"text/html"}
+    assert set(RunTable(())._repr_mimebundle_()) == {"text/plain", "text/html"}
