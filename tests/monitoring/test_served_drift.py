@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import real_data
+from servers import mlflow_server  # noqa: F401 a fixture
 
 from jupyter_mlops.domain.drift_report import ColumnDrift, DriftReport, Score
 from jupyter_mlops.errors import InvalidArgument, NotFound, NotReady
@@ -179,3 +180,17 @@ def test_since_is_a_length_or_a_time():
     assert parse_since("2026-11-01T00:00+00:00", 0) == 1_793_491_200_000
     with pytest.raises(InvalidArgument, match="'yesterday' is no time.*24h"):
         parse_since("yesterday", 0)
+
+
+@pytest.mark.slow
+def test_reports_are_kept_on_a_tracking_server_and_read_from_our_copy(mlflow_server, tmp_path):  # noqa: F811 a fixture
+    from jupyter_mlops.domain.workspace import Workspace
+    from jupyter_mlops.store.store import Store
+
+    store = Store.open(Workspace(tmp_path, mlflow_server, "far"))
+    store.reports.record(report(1))
+    store.reports.record(report(1))
+    store.reports.record(report(3))
+    assert store.reports.recent("d") == [report(3), report(1)]
+    assert len(list((tmp_path / ".mlops" / "cache" / "reports").iterdir())) == 2
+    assert store.reports.load("id3") == report(3)
