@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": BASE | {"session", "__version__"},
     "__init__": BASE | {"session", "magics", "widgets", "server"},
 }
-INSIDE_SERVICE = ("operations", "supervisor", "drain", "duty", "server", "load")
+INSIDE_SERVICE = ("operations", "supervisor", "drains", "writing", "server", "load")
 CLIENT = {"client.py": BASE | {"settings", "service"}, "wire.py": BASE | {"settings", "service"}}
 
 # outside package -> the only places that may import it
