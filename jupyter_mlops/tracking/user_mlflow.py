@@ -30,7 +30,7 @@ ADDRESS = "MLFLOW_TRACKING_URI"
 def autologs_sklearn() -> bool:
     """Whether the user has switched MLflow's own autologging of scikit-learn on."""
     known: Any = getattr(sys.modules.get("mlflow.utils.autologging_utils"), "AUTOLOGGING_INTEGRATIONS", {})
-    return "sklearn" in known and not known["sklearn"].get("disable", False)
+    return known.get("sklearn", {}).get("disable") is False  # importing mlflow.sklearn leaves an empty entry
 
 
 class UserMLflow:
