@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -152,6 +151,8 @@ class BodyRunner:
 
 
 def _loop_runs() -> bool:
+    import asyncio  # where no kernel has loaded it, it costs more than all of this module
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..domain.display import seconds
 from ..domain.run import Run
-from ..widgets.runs import run_line
 
 __all__ = ["RunSummary"]
 
@@ -26,6 +25,8 @@ class RunSummary:
         return cls(handle.result)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from ..widgets.runs import run_line  # drawing is loaded when something is drawn
+
         return {"text/plain": self.text(), "text/html": str(run_line(self.run))}
 
     def text(self) -> str:

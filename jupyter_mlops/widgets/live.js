@@ -83,7 +83,8 @@ function tableView(view, local, send, redraw) {
     th.append(sorter);
     head.append(th);
   });
-  if (view.action) head.append(make('th'));
+  // What one can do stands beside the name: a wide table scrolls its last columns out of sight.
+  if (view.action) head.children[0].after(make('th'));
   const thead = make('thead');
   thead.append(head);
   table.append(thead, body);
@@ -121,7 +122,7 @@ function tableView(view, local, send, redraw) {
           td.innerHTML = html;
           tr.append(td);
         });
-        if (view.action) tr.append(actionCell(view, row, send));
+        if (view.action) tr.children[0].after(actionCell(view, row, send));
         return tr;
       })
     );

@@ -1,0 +1,233 @@
+"""Live views: what the browser is sent, what a click does, and the same in a real browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_mlops.domain.deployment import Deployment, DeploymentTable
+from jupyter_mlops.domain.display import Displayed
+from jupyter_mlops.domain.model_version import ModelTable, ModelVersion, Promotion
+from jupyter_mlops.domain.run import Run, RunComparison, RunTable, Series
+from jupyter_mlops.domain.workspace import Status
+from jupyter_mlops.errors import NotFound
+from jupyter_mlops.session import Session, set_current
+from jupyter_mlops.widgets import VIEW, draw, live
+
+RUNS = tuple(
+    Run(id=f"{i:032x}", name=name, status="FINISHED", started_ms=1_700_000_000_000 + i, metrics=metrics)
+    for i, (name, metrics) in enumerate([("oak", {"auc": 0.9}), ("<b>elm", {"auc": 0.10}), ("ash", {})])
+)
+STEPS = tuple(range(5))
+COMPARED = RunComparison(
+    RUNS[:2],
+    metrics={"auc": (0.9, 0.1)},
+    params={"C": ("1", "2")},
+    same={"penalty": "l2"},
+    curves=tuple(Series(r.id, "loss", STEPS, tuple(float(s + 1) for s in STEPS)) for r in RUNS[:2]),
+    source_diff="--- a\n+++ b\n-C=1\n+C=2",
+)
+MODELS = ModelTable((ModelVersion("clf", 2, ("champion",)), ModelVersion("clf", 1)))
+DEPLOYED = DeploymentTable((Deployment("clf", "clf@2", "running", "http://127.0.0.1:1"),))
+STATUS = Status("/p", "sqlite:////p/x.db", "e", "ann")
+NOUNS: list[Displayed] = [RunTable(RUNS), COMPARED, MODELS, DEPLOYED, STATUS]
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """A session whose commands answer at once; what they were asked stands in ``asked``."""
+    made = Session.open(root=tmp_path)
+    made.context.hooks["live"] = lambda: True
+    made.asked = []  # type: ignore[attr-defined]
+    answers: dict[str, Any] = {
+        "compare": COMPARED,
+        "promote": Promotion("clf", "champion", 1, 2),
+        "models": MODELS,
+        "undeploy": Deployment("clf", "clf@2", "stopped", "http://127.0.0.1:1"),
+        "deployments": DeploymentTable(()),
+        "status": STATUS,
+    }
+
+    def invoke(self: Session, name: str, arguments: dict[str, Any], *, via: str) -> Any:
+        self.commands[name].read(arguments)  # the arguments must be the command's own
+        made.asked.append((name, dict(arguments), via))  # type: ignore[attr-defined]
+        if arguments.get("to") == "nobody":
+            raise NotFound("no alias 'nobody'.")
+        return answers[name]
+
+    monkeypatch.setattr(Session, "invoke", invoke)
+    set_current(made)
+    yield made
+    set_current(None)
+
+
+@pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: type(noun).__name__)
+def test_a_live_view_travels_beside_the_static_one(session: Session, noun: Displayed) -> None:
+    bundle = draw(noun)
+    assert set(bundle) == {"text/html", VIEW}
+    assert bundle[VIEW]["html"] == bundle["text/html"]
+    import ipywidgets
+
+    widget = ipywidgets.widget._instances[bundle[VIEW]["widget"]]
+    assert json.loads(json.dumps(widget.view)) == live.state(noun)
+
+
+def test_no_live_view_where_none_can_live(session: Session) -> None:
+    session.context.hooks["live"] = lambda: False
+    assert VIEW not in draw(MODELS)
+    session.context.hooks["live"] = lambda: 1 / 0
+    assert VIEW not in draw(MODELS)
+    session.context.hooks["live"] = lambda: True
+    assert VIEW not in draw(Promotion("clf", "champion", 1))
+
+
+def test_rows_carry_what_to_sort_by_and_escaped_text(session: Session) -> None:
+    rows = live.state(RunTable(RUNS))["rows"]
+    assert [row["sort"][-1] for row in rows] == [0.9, 0.1, None]
+    assert rows[1]["cells"][0] == "&lt;b&gt;elm"
+    assert rows[1]["sort"][0] == "<b>elm"
+
+
+def test_a_click_is_one_command(session: Session) -> None:
+    def click(noun: Displayed, **content: Any) -> Any:
+        widget = live._widget_class()(noun)
+        widget._handle_custom_msg(content, [])
+        assert widget.busy is False
+        return widget
+
+    asked = session.asked  # type: ignore[attr-defined]
+    widget = click(RunTable(RUNS), do="select", keys=[RUNS[0].id, RUNS[1].id])
+    assert asked == [("compare", {"runs": [RUNS[0].id, RUNS[1].id]}, "magic")]
+    assert "polyline" in widget.below
+    asked.clear()
+    widget = click(MODELS, do="action", keys=["clf@1"], value="champion")
+    assert asked == [("promote", {"model": "clf@1", "to": "champion"}, "magic"), ("models", {"name": "clf"}, "magic")]
+    assert (widget.error, "champion" in widget.below) == ("", True)
+    widget = click(MODELS, do="action", keys=["clf@1"], value="nobody")
+    assert widget.error == "no alias 'nobody'."
+    asked.clear()
+    widget = click(DEPLOYED, do="action", keys=["clf"])
+    assert [name for name, *_ in asked] == ["undeploy", "deployments"]
+    assert widget.view["rows"] == []
+    asked.clear()
+    click(DEPLOYED, do="refresh")
+    click(STATUS, do="refresh")
+    assert [name for name, *_ in asked] == ["deployments", "status"]
+
+
+PAGE = """<!doctype html><meta charset="utf-8"><style>%s body{font-family:sans-serif;margin:16px}</style><div id="el"></div>
+<script type="module">%s
+const listeners = {}; window.sent = [];
+window.model = {
+  values: %s,
+  get(name) { return this.values[name]; },
+  set(name, value) { this.values[name] = value; (listeners[`change:${name}`] ?? []).forEach(f => f()); },
+  on(names, f) { names.split(' ').forEach(n => (listeners[n] ??= []).push(f)); },
+  off(names, f) { names.split(' ').forEach(n => (listeners[n] = (listeners[n] ?? []).filter(g => g !== f))); },
+  send(content) { window.sent.push(content); },
+};
+window.cleanup = exported.render({ model: window.model, el: document.getElementById('el') });
+window.listeners = listeners;
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    import shutil
+
+    from playwright.sync_api import sync_playwright
+
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("there is no browser on this machine")
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-quic"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def show(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    pages = []
+
+    def open_page(noun: Displayed) -> Any:
+        from jupyter_mlops.widgets.markup import LIVE_STYLE, STYLE
+
+        script = live.SCRIPT.read_text().replace("export default", "const exported =")
+        values = {"view": live.state(noun), "below": "", "error": "", "busy": False}
+        page = browser.new_page(viewport={"width": 1000, "height": 600})
+        page.problems = []
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        (tmp_path / "page.html").write_text(
+            PAGE % (STYLE + LIVE_STYLE, script, json.dumps(values).replace("</", "<\\/"))
+        )
+        page.goto((tmp_path / "page.html").as_uri())
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        assert page.problems == []
+        page.close()
+
+
+def names(page: Any) -> list[str]:
+    return page.locator("tbody tr td:nth-child(2)").all_text_contents()
+
+
+@pytest.mark.ui
+def test_runs_sort_filter_and_compare_in_a_browser(show: Any) -> None:
+    page = show(RunTable(RUNS))
+    assert names(page) == ["oak", "<b>elm", "ash"]
+    page.get_by_role("button", name="auc").click()
+    assert names(page) == ["<b>elm", "oak", "ash"]
+    page.get_by_role("button", name="auc").click()
+    assert names(page) == ["oak", "<b>elm", "ash"]  # what has no value stays last
+    assert page.get_by_role("button", name="auc ▼").evaluate("node => node === document.activeElement")
+    page.get_by_role("button", name="run", exact=True).click()
+    assert names(page) == ["<b>elm", "ash", "oak"]
+    page.get_by_role("searchbox").fill("a")
+    page.get_by_role("searchbox").fill("as")
+    assert names(page) == ["ash"]
+    assert page.get_by_text("1 of 3 rows").is_visible()
+    page.get_by_role("searchbox").fill("")
+    assert page.get_by_role("button", name="Compare").is_disabled()
+    page.get_by_label("Select oak").check()
+    page.get_by_label("Select ash").check()
+    page.get_by_role("button", name="Compare 2").click()
+    assert page.evaluate("window.sent") == [{"do": "select", "keys": [RUNS[0].id, RUNS[2].id]}]
+    page.evaluate("window.model.set('error', '<b>no</b>')")
+    assert page.get_by_role("alert").inner_text() == "<b>no</b>"
+    page.evaluate("window.cleanup()")
+    assert page.evaluate("Object.values(window.listeners).flat().length") == 0
+
+
+@pytest.mark.ui
+def test_promote_stop_and_curves_in_a_browser(show: Any) -> None:
+    page = show(MODELS)
+    page.get_by_role("button", name="Promote…").nth(1).click()
+    page.get_by_label("Alias").fill("challenger")
+    page.get_by_label("Alias").press("Enter")
+    assert page.evaluate("window.sent") == [{"do": "action", "keys": ["clf@1"], "value": "challenger"}]
+    page = show(DEPLOYED)
+    page.get_by_role("button", name="Stop").click()
+    assert page.evaluate("window.sent") == []  # once more before something is taken away
+    page.get_by_role("button", name="Stop? Click again").click()
+    assert page.evaluate("window.sent") == [{"do": "action", "keys": ["clf"], "value": ""}]
+    page = show(COMPARED)
+    assert page.locator("svg polyline").count() == 2
+    before = page.locator("svg polyline").first.get_attribute("points")
+    page.get_by_label("log scale").check()
+    assert page.locator("svg polyline").first.get_attribute("points") != before
+    assert not page.get_by_text("penalty").count()
+    page.get_by_label("parameters that are the same").check()
+    assert page.get_by_role("cell", name="penalty").is_visible()
+    page.locator("svg").hover(position={"x": 300, "y": 60})
+    assert "oak 3.0000" in page.locator(".mlops-legend").inner_text()
+    page = show(STATUS)
+    page.get_by_role("button", name="Refresh").click()
+    assert page.evaluate("window.sent") == [{"do": "refresh"}]
