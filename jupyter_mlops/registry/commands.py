@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import uuid
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,6 +77,11 @@ class RegistryCommands(CommandSet):
         from ..tracking.model_package import check_estimator, write_package
 
         check_estimator(model)
+        best = getattr(model, "best_estimator_", None)
+        searched: list[str] = []
+        if best is not None and self.context.known_models.find(best) and not self.context.known_models.find(model):
+            searched = [f"registered the best estimator of the {type(model).__name__}, as its run logged it."]
+            model = best
         training, refs = self._training(data)
         package = write_package(
             model,
@@ -96,10 +102,11 @@ class RegistryCommands(CommandSet):
             run_key=getattr(self.context.recorder, "key", ""),
             data=refs,
             # what the package lacks for want of data, the run's own package may have
-            notes=[] if known and training is None else list(package.notes),
+            notes=searched + ([] if known and training is None else list(package.notes)),
         )
         if logged:
-            self.context.known_models.remember(model, logged, package.digest)
+            with contextlib.suppress(TypeError):  # a class without weak references: it is stored anew each time
+                self.context.known_models.remember(model, logged, package.digest)
         return told
 
     def _training(self, data: Any) -> tuple[Any, list[str] | None]:

@@ -231,7 +231,7 @@ def _logged_model(host: Host, source: str) -> str:
 
 
 def _data_of(host: Host, run_id: str) -> list[str]:
-    return list(host.store.runs.get(run_id).data) if run_id else []
+    return list(host.store.models.data_of(run_id)) if run_id else []
 
 
 def _same(host: Host, name: str, files: ModelFiles, model_id: str, run_id: str, data: list[str] | None) -> Any | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import MLOpsError
 from . import model_files
 from .door import mlflow_errors
+from .run_entities import to_run
 from .tags import DIGEST, ESTIMATOR, FORMAT, MODEL_KEY, MODEL_VERSIONS, PROFILE, SCHEMA, SCHEMA_TAG
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ class Models:
             return self._store.experiment_id
         with self._door():
             return str(self._store.client.get_run(run_id).info.experiment_id)
+
+    def data_of(self, run_id: str) -> tuple[str, ...]:
+        """The tables that a run used: data versions, or names with a digest."""
+        with self._door():
+            return to_run(self._store.client.get_run(run_id), "").data
 
     def attach_metrics(self, model_id: str, run_id: str) -> None:
         """Note a run's metrics on a model it made, as MLflow does; doing it again adds nothing."""

@@ -201,6 +201,11 @@ class Runs:
         with self._door():
             return dict(self._store.client.get_run(run_id).data.tags)
 
+    def status(self, run_id: str) -> str:
+        """A run's status, as MLflow says it."""
+        with self._door():
+            return str(self._store.client.get_run(run_id).info.status)
+
     def stepped(self, run_id: str) -> list[str]:
         """The metrics of a run that have gone beyond their first step."""
         with self._door():

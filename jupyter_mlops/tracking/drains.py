@@ -38,6 +38,7 @@ BATCH = 4000
 TRIES = 3
 KERNEL_ENDED = "the kernel ended"
 UNFINISHED_SECONDS = 3600.0
+DEAD_SECONDS = 600.0
 
 
 class Drain:
@@ -176,6 +177,7 @@ class Drains:
         self.tag = tag
         self._known: dict[str, Drain] = {}
         self._lock = threading.Lock()
+        self._ending = threading.Lock()
         self._orphans_looked = False
 
     def open(self, journal: str) -> Drain | None:
@@ -197,11 +199,19 @@ class Drains:
         return [drain for folder in folders if (drain := self.open(folder.name)) is not None]
 
     def turn(self, host: Host, *, seconds: float = 3600.0) -> None:
-        """Drain all that there is."""
+        """Drain all that there is.
+
+        Parameters
+        ----------
+        seconds
+            How long the journals of living kernels may take; those of dead ones are always brought to their end.
+        """
+        _ = host.store  # opening it counts for nothing
         deadline = time.monotonic() + seconds
         for drain in self.all():
+            over = not journals.alive(drain.folder)
             try:
-                drain.run(host, seconds=max(0.0, deadline - time.monotonic()))
+                drain.run(host, seconds=DEAD_SECONDS if over else max(0.0, deadline - time.monotonic()))
             except StoreUnavailable:
                 raise
             except Exception:  # one journal that cannot be read must not hold up the others
@@ -229,7 +239,10 @@ class Drains:
 
     def end_orphan(self, host: Host, run: Run) -> None:
         """End a run that nothing will end any more."""
-        host.store.runs.end(run.id, "KILLED", int(time.time() * 1000), KERNEL_ENDED)
+        with self._ending:
+            if host.store.runs.status(run.id) != "RUNNING":  # another thread was quicker
+                return
+            host.store.runs.end(run.id, "KILLED", int(time.time() * 1000), KERNEL_ENDED)
         actor = Actor(run.user, host.actor.host, "service", run.notebook)
         details = {"run_id": run.id, "status": "KILLED", "reason": KERNEL_ENDED}
         host.audit(f"run.end:{run.id}", actor, "run.end", run.name, details)

@@ -12,8 +12,8 @@ from ..errors import InvalidArgument
 __all__ = ["make_name"]
 
 LONGEST = 200
-ADJECTIVES = "amber bold brisk calm clear deft eager fair fleet glad keen kind light lucid".split()
-NOUNS = "badger crane falcon finch fox heron ibex jay kite lark lynx otter raven tern".split()
+FIRST = ["amber", "bold", "brisk", "calm", "clear", "deft", "eager", "fair", "fleet", "glad", "keen", "kind", "light"]
+SECOND = ["badger", "crane", "falcon", "finch", "fox", "heron", "ibex", "jay", "kite", "lark", "lynx", "otter", "raven"]
 
 
 def make_name(given: Any, notebook: str = "", count: int = 0) -> str:
@@ -34,7 +34,7 @@ def make_name(given: Any, notebook: str = "", count: int = 0) -> str:
         if stem and count:
             return f"{stem}-{count}"
         pick = random.SystemRandom()
-        return f"{pick.choice(ADJECTIVES)}-{pick.choice(NOUNS)}-{pick.randrange(1000)}"
+        return f"{pick.choice(FIRST)}-{pick.choice(SECOND)}-{pick.randrange(1000)}"
     if not isinstance(given, str) or not given.strip() or len(given) > LONGEST or not given.isprintable():
         raise InvalidArgument(
             f"{given!r} cannot name a run.", hint=f"Use a text of at most {LONGEST} characters, or leave it out."

@@ -31,7 +31,7 @@ LONGEST_PARAM = 6000
 LONGEST_TAG = 5000
 KEY = re.compile(r"[/\w.\- :]+")
 WAIT_SECONDS = 30.0
-RETRY_SECONDS = 10.0
+RETRY_SECONDS = 3.0
 
 Ending = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -340,7 +340,7 @@ class Recording:
     def _new_key(self, key: str) -> bytes:
         self._check_begun()
         if key not in self._keys:
-            self._keys[check_key(key)] = key.encode()
+            self._keys[key] = check_key(key).encode()
         return self._keys[key]
 
     def _check_begun(self) -> None:

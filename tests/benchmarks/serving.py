@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
-import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from jupyter_mlops.session import Session
 
@@ -83,17 +82,16 @@ def stock(uri: str, model: str) -> Iterator[int]:
 
 def main() -> None:
     """Measure both in turn, each server up for the whole run."""
-    X, y = load_diabetes(return_X_y=True, as_frame=True)
-    X = X.assign(sex=(X["sex"] > 0).map({True: "f", False: "m"}))
-    numbers = [c for c in X if c != "sex"]
-    from sklearn.preprocessing import OneHotEncoder
+    table, target = load_diabetes(return_X_y=True, as_frame=True)
+    table = table.assign(sex=(table["sex"] > 0).map({True: "f", False: "m"}))
+    numbers = [c for c in table if c != "sex"]
 
     columns = make_column_transformer((StandardScaler(), numbers), (OneHotEncoder(sparse_output=False), ["sex"]))
-    model = make_pipeline(columns, HistGradientBoostingRegressor()).fit(X, y)
-    body = orjson.dumps({"dataframe_records": X.head(1).to_dict("records")})
+    model = make_pipeline(columns, HistGradientBoostingRegressor()).fit(table, target)
+    body = orjson.dumps({"dataframe_records": table.head(1).to_dict("records")})
     with tempfile.TemporaryDirectory() as folder:
         session = Session.open(root=Path(folder))
-        session.register(model, name="bench", data=pd.DataFrame(X), alias="champion")
+        session.register(model, name="bench", data=table, alias="champion")
         deployment = session.deploy("bench@champion")
         token = Path(deployment.token_file).read_text().strip()
         ours_port = int(deployment.url.rsplit(":", 1)[1])
