@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from html import escape
 from typing import Any
@@ -12,6 +13,7 @@ from IPython.display import display
 __all__ = ["Progress"]
 
 EVERY = 0.1  # seconds between two updates of the line: a frontend that falls behind shows nothing at all
+AFTER = 0.5  # seconds before there is a line at all: what is done by then needs none, and leaves no empty output
 STYLE = "font-size:90%;opacity:.7"
 
 
@@ -26,31 +28,51 @@ class Progress:
 
     def __init__(self, shell: Any) -> None:
         self._notebook = getattr(shell, "kernel", None) is not None
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
         self._handle: Any = None
         self._shown = 0.0
-        self._last = ""
+        self._line = ""
 
     def __call__(self, line: str) -> None:
-        """Show `line` in the place of the one before."""
-        if line == self._last or (self._handle is not None and time.monotonic() - self._shown < EVERY):
-            return
-        self._last = line
-        self._shown = time.monotonic()
-        try:
+        """Show `line` in the place of the one before, once the work has taken a while."""
+        with self._lock:
+            if line == self._line:
+                return
+            self._line = line
             if not self._notebook:
                 print(f"… {line}", file=sys.stderr)  # noqa: T201 a line for the user
-            elif self._handle is None:
-                self._handle = display(_drawn(line), raw=True, display_id=True)  # type: ignore[no-untyped-call]
-            else:
-                self._handle.update(_drawn(line), raw=True)
-        except Exception:  # a display that fails must not fail the work it tells of
-            self._handle = None
+            elif self._handle is not None:
+                if time.monotonic() - self._shown >= EVERY:
+                    self._show()
+            elif self._timer is None:
+                self._timer = threading.Timer(AFTER, self._begin)
+                self._timer.daemon = True
+                self._timer.start()
 
     def finish(self) -> None:
         """Take the line away: what was done shows by itself."""
-        handle, self._handle, self._last = self._handle, None, ""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            handle, self._handle, self._timer, self._line = self._handle, None, None, ""
         if handle is not None:
             handle.update(_drawn(""), raw=True)
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._timer is not None and self._line:
+                self._show()
+
+    def _show(self) -> None:
+        self._shown = time.monotonic()
+        try:
+            if self._handle is None:
+                self._handle = display(_drawn(self._line), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            else:
+                self._handle.update(_drawn(self._line), raw=True)
+        except Exception:  # a display that fails must not fail the work it tells of
+            self._handle = None
 
 
 def _drawn(line: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..domain.display import seconds
@@ -22,7 +22,10 @@ class RunSummary:
     @classmethod
     def of(cls, handle: Any) -> RunSummary:
         """The line for what `Session.run` handed out."""
-        return cls(handle.result)
+        run = handle.result
+        # What the user measured says more than what scikit-learn measured on the training data.
+        ordered = sorted(run.metrics.items(), key=lambda item: item[0].startswith("training_"))
+        return cls(replace(run, metrics=dict(ordered)))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from ..widgets.runs import run_line  # drawing is loaded when something is drawn

@@ -20,7 +20,8 @@ Rows = tuple[Sequence[object], list[list[object]]]
 
 def run_rows(table: RunTable) -> Rows:
     """The heads and rows of a table of runs."""
-    names = table.metric_names()[:METRICS]
+    # What the user measured before what scikit-learn measured on the training data.
+    names = sorted(table.metric_names(), key=lambda name: name.startswith("training_"))[:METRICS]
     rows: list[list[object]] = [
         [
             short(r.name),

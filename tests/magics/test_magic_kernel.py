@@ -142,3 +142,29 @@ def test_an_interrupted_cell_is_a_killed_run_and_the_next_one_works(kernel: Any,
     assert "FINISHED" in texts[-1]
     session = Session.open(root=root)
     assert [(r.name, r.status) for r in session.runs(limit=2)] == [("short", "FINISHED"), ("long", "KILLED")]
+
+
+def test_long_work_shows_one_line_that_goes_away_and_short_work_none(kernel: Any) -> None:
+    _, client = kernel
+    client.execute_interactive("%load_ext jupyter_mlops\nimport time, jupyter_mlops as mlops", timeout=60)
+    client.execute_interactive("tell = mlops.current().context.progress", timeout=60)
+    seen: list[tuple[str, str]] = []
+
+    def hear(message: Any) -> None:
+        if "display_data" in message["msg_type"]:
+            seen.append((message["msg_type"], message["content"]["data"]["text/html"]))
+
+    client.execute_interactive("tell('quick')", timeout=60, output_hook=hear)
+    client.execute_interactive("time.sleep(0.7)", timeout=60, output_hook=hear)
+    assert seen == []
+    client.execute_interactive(
+        "tell('<one>'); time.sleep(0.8); tell('two'); tell('two'); time.sleep(0.2); tell('three')",
+        timeout=60,
+        output_hook=hear,
+    )
+    kinds = [kind for kind, _ in seen]
+    assert kinds[0] == "display_data"
+    assert set(kinds[1:]) == {"update_display_data"}
+    assert "&lt;one&gt; …" in seen[0][1]
+    assert [html for _, html in seen[1:-1] if "two" not in html and "three" not in html] == []
+    assert seen[-1][1] == ""
