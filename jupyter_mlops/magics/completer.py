@@ -35,7 +35,9 @@ class Matcher:
         words = self._words(str(context.text_until_cursor), first=not context.cursor_line)
         if words is None:
             return {"completions": []}
-        candidates = complete(self.magic.tree, words, self.names, self.magic.shell.user_ns)
+        shell = self.magic.shell
+        variables = {name: held for name, held in shell.user_ns.items() if name not in shell.user_ns_hidden}
+        candidates = complete(self.magic.tree, words, self.names, variables)
         return {
             "completions": [SimpleCompletion(text, type=KINDS[kind]) for text, kind in candidates],
             "matched_fragment": words[-1],

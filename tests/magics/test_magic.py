@@ -187,6 +187,7 @@ def test_help_lists_every_command_and_so_does_the_docstring(
         ("%mlops promote clf@2 --t", {"--to"}),
         ("%mlops promote clf@2 --to ", {"champion"}),
         ("%mlops data save my_", {"my_frame"}),
+        ("%mlops data save ", {"my_frame"}),
     ],
 )
 def test_tab_completes(
