@@ -66,6 +66,7 @@ def execute(path: Path) -> int:
         notebook,
         timeout=CELL_SECONDS,
         kernel_name="python3",
+        extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_start=before,
         on_cell_executed=after,

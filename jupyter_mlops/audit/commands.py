@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..domain.audit_entry import AuditTrail
 from ..domain.command import command
 from ..domain.context import CommandSet
+from ..errors import InvalidArgument
 
 __all__ = ["AuditCommands"]
 
@@ -27,4 +28,6 @@ class AuditCommands(CommandSet):
         --------
         %mlops audit adult-clf
         """
+        if limit < 1:
+            raise InvalidArgument(f"--limit takes a number from 1, not {limit}.")
         return AuditTrail.from_dict(self.context.call("audit.read", target=target, limit=limit))
