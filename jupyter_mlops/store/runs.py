@@ -253,7 +253,7 @@ class Runs:
         while waiting and len(found) < MOST_ARTIFACTS:
             for entry in self._store.client.list_artifacts(run_id, waiting.pop(0) or None):
                 (waiting if entry.is_dir else found).append(entry.path)
-        return found[:MOST_ARTIFACTS]
+        return sorted(found[:MOST_ARTIFACTS])
 
     def _source(self, run_id: str) -> str:
         with self._door(), tempfile.TemporaryDirectory() as folder:

@@ -38,7 +38,7 @@ BATCH = 4000
 TRIES = 3
 KERNEL_ENDED = "the kernel ended"
 UNFINISHED_SECONDS = 3600.0
-DEAD_SECONDS = 600.0
+DEAD_SECONDS = 30.0
 
 
 class Drain:
@@ -204,7 +204,7 @@ class Drains:
         Parameters
         ----------
         seconds
-            How long the journals of living kernels may take; those of dead ones are always brought to their end.
+            How long the journals of living kernels may take; those of dead ones are brought to their end.
         """
         _ = host.store  # opening it counts for nothing
         deadline = time.monotonic() + seconds

@@ -119,7 +119,8 @@ def _sessions(server: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _relative(path: Path, root: Path) -> str:
-    full = path if path.is_absolute() else (root / path if (root / path).exists() else Path.cwd() / path)
+    here = Path.cwd() / path  # an absolute path stays what it is
+    full = here if here.exists() else root / path
     try:
         return full.resolve().relative_to(root).as_posix()
     except ValueError:
