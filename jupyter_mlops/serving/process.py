@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-__all__ = ["Process", "start_time"]
+from ..tracking.process_start import start_time
+
+__all__ = ["Process"]
 
 LOOK_SECONDS = 0.05
 
@@ -49,25 +49,3 @@ def reap(pid: int) -> None:
     """Take note of a child's end, so that it does not stay behind as a zombie."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-
-
-def start_time(pid: int) -> str | None:
-    """When the process began, in the system's own words; None for one that has ended or is a zombie.
-
-    Examples
-    --------
-    >>> start_time(os.getpid()) == start_time(os.getpid())
-    True
-    >>> start_time(2**22 + 1) is None
-    True
-    """
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.parent.parent.joinpath("self").exists():
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if fields[0] in "ZX" else fields[19]
-    asked = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
-    state, _, started = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip().partition(" ")
-    return None if not started or state.startswith("Z") else "_".join(started.split())

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import quote
-from urllib.request import ProxyHandler, Request, build_opener
 
 from ..settings import Settings, jupyter_session_name
 
@@ -111,6 +110,9 @@ def _sessions(server: dict[str, Any]) -> list[dict[str, Any]]:
     if not url.startswith(("http://", "https://")):
         return []
     headers = {"Authorization": f"token {server['token']}"} if server.get("token") else {}
+    # loaded only where a Jupyter server is asked: it costs a tenth of what the whole extension does
+    from urllib.request import ProxyHandler, Request, build_opener
+
     request = Request(f"{url.rstrip('/')}/{quote('api/sessions')}", headers=headers)  # noqa: S310 checked above
     # A proxy of the machine must not see the token of a server on it.
     with build_opener(ProxyHandler({})).open(request, timeout=SERVER_SECONDS) as answer:

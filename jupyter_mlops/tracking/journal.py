@@ -45,6 +45,7 @@ from zlib import crc32
 
 from ..domain.context import now_ms
 from ..errors import Conflict, StoreUnavailable
+from .process_start import start_time
 
 __all__ = ["EVENTS", "FILES", "FOLDER", "Event", "Journal", "alive", "count_events", "read_events", "read_owner"]
 
@@ -223,29 +224,6 @@ def alive(folder: Path) -> bool:
         except BlockingIOError:
             return True
     return False
-
-
-def start_time(pid: int) -> str | None:
-    """When a process began, as the system counts; None for one that is gone or a zombie.
-
-    Examples
-    --------
-    >>> start_time(os.getpid()) is None, start_time(2**22 + 1)
-    (False, None)
-    """
-    if Path("/proc/self/stat").exists():
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if fields[0] in "ZX" else fields[19]
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return "unknown"
 
 
 def _records(folder: Path, position: int, limit: int) -> Iterator[tuple[bytes, int]]:
