@@ -2,10 +2,113 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from ..domain.command import Arg, command
 from ..domain.context import CommandSet
+from ..domain.pipeline import Pipeline, Verification
+from ..errors import InvalidArgument
 
 __all__ = ["PipelineCommands"]
 
 
 class PipelineCommands(CommandSet):
     """Notebook to pipeline."""
+
+    @command("export", stage="pipelines", changes=True)
+    def export(
+        self,
+        notebook: Annotated[str, Arg(value="path", metavar="NOTEBOOK")] = "",
+        *,
+        to: Literal["python"] = "python",
+        output: Annotated[str, Arg(value="path", metavar="DIR")] = "pipeline",
+        targets: Annotated[str, Arg(metavar="NAMES")] = "",
+        verify: bool = True,
+    ) -> Pipeline:
+        """Turn the notebook, as it was run, into a Python pipeline, and prove that it gives the same results.
+
+        What was executed is cut down to what the results need, and split into steps by Markdown headings, by cell
+        tags ``mlops:step=NAME``, or by what the code does. Then the pipeline is run in a fresh process and every
+        result compared: numbers within 1e-9 relative, tables and arrays exactly or within that, models by what they
+        predict. Nothing is written when the kernel holds values that the notebook's cells would not give.
+
+        Parameters
+        ----------
+        notebook
+            The .ipynb whose headings and tags to use; by default the one of this kernel.
+        to
+            What to export to.
+        output
+            The directory to make; an earlier export there is replaced unless it was edited.
+        targets
+            The variables that the pipeline must give, separated by commas; by default what runs logged and what was
+            registered, else the models and metrics, else what the last cell made.
+        verify
+            Run it and compare; ``--no-verify`` leaves that to `verify`.
+
+        Examples
+        --------
+        %mlops export --to python -o pipeline
+        %mlops export --targets model,accuracy
+        """
+        from .export import write_project
+        from .plan import make_plan
+        from .verify import verify_project
+
+        wanted = [name.strip() for name in targets.split(",") if name.strip()]
+        self.context.progress("export: reading what was executed")
+        plan = make_plan(self.context, notebook, wanted)
+        pipeline = write_project(self.context, plan, to, Path(output))
+        if verify:
+            pipeline = replace(pipeline, verification=verify_project(self.context, Path(pipeline.directory)))
+        self.context.call(
+            "pipelines.exported",
+            directory=pipeline.directory,
+            notebook=self.context.notebook.path or notebook,
+            steps=[step.name for step in pipeline.steps],
+            verdict=_verdict(pipeline.verification),
+        )
+        return pipeline
+
+    @command("verify", stage="pipelines", changes=True)
+    def verify(
+        self,
+        directory: Annotated[str, Arg(value="path", metavar="DIR")] = "pipeline",
+        *,
+        python: Annotated[str, Arg(value="path", metavar="PATH")] = "",
+        timeout: float = 0.0,
+    ) -> Verification:
+        """Run an exported pipeline in a fresh process and compare its results with the notebook's.
+
+        Parameters
+        ----------
+        directory
+            Where it was exported to.
+        python
+            The interpreter to run it with; by default this one.
+        timeout
+            Seconds after which to give up; 0 waits as long as it takes.
+
+        Examples
+        --------
+        %mlops verify pipeline
+        """
+        from .verify import verify_project
+
+        if timeout < 0:
+            raise InvalidArgument(f"--timeout takes a number of seconds, not {timeout:g}.")
+        verification = verify_project(self.context, Path(directory), python=python, timeout=timeout)
+        self.context.call("pipelines.verified", directory=directory, verdict=_verdict(verification))
+        return verification
+
+
+def _verdict(verification: Verification | None) -> str:
+    """A verdict in a line, for the audit trail."""
+    if verification is None:
+        return "not verified"
+    if verification.ok:
+        return f"PASS, {len(verification.checks)} results"
+    bad = [f"{check.step}.{check.variable}".strip(".") for check in verification.checks if not check.ok]
+    return f"FAIL: {verification.error or ', '.join(bad) or 'nothing to compare'}"

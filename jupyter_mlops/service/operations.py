@@ -8,6 +8,8 @@ from ..datasets.operations import OPERATIONS as DATASETS
 from ..domain.operation import Duty, Operation
 from ..monitoring.operations import DUTIES as MONITORING_DUTIES
 from ..monitoring.operations import OPERATIONS as MONITORING
+from ..pipelines.operations import DUTIES as PIPELINES_DUTIES
+from ..pipelines.operations import OPERATIONS as PIPELINES
 from ..registry.operations import DUTIES as REGISTRY_DUTIES
 from ..registry.operations import OPERATIONS as REGISTRY
 from ..serving.operations import DUTIES as SERVING_DUTIES
@@ -25,6 +27,7 @@ OPERATIONS: dict[str, Operation] = {
     **REGISTRY,
     **SERVING,
     **MONITORING,
+    **PIPELINES,
     **AUDIT,
 }
 
@@ -34,4 +37,5 @@ DUTIES: tuple[Duty, ...] = (
     *REGISTRY_DUTIES,
     *SERVING_DUTIES,
     *MONITORING_DUTIES,
+    *PIPELINES_DUTIES,
 )

@@ -1,0 +1,336 @@
+"""Data flow: which statements a result needs.
+
+A trace is read forwards once, to know at each statement which names may be the same object, which names are functions
+and what those read; then backwards from the results, to keep what they need. A statement is kept when it binds or may
+change something that is needed further down; what is surely bound is from there upwards no longer needed.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .effects import Call, Effects, FunctionEffects
+from .outside import depends_on_file
+from .parse import Statement
+from .statement_reader import effects_of
+
+__all__ = ["Flow", "Missing", "Slice", "link", "slice_back"]
+
+KNOWN = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__", "__annotations__", "display", "get_ipython"}
+SETTINGS = (
+    "warnings.filterwarnings",
+    "warnings.simplefilter",
+    "pd.set_option",
+    "pandas.set_option",
+    "np.seterr",
+    "numpy.seterr",
+    "set_config",
+    "sklearn.set_config",
+    "locale.setlocale",
+    "os.chdir",
+    "os.environ",
+    "os.putenv",
+    "sys.path",
+    "sys.setrecursionlimit",
+)
+RANDOM = "<random>"
+"""Stands for the state of the global random generators."""
+
+_IMMUTABLE = (bool, int, float, complex, str, bytes)
+SIDE_EFFECT_IMPORTS = ("sklearn.experimental", "__future__")
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A statement with its effects as they are at its place in the trace: aliases and functions resolved."""
+
+    statement: Statement
+    effects: Effects
+    reads: frozenset[str]
+    writes: frozenset[str]
+    maybe: frozenset[str]
+    mutates: frozenset[str]
+    uses: frozenset[str]
+    """What the statement names itself: `reads` without what the functions it uses read."""
+    setting: bool = False
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """Every name whose value may be another one afterwards."""
+        return self.writes | self.maybe | self.mutates
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A name that is needed, and that nothing before has made."""
+
+    name: str
+    reader: Statement
+
+
+@dataclass
+class Slice:
+    """What is kept of a trace."""
+
+    flows: list[Flow]
+    missing: list[Missing] = field(default_factory=list)
+    dropped: list[Flow] = field(default_factory=list)
+
+
+def link(
+    statements: Iterable[Statement],
+    *,
+    star_names: Callable[[str], Iterable[str]] = lambda _module: (),
+    live: Mapping[str, Any] | None = None,
+) -> list[Flow]:
+    """Read a trace forwards.
+
+    Parameters
+    ----------
+    star_names
+        Gives the names that ``from module import *`` binds.
+    live
+        The kernel's variables: what is a table in pandas 3 or later shares nothing with its parts.
+    """
+    return list(_Linker(star_names, live or {}).read(statements))
+
+
+@dataclass
+class _Linker:
+    star_names: Callable[[str], Iterable[str]]
+    live: Mapping[str, Any]
+    modules: set[str] = field(default_factory=set)
+    functions: dict[str, FunctionEffects] = field(default_factory=dict)
+    iterators: set[str] = field(default_factory=set)
+    aliases: dict[str, set[str]] = field(default_factory=dict)
+    made_by: dict[str, set[str]] = field(default_factory=dict)
+    """Names bound to what a function or class of the notebook has made: it may run again when they are used."""
+    constants: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    ever_bound: set[str] = field(default_factory=set)
+
+    def read(self, statements: Iterable[Statement]) -> Iterable[Flow]:
+        statements = list(statements)
+        firsts = [effects_of(statement.node, ()) for statement in statements]
+        self.ever_bound = {name for effects in firsts for name in (*effects.writes, *effects.maybe)}
+        for statement in statements:
+            node = statement.node
+            effects = effects_of(node, self.modules)
+            if isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names):
+                effects.writes = set(self.star_names(node.module or ""))
+            if not statement.execution.ok:
+                _doubt(statement, effects)
+            yield self._flow(statement, effects)
+
+    def _flow(self, statement: Statement, effects: Effects) -> Flow:
+        inner = [self.functions[name] for name in self._used_functions(effects.reads)]
+        for function in inner:
+            effects.outside.add(function.outside)
+        reads = effects.reads | self._evident(set().union(*(f.reads for f in inner)))
+        mutates = effects.mutates.union(*(f.mutates for f in inner)) - self.modules - KNOWN
+        mutates |= self._changed_arguments(effects) - KNOWN
+        mutates |= effects.reads & self.iterators
+        if not statement.execution.ok:  # it failed somewhere: only what it does for certain counts
+            mutates &= effects.surely
+        shared = {name: self._really_shared(name, effects) for name in effects.aliases}
+        mutates = mutates.union(*(shared[name] for name in mutates & shared.keys()))
+        mutates = mutates.union(*(self.aliases.get(name, set()) for name in mutates))
+        if not _is_display_option(statement.node):
+            mutates |= effects.surely & self.modules  # an option set on a module
+        maybe = (effects.maybe | set().union(*(f.writes for f in inner))) - effects.writes
+        self._remember(statement, effects, shared)
+        drawn = {RANDOM} if effects.outside.draws else set()
+        seeded = {RANDOM} if effects.outside.seeds else set()
+        return Flow(
+            statement,
+            effects,
+            reads=frozenset(reads | drawn),
+            writes=frozenset(effects.writes),
+            maybe=frozenset(maybe | seeded),
+            mutates=frozenset(mutates | drawn),
+            uses=frozenset(effects.reads),
+            setting=_is_setting(statement.node),
+        )
+
+    def _evident(self, reads: set[str]) -> set[str]:
+        """Of the names that functions read, those that they can have read: bound by now, or nowhere in the trace."""
+        return {
+            name
+            for name in reads
+            if name in self.seen or (name not in self.ever_bound and (not self.live or name in self.live))
+        }
+
+    def _used_functions(self, reads: Iterable[str]) -> set[str]:
+        """The functions that may run when these names are used, with those they use themselves."""
+        found: set[str] = set()
+        waiting = list(reads)
+        while waiting:
+            name = waiting.pop()
+            if name in found:
+                continue
+            if name in self.functions:
+                found.add(name)
+                waiting += self.functions[name].reads
+            waiting += [other for other in self.aliases.get(name, ()) if other in self.functions]
+            waiting += self.made_by.get(name, ())
+        return found
+
+    def _changed_arguments(self, effects: Effects) -> set[str]:
+        return self._changed(effects.calls, frozenset()) - self.modules - set(self.functions)
+
+    def _changed(self, calls: Iterable[Call], within: frozenset[str]) -> set[str]:
+        """What calls may change of what they are handed; `within` are the functions that are being looked into."""
+        changed: set[str] = set()
+        for call in calls:
+            function = self.functions.get(call.dotted)
+            if function is not None:
+                if call.dotted in within:
+                    continue
+                touched = function.changed_parameters | self._changed(function.calls, within | {call.dotted})
+                for i, (keyword, names) in enumerate(call.handed):
+                    parameter = keyword or (function.parameters[i] if i < len(function.parameters) else "")
+                    known = parameter in function.parameters
+                    if parameter in touched or (not known and touched):
+                        changed |= names
+            elif (call.acts and call.dotted not in KNOWN) or call.dotted.partition(".")[0] in self.made_by:
+                changed = changed.union(*(names for _, names in call.handed))
+        return changed
+
+    def _remember(self, statement: Statement, effects: Effects, shared: dict[str, set[str]]) -> None:
+        bound = effects.writes | effects.maybe
+        for name in effects.writes:
+            for others in self.aliases.values():
+                others.discard(name)
+            self.aliases.pop(name, None)
+            self.functions.pop(name, None)
+            self.modules.discard(name)
+            self.iterators.discard(name)
+            self.made_by.pop(name, None)
+            self.constants.discard(name)
+        for name, sources in shared.items():
+            group = {name} | sources
+            group = group.union(*(self.aliases.get(other, set()) for other in group))
+            for one in group:
+                self.aliases.setdefault(one, set()).update(group - {one})
+        self.functions.update({n: f for n, f in effects.functions.items() if n in bound})
+        self.iterators |= effects.iterators & bound
+        used = {call.dotted.partition(".")[0] for call in effects.calls} & self.functions.keys()
+        for name in effects.aliases.keys() & bound if used else ():
+            self.made_by[name] = used
+            if any(self.functions[function].is_generator for function in used):
+                self.iterators.add(name)
+        if isinstance(statement.node, (ast.Import, ast.ImportFrom)):
+            self.modules |= {n for n in effects.writes if self.live.get(n) is None or _is_callable(self.live[n])}
+        if isinstance(getattr(statement.node, "value", None), ast.Constant):
+            self.constants |= effects.writes
+        self.seen |= bound
+
+    def _really_shared(self, name: str, effects: Effects) -> set[str]:
+        same = effects.same.get(name, set())
+        others = {
+            n
+            for n in effects.aliases[name] - self.constants
+            if n != name and not isinstance(self.live.get(n), _IMMUTABLE)
+        }
+        return {n for n in others if n in same or not _copies_on_write(self.live.get(n))}
+
+
+def slice_back(flows: list[Flow], targets: Iterable[str]) -> Slice:
+    """Keep what gives the targets.
+
+    Parameters
+    ----------
+    targets
+        Names, with the values they have at the end of the trace.
+    """
+    needed: dict[str, Statement | None] = dict.fromkeys(targets)
+    files: set[str] = set()
+    seeded = any(flow.effects.outside.seeds for flow in flows)
+    kept: list[Flow] = []
+    dropped: list[Flow] = []
+    perhaps: set[str] = set()
+    for flow in reversed(flows):
+        wanted = flow.touches & needed.keys()
+        if not seeded:
+            wanted -= {RANDOM}
+        elif flow.effects.outside.seeds and RANDOM in needed:
+            wanted |= {RANDOM}
+        writes_wanted = depends_on_file(files, flow.effects.outside.files_written)
+        if not wanted and not writes_wanted and not flow.setting and not _for_its_effect(flow.statement.node):
+            dropped.append(flow)
+            continue
+        kept.append(flow)
+        perhaps |= flow.maybe & needed.keys()
+        for name in flow.writes - flow.reads:
+            needed.pop(name, None)
+        if flow.effects.outside.seeds:
+            needed.pop(RANDOM, None)
+        for name in flow.reads | (flow.mutates & wanted):
+            needed[name] = flow.statement  # the earliest reader is named when it is missing
+        files |= flow.effects.outside.files_read
+    missing = [
+        Missing(name, reader)
+        for name, reader in needed.items()
+        if reader is not None and name not in KNOWN and name not in perhaps and not name.startswith("<")
+    ]
+    return Slice(kept[::-1], sorted(missing, key=lambda m: m.name), dropped[::-1])
+
+
+def _doubt(statement: Statement, effects: Effects) -> None:
+    """What a statement of a failed cell has done is not sure; the cell's last statement failed, or never ran."""
+    last = statement is statement.execution.statements[-1]
+    compound = hasattr(statement.node, "body")
+    effects.maybe = set() if last and not compound else effects.maybe | effects.writes
+    effects.writes = set()
+    if last and not compound:
+        effects.surely.clear()
+        effects.mutates.clear()
+
+
+def _is_setting(node: ast.stmt) -> bool:
+    """Whether a statement changes how later code works without binding anything."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        text = ast.unparse(node.value.func)
+        shows = any(
+            isinstance(a, ast.Constant) and str(a.value).startswith(("display", "styler", "plotting"))
+            for a in node.value.args
+        )
+        return text.startswith(SETTINGS) and not shows
+    if isinstance(node, ast.Assign):
+        return any(
+            ast.unparse(target).startswith(("os.environ[", "pd.options.mode", "pd.options.future"))
+            for target in node.targets
+        )
+    return False
+
+
+def _is_display_option(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return any(
+        ast.unparse(t).startswith(("pd.options.display", "pd.options.plotting", "plt.rcParams")) for t in targets
+    )
+
+
+def _for_its_effect(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module in SIDE_EFFECT_IMPORTS
+
+
+def _is_callable(value: Any) -> bool:
+    return callable(value) or type(value) is type(sys)
+
+
+def _copies_on_write(value: Any) -> bool:
+    """Whether a value is a table of pandas 3 or later, whose parts are copies as soon as one of them is changed."""
+    kind = type(value)
+    pandas = sys.modules.get("pandas")
+    return (
+        kind.__module__.partition(".")[0] == "pandas"
+        and kind.__name__ in ("DataFrame", "Series", "Index")
+        and pandas is not None
+        and int(pandas.__version__.partition(".")[0]) >= 3
+    )

@@ -1,0 +1,66 @@
+"""Environment: which distributions a pipeline needs, pinned, and which modules of the project it must bring along."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+__all__ = ["local_modules", "pinned"]
+
+# What a library loads by itself when the pipeline's text speaks of it.
+ENGINES = {"parquet": "pyarrow", "excel": "openpyxl", "feather": "pyarrow"}
+
+
+def pinned(packages: Iterable[str], text: str) -> dict[str, str]:
+    """The distributions that hold these packages, with the versions that are installed.
+
+    Parameters
+    ----------
+    packages
+        Top-level import names.
+    text
+        The pipeline, for the libraries that others load by themselves.
+
+    Examples
+    --------
+    >>> sorted(pinned(["json", "numpy"], "")) == ["numpy"]
+    True
+    """
+    owners = metadata.packages_distributions()
+    wanted = {package for package in packages if package not in sys.stdlib_module_names}
+    wanted |= {engine for word, engine in ENGINES.items() if word in text and engine in sys.modules}
+    names = {owners[package][0] for package in wanted if owners.get(package)}
+    return {name: metadata.version(name) for name in sorted(names, key=str.lower)}
+
+
+def local_modules(packages: Iterable[str], folder: Path) -> dict[str, Path]:
+    """Modules and packages of the project itself among these, with those they import: by name, a file or a folder.
+
+    Only what lies under `folder` and belongs to no installed distribution.
+    """
+    owners = metadata.packages_distributions()
+    found: dict[str, Path] = {}
+    waiting = list(packages)
+    while waiting:
+        name = waiting.pop()
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if name in found or name in owners or not file or not Path(file).is_relative_to(folder):
+            continue
+        path = Path(file)
+        found[name] = path.parent if path.name == "__init__.py" else path
+        for source in found[name].rglob("*.py") if found[name].is_dir() else [path]:
+            waiting += _imported(source)
+    return found
+
+
+def _imported(source: Path) -> set[str]:
+    try:
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+    names |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module and not n.level}
+    return {name.partition(".")[0] for name in names}

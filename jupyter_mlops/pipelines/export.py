@@ -1,0 +1,205 @@
+"""Export: a plan, and the values the notebook has, written as a project in one step: all of it or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ..domain.context import Context
+from ..domain.pipeline import Pipeline
+from ..errors import Conflict, InvalidArgument, NotReady
+from .environment import local_modules, pinned
+from .fingerprint import NotComparable, take, versions
+from .plan import Plan
+from .results import data_used, is_estimator, is_number
+from .targets import TARGETS
+from .targets.python import TEMPLATES
+
+__all__ = ["DESCRIPTION", "read_description", "write_project"]
+
+DESCRIPTION = "pipeline.json"
+SCHEMA = 1
+MADE_BY = "jupyter-mlops"
+
+
+def write_project(context: Context, plan: Plan, target: str, directory: Path) -> Pipeline:
+    """Write the project, with the fingerprints of the notebook's values.
+
+    Raises
+    ------
+    Conflict
+        The directory holds something else, or an exported pipeline that was edited since.
+    NotReady
+        None of the results can be compared.
+    """
+    directory = directory.expanduser().absolute()
+    _check_free(directory)
+    new = directory.with_name(f".{directory.name}.{os.getpid()}.new")
+    old = directory.with_name(f".{directory.name}.{os.getpid()}.old")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        (new / "expected").mkdir(parents=True)
+        results = _take_results(plan, new / "expected")
+        facts = _facts(context, plan, target, directory, results)
+        TARGETS[target].write(plan, new, facts)
+        _bring_along(plan, new)
+        shutil.copy(TEMPLATES / "check.py", new)
+        shutil.copy(Path(__file__).with_name("fingerprint.py"), new)
+        facts["digest"] = _digest(new / "pipeline.py")
+        _write_json(new / "expected.json", {"schema": SCHEMA, "results": results})
+        _write_json(new / DESCRIPTION, facts)
+        if directory.exists():
+            directory.rename(old)
+        new.rename(directory)
+    except OSError as error:
+        raise InvalidArgument(
+            f"{directory} cannot be written: {error.strerror or error}.", hint="Choose another directory with `-o DIR`."
+        ) from error
+    finally:
+        if old.exists() and not directory.exists():
+            old.rename(directory)
+        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
+    return Pipeline(
+        directory=_shown(directory),
+        name=plan.name,
+        steps=plan.step_records(),
+        parameters=plan.parameters,
+        requirements=tuple(f"{n}=={v}" for n, v in facts["environment"].items() if n != "python"),
+        results=tuple(result["variable"] for result in results),
+        notes=tuple(facts["notes"]),
+    )
+
+
+def read_description(directory: Path) -> dict[str, Any]:
+    """What an exported pipeline says of itself.
+
+    Raises
+    ------
+    InvalidArgument
+        The directory holds no pipeline of ours, or one of another schema.
+    """
+    try:
+        description = json.loads((directory / DESCRIPTION).read_text(encoding="utf-8"))
+        made_by, schema = description["made_by"], description["schema"]
+    except (OSError, ValueError, KeyError, TypeError):
+        made_by, schema, description = "", SCHEMA, {}
+    if made_by != MADE_BY:
+        raise InvalidArgument(
+            f"{directory} holds no exported pipeline.", hint="Name a directory that `%mlops export -o DIR` has made."
+        )
+    if schema != SCHEMA:
+        raise InvalidArgument(
+            f"{directory} was exported by another version (schema {schema}, this is {SCHEMA}).", hint="Export it again."
+        )
+    return dict(description)
+
+
+def _check_free(directory: Path) -> None:
+    if not directory.exists():
+        return
+    if directory.is_dir() and not any(directory.iterdir()):
+        return
+    try:
+        description = read_description(directory)
+    except InvalidArgument:
+        raise Conflict(
+            f"{_shown(directory)} exists and is no exported pipeline.", hint="Choose another directory with `-o DIR`."
+        ) from None
+    if description.get("digest") != _digest(directory / "pipeline.py"):
+        raise Conflict(
+            f"{_shown(directory / 'pipeline.py')} was edited since it was exported.",
+            hint="Keep it: choose another directory with `-o DIR`, or remove this one first.",
+        )
+
+
+def _take_results(plan: Plan, folder: Path) -> list[dict[str, Any]]:
+    """The fingerprints of every value that the notebook still has as the pipeline should give it."""
+    results: list[dict[str, Any]] = []
+    for step, name in plan.compared():
+        wanted = name in plan.results.values
+        value = plan.results.values[name] if wanted else plan.live[name]
+        used_on = data_used(name, plan.flows, plan.live) if is_estimator(value) else None
+        try:
+            fingerprint = take(value, folder, name, used_on=used_on)
+        except NotComparable as error:
+            if wanted:
+                plan.notes.append(f"{name} is not compared: it is {error}")
+            continue
+        kinds = {"table": "table", "array": "array", "predictions": "predictions"}
+        kind = "metric" if wanted and is_number(value) else kinds.get(fingerprint["kind"], "value")
+        results.append({"step": step, "variable": name, "kind": kind, "fingerprint": fingerprint})
+    if not any(result["variable"] in plan.results.values for result in results):
+        raise NotReady(
+            f"none of the results can be compared: {'; '.join(plan.notes) or ', '.join(plan.results.names)}.",
+            hint="Name others: `%mlops export --targets NAME`.",
+        )
+    return results
+
+
+def _facts(context: Context, plan: Plan, target: str, directory: Path, results: list[dict[str, Any]]) -> dict[str, Any]:
+    taken = (
+        plan.module.names | {n for s in plan.steps for f in s.flows for n in f.touches} | {s.name for s in plan.steps}
+    )
+    notebook = Path(context.notebook.path).name if context.notebook.path else ""
+    notebook = plan.file.path.name if plan.file else notebook
+    text = "\n".join(f.statement.text for s in plan.steps for f in s.flows)
+    carried = {type(plan.live.get(name)).__module__.partition(".")[0] for step in plan.steps for name in step.outputs}
+    pins = pinned({*plan.module.packages, *(carried & {"pandas", "numpy", "scipy", "polars"})}, text)
+    commit = context.notebook.commit[:12] + (" with changes" if context.notebook.dirty else "")
+    return {
+        "schema": SCHEMA,
+        "made_by": MADE_BY,
+        "version": metadata.version(MADE_BY),
+        "target": target,
+        "name": plan.name,
+        "notebook": notebook,
+        "commit": context.notebook.commit,
+        "origin": f"Exported from {notebook or 'a notebook'}{f' at commit {commit}' if context.notebook.commit else ''} "
+        f"by {MADE_BY} {metadata.version(MADE_BY)}.",
+        "entry": "run" if "run" not in taken else "run_pipeline",
+        "main": "main" if "main" not in taken else "command_line",
+        "runs_in": os.path.relpath(Path.cwd(), directory),
+        "steps": [step.to_dict() for step in plan.step_records()],
+        "parameters": [parameter.to_dict() for parameter in plan.parameters],
+        "results": [result["variable"] for result in results],
+        "environment": {**versions([]), **pins},
+        "unseeded": plan.unseeded,
+        "notes": plan.notes,
+    }
+
+
+def _bring_along(plan: Plan, folder: Path) -> None:
+    """Copy the project's own modules that the pipeline imports."""
+    for name, path in local_modules(plan.module.packages, Path.cwd()).items():
+        if path.is_dir():
+            shutil.copytree(path, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif not (folder / path.name).exists():
+            shutil.copy(path, folder)
+
+
+def _digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _write_json(file: Path, data: Mapping[str, Any]) -> None:
+    with file.open("w", encoding="utf-8") as out:
+        json.dump(data, out, indent=2, ensure_ascii=False)
+        out.write("\n")
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _shown(directory: Path) -> str:
+    """A path as the user would type it."""
+    relative = os.path.relpath(directory)
+    return str(directory) if relative.startswith("..") else relative

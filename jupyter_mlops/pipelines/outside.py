@@ -1,0 +1,85 @@
+"""Outside: what code does to files and to the global random generators, by which statements depend on each other unseen."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+
+from .known_calls import DRAWS, RANDOM_CALLS, READS_FILE, SEEDS, WRITES_FILE
+
+__all__ = ["ANY_FILE", "Outside", "depends_on_file"]
+
+ANY_FILE = "*"
+
+
+@dataclass
+class Outside:
+    """What a piece of code does to the world outside its variables.
+
+    Parameters
+    ----------
+    files_read, files_written
+        By the texts they are called by; `ANY_FILE` where that is worked out by the code.
+    draws
+        It may draw from the global random generators.
+    unseeded
+        The calls that give other results each time unless a seed is set.
+    """
+
+    files_read: set[str] = field(default_factory=set)
+    files_written: set[str] = field(default_factory=set)
+    seeds: bool = False
+    draws: bool = False
+    unseeded: list[str] = field(default_factory=list)
+
+    def add(self, other: Outside) -> None:
+        """Take in what a called function does."""
+        self.files_read |= other.files_read
+        self.files_written |= other.files_written
+        self.seeds = self.seeds or other.seeds
+        self.draws = self.draws or other.draws
+        self.unseeded += other.unseeded
+
+    def note(self, node: ast.Call, dotted: str) -> bool:
+        """Take in one call; True if it writes a file."""
+        first, last = dotted.partition(".")[0], dotted.rpartition(".")[2]
+        writes = self._note_files(node, first, last)
+        if last in SEEDS:
+            self.seeds = True
+            return writes
+        random = ".random." in f".{dotted}"
+        if last in RANDOM_CALLS or last in DRAWS or random:
+            fixed = any(k.arg in ("random_state", "seed") and not _is_none(k.value) for k in node.keywords)
+            fixed = fixed or (last in ("default_rng", "RandomState") and bool(node.args))
+            self.draws = self.draws or not (fixed or last == "default_rng")
+            if not fixed and (last in RANDOM_CALLS or random):
+                self.unseeded.append(last)
+        return writes
+
+    def _note_files(self, node: ast.Call, first: str, last: str) -> bool:
+        named = {a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)}
+        mode = [a for a in node.args[1:2] if last == "open"] + [k.value for k in node.keywords if k.arg == "mode"]
+        modes = {str(m.value) for m in mode if isinstance(m, ast.Constant)}
+        writes = last in WRITES_FILE or (last == "open" and any(c in m for m in modes for c in "wax+"))
+        if last in ("copy", "move", "rename") and first not in ("shutil", "os"):
+            writes = False  # a table's copy
+        if writes:
+            self.files_written |= named - modes or {ANY_FILE}
+        elif last.startswith("read_") or last in READS_FILE:
+            self.files_read |= named - modes or {ANY_FILE}
+        return writes
+
+
+def depends_on_file(read: set[str], written: set[str]) -> bool:
+    """Whether code that reads these files may need code that writes those.
+
+    Examples
+    --------
+    >>> depends_on_file({"a.csv"}, {"b.csv"}), depends_on_file({"a.csv"}, {ANY_FILE})
+    (False, True)
+    """
+    return bool(read) and bool(written) and (ANY_FILE in read | written or bool(read & written))
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None

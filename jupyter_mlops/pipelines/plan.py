@@ -1,0 +1,284 @@
+"""Plan: from the cells a kernel has executed to the pipeline they amount to; refuses what it cannot stand for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..domain.context import Context
+from ..domain.pipeline import Parameter, Step
+from ..domain.workspace import Cell
+from ..errors import NotFound, NotReady
+from .dataflow import RANDOM, Flow, Slice, link, slice_back
+from .magic_lines import plain_transform
+from .module_level import Module, arrange
+from .notebook_file import NotebookFile
+from .parse import Execution, Trace, parse_cells
+from .results import Results, choose
+from .steps import PlannedStep, group
+
+__all__ = ["Plan", "make_plan"]
+
+AGAIN = "Run the cells from there on again, or restart the kernel and run all, then export."
+
+
+@dataclass
+class Plan:
+    """A notebook as a pipeline, before anything is written.
+
+    Parameters
+    ----------
+    flows
+        Everything that was executed, kept or not.
+    file
+        The notebook's .ipynb, where it is known and saved.
+    """
+
+    name: str
+    flows: list[Flow]
+    module: Module
+    steps: list[PlannedStep]
+    results: Results
+    live: Mapping[str, Any]
+    file: NotebookFile | None = None
+    notes: list[str] = field(default_factory=list)
+    unseeded: list[str] = field(default_factory=list)
+
+    def step_records(self) -> tuple[Step, ...]:
+        """The steps as the domain's nouns."""
+        return tuple(Step(s.name, s.title, tuple(s.inputs), tuple(s.outputs), tuple(s.cells)) for s in self.steps)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What the pipeline takes as options."""
+        return tuple(self.module.parameters)
+
+    def compared(self) -> list[tuple[str, str]]:
+        """Step and variable of every value that the notebook still has as the pipeline should give it."""
+        kept = {id(flow) for step in self.steps for flow in step.flows}
+        last: dict[str, Flow] = {name: flow for flow in self.flows for name in flow.touches}
+        found: dict[str, str] = {}
+        for step in self.steps:
+            for name in step.outputs:
+                still = name in self.results.values or (name in self.live and id(last.get(name)) in kept)
+                if still:
+                    found[name] = step.name
+        return [(step, name) for name, step in found.items()]
+
+
+def make_plan(context: Context, notebook: str, targets: Sequence[str]) -> Plan:
+    """Work out the pipeline of the kernel's notebook.
+
+    Parameters
+    ----------
+    notebook
+        The .ipynb, empty for the kernel's own.
+    targets
+        The variables that the pipeline must give; empty to choose.
+
+    Raises
+    ------
+    NotReady
+        Nothing was executed, or the kernel's state is not what the notebook's cells, as they stand, would give.
+    NotFound
+        The notebook, or a target, is not there.
+    """
+    transform = context.hooks.get("transform_cell", plain_transform)
+    file = _file(context, notebook, transform)
+    if context.namespace is None:
+        raise NotReady(
+            f"{notebook or 'the notebook'} has no values to compare with: no kernel runs here.",
+            hint="Open it, run all its cells, and call `%mlops export` in it.",
+        )
+    live = {
+        name: value
+        for name, value in context.namespace.items()
+        if not name.startswith("_") and name not in ("In", "Out", "get_ipython", "exit", "quit", "open")
+    }
+    cells = _cells(context)
+    trace = parse_cells(cells, transform=transform, taken=live)
+    if not trace.statements or (notebook and file and not any(file.find(e) for e in trace.executions)):
+        raise NotReady(
+            f"no cell of {notebook or 'this notebook'} has been run in this kernel.", hint="Run all its cells first."
+        )
+    flows = link(trace.statements, star_names=_star_names, live=live)
+    results = choose(trace, flows, live, targets)
+    if not results.values:
+        raise NotReady(
+            "there is nothing to hand over: no run, no model, no metric, and the last cell makes no value.",
+            hint="Name the results: `%mlops export --targets NAME`.",
+        )
+    kept = slice_back(flows, results.names)
+    _refuse(kept, trace, file, live)
+    module = arrange(kept.flows, lambda execution: _tagged_parameters(file, execution))
+    steps = group(module, results.names, lambda execution: _label(file, execution), live=live)
+    name = Path(notebook or context.notebook.path or "notebook").stem
+    plan = Plan(name, flows, module, steps, results, live, file)
+    plan.notes = [*results.notes, *_notes(kept, trace, file)]
+    if not any(flow.effects.outside.seeds for flow in kept.flows) and any(RANDOM in flow.reads for flow in kept.flows):
+        plan.unseeded = [f"{call}() in {f.statement.where}" for f in kept.flows for call in f.effects.outside.unseeded]
+    return plan
+
+
+def _cells(context: Context) -> list[Cell]:
+    """What was executed, with what IPython remembers of the time before the extension was loaded."""
+    known = {cell.count for cell in context.cells}
+    history = (context.namespace or {}).get("In")
+    earlier = [
+        Cell(source, count, outcome="ok")
+        for count, source in enumerate(history if isinstance(history, list) else [])
+        if source and count not in known and count < min(known, default=sys.maxsize)
+    ]
+    return [*earlier, *context.cells]
+
+
+def _file(context: Context, notebook: str, transform: Callable[[str], str]) -> NotebookFile | None:
+    if notebook:
+        named = Path(notebook).expanduser()
+        if not named.exists() and named.suffix != ".ipynb":
+            raise NotFound(f"no notebook {notebook!r}.", hint="Name an .ipynb file, or none for this one.")
+        return NotebookFile.read(named, transform)
+    path = Path(context.notebook.path) if context.notebook.path else None
+    if path is None or not path.is_file():
+        return None
+    return NotebookFile.read(path, transform)
+
+
+def _label(file: NotebookFile | None, execution: Execution) -> tuple[str, bool]:
+    cell = file.find(execution) if file is not None else None
+    if cell is None:
+        return "", False
+    return (cell.step, True) if cell.step else (cell.heading, False)
+
+
+def _tagged_parameters(file: NotebookFile | None, execution: Execution) -> bool:
+    cell = file.find(execution) if file is not None else None
+    return cell is not None and cell.is_parameters
+
+
+def _star_names(module: str) -> list[str]:
+    """What ``from module import *`` binds, asked of the module that the notebook has imported already."""
+    found = sys.modules.get(module)
+    if found is None:
+        return []
+    return list(getattr(found, "__all__", None) or [name for name in vars(found) if not name.startswith("_")])
+
+
+# what cannot be stood for
+
+
+def _refuse(kept: Slice, trace: Trace, file: NotebookFile | None, live: Mapping[str, Any]) -> None:
+    for flow in kept.flows:
+        statement = flow.statement
+        given = ", ".join(sorted(flow.touches)) or "what it does"
+        if statement.opaque:
+            raise NotReady(
+                f"cell {statement.where}, line {statement.line}: {statement.opaque} cannot be part of a Python pipeline, "
+                f"and the results need {given}.",
+                hint="Write it in Python, run the cell again and export, or choose other results with `--targets`.",
+            )
+        if flow.effects.awaits:
+            raise NotReady(
+                f"cell {statement.where}, line {statement.line} awaits at its top level, and a step is a plain function.",
+                hint="Put it into a function that is run with asyncio.run, run the cell again and export.",
+            )
+        if not statement.execution.ok:
+            raise NotReady(
+                f"cell {statement.where} failed, and may have made or changed {given}, which the results need.",
+                hint=AGAIN,
+            )
+    _refuse_stale(kept, trace, file)
+    if kept.missing:
+        raise NotReady(
+            _explain_missing(kept, trace, live),
+            hint="The cell that made it was edited or deleted, or it came from outside: put the code that makes it into a "
+            "cell, run that and the cells below it, then export.",
+        )
+
+
+def _refuse_stale(kept: Slice, trace: Trace, file: NotebookFile | None) -> None:
+    newest = {e.cell.id: e for e in trace.executions if e.cell.id and e.ok}
+    for flow in kept.flows:
+        execution = flow.statement.execution
+        given = ", ".join(sorted(n for n in flow.touches if n != RANDOM)) or "what it does"
+        now = newest.get(execution.cell.id, execution)
+        if now is not execution and flow.statement.text not in {s.text for s in now.statements}:
+            raise NotReady(
+                f"the results need {given} as cell {flow.statement.where} made it, and that cell was edited since "
+                f"(it is [{now.cell.count}] now).",
+                hint=AGAIN,
+            )
+        if (
+            file is not None
+            and file.find(execution) is None
+            and file.saved_ms > (execution.cell.ended_ms or sys.maxsize)
+        ):
+            raise NotReady(
+                f"the results need {given} as cell {flow.statement.where} made it, and that cell was edited or deleted "
+                f"since: {file.path.name} has no such cell.",
+                hint=f"Put the code back into a cell, or take its use out. {AGAIN}",
+            )
+
+
+def _explain_missing(kept: Slice, trace: Trace, live: Mapping[str, Any]) -> str:
+    told = []
+    for missing in kept.missing[:3]:
+        kind = type(live[missing.name]).__name__ if missing.name in live else ""
+        memory = f" (a {kind} in memory)" if kind else ""
+        told.append(f"cell {missing.reader.where} reads {missing.name!r}{memory}")
+    others = f" and {len(kept.missing) - 3} more" if len(kept.missing) > 3 else ""
+    suspects = [f"{s.where} {s.opaque}" for s in trace.statements if s.opaque]
+    perhaps = f" It may have come from {', '.join(suspects)}." if suspects else ""
+    return f"{'; '.join(told)}{others}, which no cell that was run makes.{perhaps}"
+
+
+# what is worth saying
+
+
+def _notes(kept: Slice, trace: Trace, file: NotebookFile | None) -> list[str]:
+    notes = []
+    if trace.actions:
+        notes.append("left out, as they act on the workspace: " + _by_cell(trace.actions))
+    if trace.shown:
+        notes.append("left out, as they only show: " + _by_cell(trace.shown))
+    opaque: dict[str, list[str]] = {}
+    for flow in kept.dropped:
+        if flow.statement.opaque:
+            opaque.setdefault(flow.statement.opaque, []).append(flow.statement.where)
+    if opaque:
+        notes.append(
+            f"left out, as no result needs a variable of theirs: {_by_cell(opaque)}; what they do to files is not seen"
+        )
+    executions = list(dict.fromkeys(flow.statement.execution for flow in kept.flows))
+    notes += _order_notes(executions, file)
+    counts: dict[str, list[str]] = {}
+    for execution in executions:
+        counts.setdefault(execution.cell.id or execution.text, []).append(f"[{execution.cell.count}]")
+    notes += [
+        f"one cell was run {len(c)} times ({', '.join(c)}), and so does the pipeline"
+        for c in counts.values()
+        if len(c) > 1
+    ]
+    return notes
+
+
+def _by_cell(titles: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{title} {' '.join(dict.fromkeys(cells))}" for title, cells in titles.items())
+
+
+def _order_notes(executions: Sequence[Execution], file: NotebookFile | None) -> list[str]:
+    if file is None:
+        return []
+    placed = [(cell.position, e.cell.count) for e in executions if (cell := file.find(e)) is not None]
+    notes = []
+    highest = (-1, 0)
+    for position, count in placed:
+        if position < highest[0]:
+            notes.append(
+                f"[{count}] was run after [{highest[1]}], which stands below it; the pipeline keeps the order of execution"
+            )
+        highest = max(highest, (position, count))
+    return notes
