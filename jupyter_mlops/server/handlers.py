@@ -83,7 +83,7 @@ class CommandHandler(MLOpsHandler):
     @authorized  # type: ignore[untyped-decorator]
     async def get(self, name: str) -> None:
         """Carry out a command that changes nothing; its arguments stand in the query."""
-        query = {key: self.get_query_arguments(key) for key in self.request.query_arguments}
+        query = {key: self.get_query_arguments(key) for key in self.request.query_arguments if key != "token"}
         path = query.pop("path", [""])[-1]
         await self.reply(lambda: self._invoke(name, path, lambda command: read_query(command, query)))
 

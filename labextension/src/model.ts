@@ -1,0 +1,550 @@
+// The panel's state: what each section lists, whether news arrive, what to tell the user. Knows no page and no HTTP.
+
+import { IDisposable } from '@lumino/disposable';
+import { Poll } from '@lumino/polling';
+import { ISignal, Signal } from '@lumino/signaling';
+
+import { INews, INotice, IItems, IStatus, Topic, TOPICS } from './tokens';
+
+/** What a watch answers: which workspace it is, and the number of its latest news. */
+export interface IWatched {
+  workspace: string;
+  seconds: number;
+  number: number;
+}
+
+/** The server, as the model sees it. */
+export interface IServer {
+  /** Ask for news of the workspace around `path` for a while. */
+  watch(path: string): Promise<IWatched>;
+  /** Carry out a command that changes nothing. */
+  read<T>(
+    command: string,
+    args: Record<string, string>,
+    path: string
+  ): Promise<T>;
+  /** Carry out a command that changes something. */
+  change<T>(
+    command: string,
+    args: Record<string, unknown>,
+    path: string
+  ): Promise<T>;
+}
+
+/** Where news come from: Jupyter's events. */
+export interface INewsSource {
+  connect(listener: (news: INews) => void): IDisposable;
+}
+
+/** What the server refused or could not do. */
+export class ServerError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly hint: string,
+    readonly status: number
+  ) {
+    super(message);
+  }
+
+  /** Whether asking again later may help, by itself. */
+  get passing(): boolean {
+    return this.status === 0 || this.status === 502 || this.status === 503;
+  }
+}
+
+export interface ISection<T> {
+  readonly items: readonly T[];
+  readonly state: 'unknown' | 'ready' | 'failed';
+  readonly error: INotice | null;
+  /** Whether the store holds more than is listed. */
+  readonly more: boolean;
+  /** The keys of what came in live, to be shown as new. */
+  readonly fresh: ReadonlySet<string>;
+}
+
+type Sections = { [T in Topic]: ISection<IItems[T]> };
+
+/** idle: not shown. live: news arrive. polling: they do not, we ask. ended: the service was ended by hand. lost: gave up. */
+export type Connection =
+  'idle' | 'connecting' | 'live' | 'polling' | 'ended' | 'lost';
+
+export interface IOptions {
+  server: IServer;
+  news: INewsSource;
+  /** How long to wait for the news that shows that news arrive, in milliseconds. */
+  patience?: number;
+}
+
+const WATCH_AGAIN = 30_000;
+const FAILURES_UNTIL_LOST = 5;
+const REPORTS = '10';
+
+export class PanelModel implements IDisposable {
+  constructor(options: IOptions) {
+    this._server = options.server;
+    this._patience = options.patience ?? 5_000;
+    this._listening = options.news.connect(news => this._hear(news));
+    this._watching = new Poll({
+      name: 'jupyter-mlops:watch',
+      auto: false,
+      factory: () => this._watch(),
+      frequency: { interval: WATCH_AGAIN, backoff: 1.5, max: 60_000 },
+      standby: 'when-hidden'
+    });
+    this._asking = new Poll({
+      name: 'jupyter-mlops:fallback',
+      auto: false,
+      factory: () => (this._failures ? this._watch() : this.refresh()),
+      frequency: { interval: 5_000, backoff: true, max: 60_000 },
+      standby: 'when-hidden'
+    });
+  }
+
+  /** Something has changed; look again. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get sections(): Sections {
+    return this._sections;
+  }
+
+  get status(): IStatus | null {
+    return this._status;
+  }
+
+  /** The workspace's project folder, empty until it is known. */
+  get workspace(): string {
+    return this._workspace;
+  }
+
+  get connection(): Connection {
+    return this._connection;
+  }
+
+  /** Why the connection is lost. */
+  get trouble(): INotice | null {
+    return this._trouble;
+  }
+
+  get notices(): readonly INotice[] {
+    return this._notices;
+  }
+
+  /** What is being carried out, in words, by the key of its item. */
+  get busy(): ReadonlyMap<string, string> {
+    return this._busy;
+  }
+
+  /** The ids of the runs picked for a comparison, in the order they were picked. */
+  get picked(): readonly string[] {
+    return this._picked;
+  }
+
+  get isDisposed(): boolean {
+    return this._disposed;
+  }
+
+  dispose(): void {
+    if (!this._disposed) {
+      this._disposed = true;
+      this._watching.dispose();
+      this._asking.dispose();
+      this._listening.dispose();
+      Signal.clearData(this);
+    }
+  }
+
+  /** Begin to look, or look again at once. */
+  start(): void {
+    if (this._disposed) {
+      return;
+    }
+    if (this._connection === 'idle') {
+      this._connection = 'connecting';
+      this._changed.emit();
+    }
+    void this._watching.start().catch(() => undefined);
+    void this._watching.refresh().catch(() => undefined);
+  }
+
+  /** Stop looking: nothing is asked for and nothing kept alive for a panel that nobody sees. */
+  stop(): void {
+    void this._watching.stop().catch(() => undefined);
+    void this._asking.stop().catch(() => undefined);
+    if (this._connection !== 'lost') {
+      this._connection = 'idle';
+    }
+  }
+
+  /** Try again after having given up. */
+  retry(): void {
+    this._failures = 0;
+    this._trouble = null;
+    this._connection = 'idle';
+    this.start();
+    void this.refresh();
+  }
+
+  /** The folder or notebook that is worked in; tells which workspace to show. */
+  setPath(path: string): void {
+    if (path !== this._path) {
+      this._path = path;
+      if (this._connection !== 'idle' && this._connection !== 'lost') {
+        void this._watching.refresh().catch(() => undefined);
+      }
+    }
+  }
+
+  setLimits(limits: { runs: number; refreshSeconds: number }): void {
+    this._asking.frequency = {
+      ...this._asking.frequency,
+      interval: limits.refreshSeconds * 1000,
+      max: Math.max(60_000, limits.refreshSeconds * 1000)
+    };
+    if (limits.runs !== this._runs) {
+      this._runs = limits.runs;
+      if (this._workspace) {
+        void this._load('runs');
+      }
+    }
+  }
+
+  /** List this many more runs. */
+  showMore(): void {
+    this._runs += 50;
+    void this._load('runs');
+  }
+
+  /** Load what the topics name, or everything. */
+  async refresh(topics: readonly string[] = ['all']): Promise<void> {
+    const all = topics.includes('all');
+    const store = topics.includes('store'); // somebody wrote into MLflow's store directly
+    const wanted = TOPICS.filter(
+      topic =>
+        all || topics.includes(topic) || (store && topic !== 'deployments')
+    );
+    await Promise.all([
+      ...wanted.map(topic => this._load(topic)),
+      this._loadStatus()
+    ]);
+  }
+
+  /**
+   * Carry out a command that changes something, and tell how it went.
+   *
+   * @param key The item it is done to; marked as busy meanwhile.
+   * @param doing What is being done, in words.
+   */
+  async change<T>(
+    command: string,
+    args: Record<string, unknown>,
+    key: string,
+    doing: string
+  ): Promise<T | null> {
+    this._busy.set(key, doing);
+    this._changed.emit();
+    try {
+      return await this._server.change<T>(command, args, this._path);
+    } catch (error) {
+      this.notify(asNotice(error));
+      return null;
+    } finally {
+      this._busy.delete(key);
+      this._changed.emit();
+      if (this._connection !== 'live') {
+        void this.refresh();
+      }
+    }
+  }
+
+  notify(notice: INotice): void {
+    const others = this._notices.filter(n => n.message !== notice.message);
+    this._notices = [...others.slice(-2), notice];
+    this._changed.emit();
+  }
+
+  dismiss(notice: INotice): void {
+    this._notices = this._notices.filter(n => n !== notice);
+    this._changed.emit();
+  }
+
+  /** Pick a run for a comparison, or drop it. */
+  pick(id: string): void {
+    this._picked = this._picked.includes(id)
+      ? this._picked.filter(other => other !== id)
+      : [...this._picked, id];
+    this._changed.emit();
+  }
+
+  dropPicked(): void {
+    this._picked = [];
+    this._changed.emit();
+  }
+
+  private async _watch(): Promise<void> {
+    if (this._connection === 'lost') {
+      return;
+    }
+    const heard = this._heard;
+    try {
+      const watched = await this._server.watch(this._path);
+      if (watched.workspace !== this._workspace) {
+        this._workspace = watched.workspace;
+        this._number = null;
+        this._ended = false;
+        this._sections = unknownSections();
+        this._status = null;
+        this._picked = [];
+        this._changed.emit();
+        void this.refresh();
+      }
+      const arrives = await this._newsAfter(heard);
+      this._failures = 0;
+      if (this._disposed || this._unwatched()) {
+        return;
+      }
+      if (arrives) {
+        void this._asking.stop().catch(() => undefined);
+        this._connect(this._ended ? 'ended' : 'live');
+      } else {
+        void this._asking.start().catch(() => undefined);
+        this._connect('polling');
+      }
+    } catch (error) {
+      this._fail(error);
+      throw error; // the poll waits longer
+    }
+  }
+
+  /** Whether any news have come since `heard` were heard; waits for them for a while. */
+  private async _newsAfter(heard: number): Promise<boolean> {
+    const deadline = Date.now() + this._patience;
+    while (this._heard === heard && Date.now() < deadline && !this._disposed) {
+      await new Promise(resolve => setTimeout(resolve, 50));
+    }
+    return this._heard > heard;
+  }
+
+  private _unwatched(): boolean {
+    return this._connection === 'idle' || this._connection === 'lost';
+  }
+
+  private _hear(news: INews): void {
+    this._heard += 1; // even another workspace's news show that news arrive
+    if (news.workspace !== this._workspace || this._unwatched()) {
+      return;
+    }
+    const before = this._number;
+    this._number = news.number;
+    if (news.topics.includes('ended')) {
+      this._ended = true;
+      this._connect('ended');
+      return;
+    }
+    if (news.topics.length && this._ended) {
+      this._ended = false;
+      this._connect('live');
+    }
+    const next =
+      before === null ? news.number : before + (news.topics.length ? 1 : 0);
+    if (news.number !== next) {
+      void this.refresh(); // some did not arrive
+    } else if (news.topics.length) {
+      void this.refresh(news.topics);
+    }
+  }
+
+  private _connect(connection: Connection): void {
+    if (connection !== this._connection) {
+      this._connection = connection;
+      this._changed.emit();
+    }
+  }
+
+  private _fail(error: unknown): void {
+    const final = error instanceof ServerError && !error.passing;
+    this._failures += 1;
+    if (final || this._failures >= FAILURES_UNTIL_LOST) {
+      this._trouble = asNotice(error);
+      this._connect('lost');
+      void this._watching.stop().catch(() => undefined);
+      void this._asking.stop().catch(() => undefined);
+    } else if (!this._unwatched()) {
+      this._connect('connecting');
+      void this._asking.start().catch(() => undefined);
+    }
+  }
+
+  private async _load(topic: Topic): Promise<void> {
+    if (this._loading.has(topic)) {
+      this._again.add(topic); // once more when this is done, however many asked
+      return;
+    }
+    this._loading.add(topic);
+    try {
+      do {
+        this._again.delete(topic);
+        await this._loadOnce(topic);
+      } while (this._again.has(topic) && !this._disposed);
+    } finally {
+      this._loading.delete(topic);
+    }
+  }
+
+  private async _loadOnce(topic: Topic): Promise<void> {
+    const workspace = this._workspace;
+    try {
+      const section = await this._fetch(topic);
+      if (workspace === this._workspace) {
+        this._put(topic, section);
+      }
+    } catch (error) {
+      if (workspace === this._workspace) {
+        const section = { ...this._sections[topic], error: asNotice(error) };
+        this._put(
+          topic,
+          section.state === 'unknown'
+            ? { ...section, state: 'failed' }
+            : section
+        );
+      }
+    }
+    this._changed.emit();
+  }
+
+  private async _fetch(topic: Topic): Promise<ISection<IItems[Topic]>> {
+    const read = <T>(command: string, args: Record<string, string> = {}) =>
+      this._server.read<T>(command, args, this._path);
+    switch (topic) {
+      case 'runs': {
+        const limit = String(this._runs);
+        const table = await read<{ runs: IItems['runs'][]; more: boolean }>(
+          'runs',
+          { limit }
+        );
+        return this._ready(topic, table.runs, table.more);
+      }
+      case 'data': {
+        const table = await read<{ versions: IItems['data'][] }>('data log');
+        return this._ready(topic, table.versions);
+      }
+      case 'models': {
+        const table = await read<{ versions: IItems['models'][] }>('models');
+        return this._ready(topic, table.versions);
+      }
+      case 'deployments': {
+        const table = await read<{ deployments: IItems['deployments'][] }>(
+          'deployments'
+        );
+        return this._ready(topic, table.deployments);
+      }
+      case 'reports': {
+        const table = await read<{ reports: IItems['reports'][] }>('reports', {
+          limit: REPORTS
+        });
+        return this._ready(topic, table.reports);
+      }
+    }
+  }
+
+  private _ready<T extends Topic>(
+    topic: T,
+    items: IItems[T][],
+    more = false
+  ): ISection<IItems[T]> {
+    const before = this._sections[topic];
+    const known = new Set(before.items.map(item => keyOf(topic, item)));
+    const fresh =
+      before.state === 'ready'
+        ? items
+            .map(item => keyOf(topic, item))
+            .filter(key => !known.has(key) || before.fresh.has(key))
+        : [];
+    return {
+      items,
+      more,
+      state: 'ready',
+      error: null,
+      fresh: new Set(fresh)
+    };
+  }
+
+  private _put(topic: Topic, section: ISection<IItems[Topic]>): void {
+    this._sections = { ...this._sections, [topic]: section };
+    if (topic === 'runs') {
+      const ids = new Set(this._sections.runs.items.map(run => run.id));
+      this._picked = this._picked.filter(id => ids.has(id));
+    }
+  }
+
+  private async _loadStatus(): Promise<void> {
+    try {
+      this._status = await this._server.read<IStatus>('status', {}, this._path);
+      this._changed.emit();
+    } catch {
+      // the sections tell what is wrong
+    }
+  }
+
+  private readonly _server: IServer;
+  private readonly _patience: number;
+  private readonly _listening: IDisposable;
+  private readonly _watching: Poll;
+  private readonly _asking: Poll;
+  private readonly _changed = new Signal<this, void>(this);
+  private readonly _loading = new Set<Topic>();
+  private readonly _again = new Set<Topic>();
+  private readonly _busy = new Map<string, string>();
+  private _sections: Sections = unknownSections();
+  private _status: IStatus | null = null;
+  private _workspace = '';
+  private _path = '';
+  private _runs = 20;
+  private _connection: Connection = 'idle';
+  private _trouble: INotice | null = null;
+  private _notices: readonly INotice[] = [];
+  private _picked: readonly string[] = [];
+  private _failures = 0;
+  private _heard = 0;
+  private _number: number | null = null;
+  private _ended = false;
+  private _disposed = false;
+}
+
+/** What tells an item from the others of its section. */
+export function keyOf<T extends Topic>(topic: T, item: IItems[T]): string {
+  const fields = item as Partial<
+    Record<'id' | 'ref' | 'name' | 'created_ms', string | number>
+  >;
+  return `${topic}/${fields.id ?? fields.ref ?? fields.name ?? ''}`;
+}
+
+/** Anything that was thrown, as something to tell. */
+export function asNotice(error: unknown): INotice {
+  if (error instanceof ServerError) {
+    return { level: 'error', message: error.message, hint: error.hint };
+  }
+  return {
+    level: 'error',
+    message: error instanceof Error ? error.message : String(error)
+  };
+}
+
+function unknownSections(): Sections {
+  const unknown = {
+    items: [],
+    state: 'unknown',
+    error: null,
+    more: false,
+    fresh: new Set<string>()
+  } as const;
+  return {
+    runs: unknown,
+    data: unknown,
+    models: unknown,
+    deployments: unknown,
+    reports: unknown
+  };
+}

@@ -1,0 +1,163 @@
+// What the layers share: the nouns as the server tells them, topics, and the names JupyterLab knows us by.
+
+export const NAME = 'jupyter-mlops';
+export const PANEL_ID = 'jupyter-mlops-panel';
+export const SETTINGS_ID = 'jupyter-mlops:panel';
+export const EVENT_SCHEMA =
+  'https://events.jupyter.org/jupyter_mlops/changed/v1';
+export const VIEW_TYPE = 'application/vnd.jupyter-mlops.view+json';
+
+export const Commands = {
+  show: 'jupyter-mlops:show-panel',
+  refresh: 'jupyter-mlops:refresh',
+  compare: 'jupyter-mlops:compare-selected-runs'
+} as const;
+
+/** JSON has no NaN and no infinity; the server sends their names. */
+export type Numeric = number | 'NaN' | 'Infinity' | '-Infinity';
+
+export interface IRun {
+  id: string;
+  name: string;
+  status: 'RUNNING' | 'FINISHED' | 'FAILED' | 'KILLED' | 'SCHEDULED';
+  started_ms: number;
+  ended_ms: number | null;
+  duration_ms: number | null;
+  metrics: Record<string, Numeric>;
+  params: Record<string, string>;
+  data: string[];
+  models: string[];
+  notebook: string;
+  commit: string;
+  user: string;
+  source: string;
+  reason: string;
+}
+
+export interface IColumn {
+  name: string;
+  type: string;
+}
+
+export interface IDataVersion {
+  ref: string;
+  name: string;
+  version: number;
+  digest: string;
+  rows: number;
+  columns: IColumn[];
+  bytes: number;
+  created_ms: number;
+  created_by: string;
+  used_by: string[];
+}
+
+export interface IModelVersion {
+  ref: string;
+  name: string;
+  version: number;
+  aliases: string[];
+  run_id: string;
+  flavor: string;
+  format: string;
+  estimator: string;
+  inputs: IColumn[];
+  outputs: IColumn[];
+  data: string[];
+  profile: boolean;
+  metrics: Record<string, Numeric>;
+  created_ms: number;
+  created_by: string;
+  notes: string[];
+}
+
+export interface IDeployment {
+  name: string;
+  model: string;
+  asked: string;
+  state: 'starting' | 'running' | 'restarting' | 'failed' | 'stopped';
+  url: string;
+  started_ms: number;
+  restarts: number;
+  predictions: number;
+  token_file: string;
+  log: string;
+  error: string;
+}
+
+export interface IScore {
+  detector: string;
+  value: Numeric;
+  threshold: Numeric;
+  alarm: boolean;
+  adjusted_p_value: Numeric | null;
+}
+
+export interface IColumnDrift {
+  name: string;
+  kind: string;
+  drifted: boolean | null;
+  scores: IScore[];
+}
+
+export interface IFinding {
+  column: string;
+  message: string;
+  severity: 'info' | 'warning' | 'error';
+}
+
+export interface IReport {
+  id: string;
+  reference: string;
+  current: string;
+  current_rows: number;
+  created_ms: number;
+  model: string;
+  deployment: string;
+  verdict: string;
+  drifted: string[];
+  columns: IColumnDrift[];
+  findings: IFinding[];
+}
+
+export interface IStatus {
+  root: string;
+  tracking_uri: string;
+  experiment: string;
+  runs: number;
+  running: number;
+  notes: string[];
+}
+
+/** What each section lists. */
+export interface IItems {
+  runs: IRun;
+  data: IDataVersion;
+  models: IModelVersion;
+  deployments: IDeployment;
+  reports: IReport;
+}
+
+export type Topic = keyof IItems;
+export const TOPICS: readonly Topic[] = [
+  'runs',
+  'data',
+  'models',
+  'deployments',
+  'reports'
+];
+
+/** One news of a workspace, as the server emits it. */
+export interface INews {
+  workspace: string;
+  topics: string[];
+  number: number;
+}
+
+/** Something to tell the user: what happened and what to do next. */
+export interface INotice {
+  level: 'info' | 'success' | 'warning' | 'error';
+  message: string;
+  hint?: string;
+  action?: { label: string; run: () => void };
+}
