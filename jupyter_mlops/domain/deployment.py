@@ -55,7 +55,9 @@ class Deployment(Displayed, Record):
     def text(self) -> str:
         tail = f": {self.error}" if self.error else ""
         if self.state == "stopped":
-            return f"{self.name} no longer serves {self.model}; its {self.predictions} predictions are kept in {self.log}"
+            return (
+                f"{self.name} no longer serves {self.model}; its {self.predictions} predictions are kept in {self.log}"
+            )
         return (
             f"{self.name} serves {self.model} at {self.url}, {self.state}{tail}\n"
             f"POST {self.url}/invocations with 'Authorization: Bearer <the token in {self.token_file}>'"
