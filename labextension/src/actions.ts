@@ -17,7 +17,8 @@ import {
 import * as code from './code';
 import { subject } from './format';
 import { compareIcon, driftIcon, insertIcon, promoteIcon } from './icons';
-import { keyOf, PanelModel } from './model';
+import { PanelModel } from './model';
+import { keyOf } from './sections';
 import { CurrentNotebook } from './notebook';
 import {
   IDataVersion,

@@ -17,10 +17,11 @@ import { DisposableDelegate } from '@lumino/disposable';
 
 import { Actions } from './actions';
 import { logoIcon } from './icons';
-import { INewsSource, PanelModel } from './model';
+import { PanelModel } from './model';
 import { CurrentNotebook } from './notebook';
 import { PanelWidget } from './panel';
 import { Server } from './request';
+import { INewsSource } from './server';
 import { Commands, EVENT_SCHEMA, INews, NAME, SETTINGS_ID } from './tokens';
 import { registerView } from './view';
 

@@ -4,66 +4,9 @@ import { IDisposable } from '@lumino/disposable';
 import { Poll } from '@lumino/polling';
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { INews, INotice, IItems, IStatus, Topic, TOPICS } from './tokens';
-
-/** What a watch answers: which workspace it is, and the number of its latest news. */
-export interface IWatched {
-  workspace: string;
-  seconds: number;
-  number: number;
-}
-
-/** The server, as the model sees it. */
-export interface IServer {
-  /** Ask for news of the workspace around `path` for a while. */
-  watch(path: string): Promise<IWatched>;
-  /** Carry out a command that changes nothing. */
-  read<T>(
-    command: string,
-    args: Record<string, string>,
-    path: string
-  ): Promise<T>;
-  /** Carry out a command that changes something. */
-  change<T>(
-    command: string,
-    args: Record<string, unknown>,
-    path: string
-  ): Promise<T>;
-}
-
-/** Where news come from: Jupyter's events. */
-export interface INewsSource {
-  connect(listener: (news: INews) => void): IDisposable;
-}
-
-/** What the server refused or could not do. */
-export class ServerError extends Error {
-  constructor(
-    readonly code: string,
-    message: string,
-    readonly hint: string,
-    readonly status: number
-  ) {
-    super(message);
-  }
-
-  /** Whether asking again later may help, by itself. */
-  get passing(): boolean {
-    return this.status === 0 || this.status === 502 || this.status === 503;
-  }
-}
-
-export interface ISection<T> {
-  readonly items: readonly T[];
-  readonly state: 'unknown' | 'ready' | 'failed';
-  readonly error: INotice | null;
-  /** Whether the store holds more than is listed. */
-  readonly more: boolean;
-  /** The keys of what came in live, to be shown as new. */
-  readonly fresh: ReadonlySet<string>;
-}
-
-type Sections = { [T in Topic]: ISection<IItems[T]> };
+import { fetchSection, ISection, Sections, unknownSections } from './sections';
+import { asNotice, INewsSource, IServer, ServerError } from './server';
+import { IItems, INews, INotice, IStatus, Topic, TOPICS } from './tokens';
 
 /** idle: not shown. live: news arrive. polling: they do not, we ask. ended: the service was ended by hand. lost: gave up. */
 export type Connection =
@@ -78,7 +21,6 @@ export interface IOptions {
 
 const WATCH_AGAIN = 30_000;
 const FAILURES_UNTIL_LOST = 5;
-const REPORTS = '10';
 
 export class PanelModel implements IDisposable {
   constructor(options: IOptions) {
@@ -300,6 +242,7 @@ export class PanelModel implements IDisposable {
         this._changed.emit();
         void this.refresh();
       }
+      this._number ??= watched.number;
       const arrives = await this._newsAfter(heard);
       this._failures = 0;
       if (this._disposed || this._unwatched()) {
@@ -396,7 +339,13 @@ export class PanelModel implements IDisposable {
   private async _loadOnce(topic: Topic): Promise<void> {
     const workspace = this._workspace;
     try {
-      const section = await this._fetch(topic);
+      const section = await fetchSection(
+        this._server,
+        topic,
+        this._path,
+        this._runs,
+        this._sections[topic]
+      );
       if (workspace === this._workspace) {
         this._put(topic, section);
       }
@@ -412,63 +361,6 @@ export class PanelModel implements IDisposable {
       }
     }
     this._changed.emit();
-  }
-
-  private async _fetch(topic: Topic): Promise<ISection<IItems[Topic]>> {
-    const read = <T>(command: string, args: Record<string, string> = {}) =>
-      this._server.read<T>(command, args, this._path);
-    switch (topic) {
-      case 'runs': {
-        const limit = String(this._runs);
-        const table = await read<{ runs: IItems['runs'][]; more: boolean }>(
-          'runs',
-          { limit }
-        );
-        return this._ready(topic, table.runs, table.more);
-      }
-      case 'data': {
-        const table = await read<{ versions: IItems['data'][] }>('data log');
-        return this._ready(topic, table.versions);
-      }
-      case 'models': {
-        const table = await read<{ versions: IItems['models'][] }>('models');
-        return this._ready(topic, table.versions);
-      }
-      case 'deployments': {
-        const table = await read<{ deployments: IItems['deployments'][] }>(
-          'deployments'
-        );
-        return this._ready(topic, table.deployments);
-      }
-      case 'reports': {
-        const table = await read<{ reports: IItems['reports'][] }>('reports', {
-          limit: REPORTS
-        });
-        return this._ready(topic, table.reports);
-      }
-    }
-  }
-
-  private _ready<T extends Topic>(
-    topic: T,
-    items: IItems[T][],
-    more = false
-  ): ISection<IItems[T]> {
-    const before = this._sections[topic];
-    const known = new Set(before.items.map(item => keyOf(topic, item)));
-    const fresh =
-      before.state === 'ready'
-        ? items
-            .map(item => keyOf(topic, item))
-            .filter(key => !known.has(key) || before.fresh.has(key))
-        : [];
-    return {
-      items,
-      more,
-      state: 'ready',
-      error: null,
-      fresh: new Set(fresh)
-    };
   }
 
   private _put(topic: Topic, section: ISection<IItems[Topic]>): void {
@@ -511,40 +403,4 @@ export class PanelModel implements IDisposable {
   private _number: number | null = null;
   private _ended = false;
   private _disposed = false;
-}
-
-/** What tells an item from the others of its section. */
-export function keyOf<T extends Topic>(topic: T, item: IItems[T]): string {
-  const fields = item as Partial<
-    Record<'id' | 'ref' | 'name' | 'created_ms', string | number>
-  >;
-  return `${topic}/${fields.id ?? fields.ref ?? fields.name ?? ''}`;
-}
-
-/** Anything that was thrown, as something to tell. */
-export function asNotice(error: unknown): INotice {
-  if (error instanceof ServerError) {
-    return { level: 'error', message: error.message, hint: error.hint };
-  }
-  return {
-    level: 'error',
-    message: error instanceof Error ? error.message : String(error)
-  };
-}
-
-function unknownSections(): Sections {
-  const unknown = {
-    items: [],
-    state: 'unknown',
-    error: null,
-    more: false,
-    fresh: new Set<string>()
-  } as const;
-  return {
-    runs: unknown,
-    data: unknown,
-    models: unknown,
-    deployments: unknown,
-    reports: unknown
-  };
 }

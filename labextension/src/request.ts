@@ -3,7 +3,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import { IServer, IWatched, ServerError } from './model';
+import { IServer, IWatched, ServerError } from './server';
 
 /** The extension's routes on Jupyter's server. */
 export class Server implements IServer {

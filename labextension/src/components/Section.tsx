@@ -4,7 +4,7 @@ import { caretRightIcon, LabIcon } from '@jupyterlab/ui-components';
 import { KeyboardEvent, ReactNode, JSX } from 'react';
 
 import { ISnippet } from '../code';
-import { ISection } from '../model';
+import { ISection } from '../sections';
 import { Topic } from '../tokens';
 import { useShared } from './context';
 import { NoticeBox } from './NoticeBox';

@@ -16,7 +16,7 @@ import {
   shortMetric,
   subject
 } from '../format';
-import { keyOf } from '../model';
+import { keyOf } from '../sections';
 import {
   IDataVersion,
   IDeployment,
