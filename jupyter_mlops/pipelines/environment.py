@@ -32,8 +32,15 @@ def pinned(packages: Iterable[str], text: str) -> dict[str, str]:
     owners = metadata.packages_distributions()
     wanted = {package for package in packages if package not in sys.stdlib_module_names}
     wanted |= {engine for word, engine in ENGINES.items() if word in text and engine in sys.modules}
-    names = {owners[package][0] for package in wanted if owners.get(package)}
-    return {name: metadata.version(name) for name in sorted(names, key=str.lower)}
+    found: dict[str, str] = {}
+    for package in wanted:
+        # what is installed for development is in no list, but has its package's name as a rule
+        name = next(iter(owners.get(package, [])), package.replace("_", "-"))
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # a module of the project
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
 def local_modules(packages: Iterable[str], folder: Path) -> dict[str, Path]:

@@ -23,6 +23,7 @@ ABSOLUTE = 1e-12
 LARGEST_COPY = 1_000_000  # cells; of larger values only digests and summaries are kept
 LARGEST_CONTAINER = 10_000
 INPUT_ROWS = 1_000
+_PLAIN = (complex, bytes, bytearray, range, slice)
 OUTPUTS = ("predict", "predict_proba", "decision_function", "transform")
 
 Fingerprint = dict[str, Any]
@@ -65,13 +66,11 @@ def difference(expected: Fingerprint, value: Any, folder: Path) -> str:
 
 def _take(value: Any, folder: Path | None, name: str, used_on: Any) -> Fingerprint:
     plain = value.item() if _from(value, "numpy") and getattr(value, "ndim", None) == 0 else value
-    if plain is None or isinstance(plain, (bool, int, float, str)):
-        kind = (
-            type(plain)
-            if type(plain) in (bool, int, float, str)
-            else next(t for t in (bool, int, float, str) if isinstance(plain, t))
-        )
-        return {"kind": "value", "type": kind.__name__ if plain is not None else "None", "value": _jsonable(plain)}
+    if plain is None:
+        return {"kind": "value", "type": "None", "value": None}
+    for kind in (bool, int, float, str):
+        if isinstance(plain, kind):
+            return {"kind": "value", "type": kind.__name__, "value": _jsonable(kind(plain))}
     if _from(value, "polars") and hasattr(value, "to_pandas"):
         value = value.to_pandas()
     if _from(value, "pandas"):
@@ -88,11 +87,7 @@ def _take(value: Any, folder: Path | None, name: str, used_on: Any) -> Fingerpri
         return _take_container(value, folder, name)
     if hasattr(value, "get_params") and hasattr(value, "fit"):
         return _take_estimator(value, folder, name, used_on)
-    if type(value).__module__ in ("datetime", "decimal", "fractions", "pathlib", "uuid", "builtins") and not callable(
-        value
-    ):
-        if type(value).__name__ in ("generator", "module"):
-            raise NotComparable(f"a {type(value).__name__}")
+    if type(value).__module__ in ("datetime", "decimal", "fractions", "pathlib", "uuid") or type(value) in _PLAIN:
         return {"kind": "value", "type": type(value).__name__, "value": repr(value)}
     raise NotComparable(f"a {type(value).__module__}.{type(value).__qualname__}")
 
@@ -205,7 +200,12 @@ def _first_cell(was: Any, now: Any) -> str:
             row = i if row < 0 else row
     if row < 0:
         return ""
-    return f"row {now.index[row]!r}: {was.iloc[row]!r} became {now.iloc[row]!r} ({count} of {len(was)} rows differ)"
+    label, a, b = (_shown(v) for v in (now.index[row], was.iloc[row], now.iloc[row]))
+    return f"row {label}: {a} became {b} ({count} of {len(was)} rows differ)"
+
+
+def _shown(value: Any) -> str:
+    return repr(value.item()) if _from(value, "numpy") and hasattr(value, "item") else repr(value)
 
 
 def _same_cell(a: Any, b: Any) -> bool:

@@ -47,7 +47,7 @@ def read_line(line: str) -> Own:
     Examples
     --------
     >>> read_line("data load adult@v3 -o df").code
-    "df = mlops.data.load('adult@v3')"
+    'df = mlops.data.load("adult@v3")'
     >>> read_line("deploy clf@champion").kind
     'action'
     """
@@ -66,8 +66,8 @@ def read_line(line: str) -> Own:
             rest.append(word)
     title = "%mlops " + " ".join(rest[:2] if rest[:1] == ["data"] else rest[:1])
     if rest[:2] == ["data", "load"] and len(rest) == 3 and _REF.fullmatch(rest[2]):
-        code = f"mlops.data.load({rest[2]!r})"
-        return Own("code", title, f"{binds} = {code}" if binds else code)
+        code = f'mlops.data.load("{rest[2]}")'
+        return Own("code", title, f"{binds} = {code}" if binds else code, binds)
     if rest[:1] == ["register"]:
         pairs = zip(["", *rest[1:]], rest[1:], strict=False)  # a word after an option is the option's
         loose = [word for before, word in pairs if before in ("", "--allow-pickle") or not before.startswith("--")]

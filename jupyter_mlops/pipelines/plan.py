@@ -249,9 +249,8 @@ def _notes(kept: Slice, trace: Trace, file: NotebookFile | None) -> list[str]:
         if flow.statement.opaque:
             opaque.setdefault(flow.statement.opaque, []).append(flow.statement.where)
     if opaque:
-        notes.append(
-            f"left out, as no result needs a variable of theirs: {_by_cell(opaque)}; what they do to files is not seen"
-        )
+        unseen = "" if all(title.startswith("%mlops") for title in opaque) else "; what they do to files is not seen"
+        notes.append(f"left out, as no result needs a variable of theirs: {_by_cell(opaque)}{unseen}")
     executions = list(dict.fromkeys(flow.statement.execution for flow in kept.flows))
     notes += _order_notes(executions, file)
     counts: dict[str, list[str]] = {}

@@ -115,7 +115,8 @@ def _slug(heading: str) -> str:
 def _free(name: str, taken: Collection[str]) -> str:
     if name not in taken:
         return name
-    return next(n for n in (f"{name}_step", *(f"{name}_{i}" for i in range(2, 10_000))) if n not in taken)
+    longer = f"{name}_model" if name in ("train", "evaluate") else f"{name}_data" if name in KINDS else f"{name}_step"
+    return next(n for n in (longer, *(f"{name}_{i}" for i in range(2, 10_000))) if n not in taken)
 
 
 # by data flow

@@ -1,0 +1,107 @@
+"""Fingerprints: equal values are equal, and of different ones the place and the size of the difference are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from jupyter_mlops.pipelines.fingerprint import NotComparable, difference, take
+
+TABLE = pd.DataFrame(
+    {
+        "n": [1.0, np.nan, 3.0],
+        "s": ["a", None, "c"],
+        "c": pd.Categorical(["x", "y", "x"]),
+        "t": pd.to_datetime(["2020-01-01", "2020-01-02", None]),
+    },
+    index=pd.Index([10, 20, 30], name="i"),
+)
+
+
+def changed(**columns: Any) -> pd.DataFrame:
+    return TABLE.assign(**columns)
+
+
+SAME: list[tuple[Any, Any]] = [
+    (1.0, 1.0 + 1e-12),
+    (float("nan"), float("nan")),
+    (np.float64(2.5), 2.5),
+    (3, np.int64(3)),
+    ("text", "text"),
+    (None, None),
+    (TABLE, TABLE.copy()),
+    (TABLE["n"], TABLE["n"] * (1 + 1e-13)),
+    (np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(2, 3) * (1 + 1e-12)),
+    (np.array(["a", None], dtype=object), np.array(["a", None], dtype=object)),
+    ({"a": [1, 2.0], "b": TABLE}, {"a": [1, 2.0 + 1e-12], "b": TABLE.copy()}),
+    ({"x", "y"}, {"y", "x"}),
+    (pd.Timestamp("2020-01-01"), pd.Timestamp("2020-01-01")),
+]
+
+DIFFERENT: list[tuple[Any, Any, str]] = [
+    (1.0, 1.0 + 1e-6, "1.0 became 1.000001"),
+    (1, 1.0, "was 1 (int), is 1.0 (float)"),
+    (True, 1, "was True (bool)"),
+    (float("nan"), 1.0, "nan became 1.0"),
+    ("a", "b", "'a' became 'b'"),
+    (TABLE, changed(n=[1.0, np.nan, 3.1]), "column n, row 30: 3.0 became 3.1 (1 of 3 rows differ)"),
+    (TABLE, changed(s=["a", "b", "c"]), "column s, row 20:"),
+    (TABLE, TABLE.head(2), "3 rows became 2"),
+    (TABLE, TABLE.drop(columns="s"), "lost column s"),
+    (TABLE, TABLE[["s", "n", "c", "t"]], "the columns are in another order"),
+    (TABLE, changed(n=[1, 2, 3]), "column n was float64, is int64"),
+    (TABLE, TABLE.reset_index(drop=True), "the index differs"),
+    (TABLE, TABLE.iloc[::-1], "column n, row 30"),
+    (np.zeros(3), np.zeros(4), "shape was [3], is [4]"),
+    (np.zeros(3), np.zeros(3, dtype="float32"), "dtype was float64, is float32"),
+    (np.zeros((2, 2)), np.array([[0.0, 0.0], [0.5, 0.0]]), "at [1, 0]: 0.0 became 0.5 (1 of 4 differ)"),
+    ([1, 2], [1, 2, 3], "2 items became 3"),
+    ([1, {"a": 2}], [1, {"a": 3}], "item 1: item 'a': 2 became 3"),
+    ({"a": 1}, {"b": 1}, "item 'a' became 'b'"),
+    ([1], (1,), "was a list, is a tuple"),
+    (TABLE, 3, "was a DataFrame, is a int"),
+]
+
+
+@pytest.mark.parametrize(("was", "now"), SAME)
+def test_the_same(was: Any, now: Any, tmp_path: Path) -> None:
+    assert difference(take(was, tmp_path, "v"), now, tmp_path) == ""
+
+
+@pytest.mark.parametrize(("was", "now", "told"), DIFFERENT)
+def test_what_differs_is_told(was: Any, now: Any, told: str, tmp_path: Path) -> None:
+    assert told in difference(take(was, tmp_path, "v"), now, tmp_path)
+
+
+def test_without_a_copy_the_summary_tells(tmp_path: Path) -> None:
+    kept = take(TABLE, tmp_path, "v")
+    (tmp_path / "v.parquet").unlink()
+    assert "column n differs: mean 2.0 became 2.05, max 3.0 became 3.1" in difference(
+        kept, changed(n=[1.0, np.nan, 3.1]), tmp_path
+    )
+
+
+def test_estimators_are_what_they_predict(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    y = (x[:, 0] > 0).astype(int)
+    kept = take(LogisticRegression().fit(x, y), tmp_path, "m", used_on=pd.DataFrame(x, columns=list("abc")))
+    assert difference(kept, LogisticRegression().fit(x, y), tmp_path) == ""
+    assert "C=1.0 became 0.1" in difference(kept, LogisticRegression(C=0.1).fit(x, y), tmp_path)
+    assert "predict_proba on the data it was used on, at [0, 0]" in difference(
+        kept, LogisticRegression().fit(x[:55], y[:55]), tmp_path
+    )
+    assert "was a LogisticRegression, is a Ridge" in difference(kept, Ridge().fit(x, y), tmp_path)
+    with pytest.raises(NotComparable, match="predicts nothing"):
+        take(LogisticRegression(), tmp_path, "m", used_on=x)
+
+
+@pytest.mark.parametrize("value", [(i for i in range(3)), object(), len, {"a": object()}])
+def test_what_cannot_be_compared_says_so(value: Any, tmp_path: Path) -> None:
+    with pytest.raises(NotComparable):
+        take(value, tmp_path, "v")
+    assert list(tmp_path.iterdir()) == []
