@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -37,10 +38,22 @@ def mlflow_errors(store: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         kind = CODES.get(error.error_code, StoreUnavailable)
-        text = str(error.message).strip().split("\n", 1)[0][:400]
+        text = _reason(str(error.message))
         if kind is StoreUnavailable:
             raise StoreUnavailable(f"the MLflow store {store} failed: {text}.", hint=hint) from error
         raise kind(text if text.endswith(".") else f"{text}.") from error
     except (sqlalchemy.exc.SQLAlchemyError, requests.RequestException, OSError) as error:
-        text = str(error).strip().split("\n", 1)[0][:400]
+        text = _reason(str(error))
         raise StoreUnavailable(f"the MLflow store {store} does not answer: {text}.", hint=hint) from error
+
+
+def _reason(text: str) -> str:
+    """The first line of a message; of a refused connection only the system's own word for it.
+
+    Examples
+    --------
+    >>> _reason("API request failed: Max retries exceeded (Caused by X('h', 1): [Errno 111] Connection refused'))")
+    'connection refused'
+    """
+    refused = re.search(r"Max retries exceeded.*\[Errno -?\d+\] ([\w ]+)", text, re.DOTALL)
+    return refused[1].lower() if refused else text.strip().split("\n", 1)[0][:400]
