@@ -122,6 +122,7 @@ def _check_free(directory: Path) -> None:
 def _take_results(plan: Plan, folder: Path) -> list[dict[str, Any]]:
     """The fingerprints of every value that the notebook still has as the pipeline should give it."""
     results: list[dict[str, Any]] = []
+    causes = list(plan.results.notes)
     for step, name in plan.compared():
         wanted = name in plan.results.values
         value = plan.results.values[name] if wanted else plan.live[name]
@@ -130,14 +131,15 @@ def _take_results(plan: Plan, folder: Path) -> list[dict[str, Any]]:
             fingerprint = take(value, folder, name, used_on=used_on)
         except NotComparable as error:
             if wanted:
-                plan.notes.append(f"{name} is not compared: it is {error}")
+                causes.append(f"{name} is not compared: it is {error}")
+                plan.notes.append(causes[-1])
             continue
         kinds = {"table": "table", "array": "array", "predictions": "predictions"}
         kind = "metric" if wanted and is_number(value) else kinds.get(fingerprint["kind"], "value")
         results.append({"step": step, "variable": name, "kind": kind, "fingerprint": fingerprint})
     if not any(result["variable"] in plan.results.values for result in results):
         raise NotReady(
-            f"none of the results can be compared: {'; '.join(plan.notes) or ', '.join(plan.results.names)}.",
+            f"none of the results can be compared: {'; '.join(causes) or ', '.join(plan.results.names)}.",
             hint="Name others: `%mlops export --targets NAME`.",
         )
     return results

@@ -200,6 +200,7 @@ def _refuse(kept: Slice, trace: Trace, file: NotebookFile | None, live: Mapping[
 
 
 def _refuse_stale(kept: Slice, trace: Trace, file: NotebookFile | None) -> None:
+    belongs = file is not None and any(file.find(e) for e in trace.executions)
     newest = {e.cell.id: e for e in trace.executions if e.cell.id and e.ok}
     for flow in kept.flows:
         execution = flow.statement.execution
@@ -213,6 +214,7 @@ def _refuse_stale(kept: Slice, trace: Trace, file: NotebookFile | None) -> None:
             )
         if (
             file is not None
+            and belongs
             and file.find(execution) is None
             and file.saved_ms > (execution.cell.ended_ms or sys.maxsize)
         ):

@@ -351,7 +351,7 @@ def test_data_files_versions_and_modules_of_the_project(root: Path) -> None:
 
 
 def test_a_pipeline_that_hangs_or_dies(root: Path) -> None:
-    session = play(root, ["import time\na = [1]", "a.append(len(a))"])
+    session = play(root, ["a = [1]", "a.append(len(a))"])
     session.export(verify=False)
     text = Path("pipeline/pipeline.py").read_text()
     Path("pipeline/pipeline.py").write_text(
@@ -363,5 +363,21 @@ def test_a_pipeline_that_hangs_or_dies(root: Path) -> None:
     assert time.monotonic() - began < 30
     Path("pipeline/pipeline.py").write_text(text.replace("    a.append", "    __import__('os')._exit(3)\n    a.append"))
     assert "the process ended with 3" in session.verify("pipeline").error
+
+    def interrupt(line: str) -> None:
+        if "step 1" in line:
+            raise KeyboardInterrupt
+
+    Path("pipeline/pipeline.py").write_text(
+        text.replace(
+            "import argparse",
+            "import argparse\nimport os\nimport time\n\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(0.2)",
+        ).replace("    a.append", "    time.sleep(60)\n    a.append")
+    )
+    session.context.progress = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        session.verify("pipeline")
+    assert not Path("/proc", Path("pid").read_text()).exists()
+    session.context.progress = lambda _line: None
     with pytest.raises(InvalidArgument, match="cannot be run"):
         session.verify("pipeline", python="/nowhere/python")

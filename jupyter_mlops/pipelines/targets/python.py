@@ -51,7 +51,7 @@ def _pipeline(plan: Plan, facts: dict[str, Any]) -> str:
         calls="\n".join(_call(i, step, len(plan.steps), parameters) for i, step in enumerate(plan.steps, 1)),
         results=_wrapped("{", [f'"{n}": {n}' for n in _result_names(plan)], "}"),
         description=_quoted(f"{facts['name']}: run every step and print the results."),
-        options="\n".join(_option(p) for p in parameters),
+        options="".join(f"\n{_option(p)}" for p in parameters),
     )
     return _tidy(filled)
 
@@ -73,7 +73,7 @@ def _module(plan: Plan) -> str:
     for text in texts:
         defines = text.lstrip("#@").startswith(("def ", "class ", "async ")) or "\ndef " in text or "\nclass " in text
         told += ("\n\n" if defines else "") + text + ("\n\n" if defines else "\n")
-    return f"\n{told}\n" if told else "\n"
+    return f"\n{told.strip()}\n\n" if told else "\n"
 
 
 def _step(step: PlannedStep, parameters: tuple[Parameter, ...], targets: list[str]) -> str:

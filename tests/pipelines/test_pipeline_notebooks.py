@@ -1,0 +1,103 @@
+"""Real notebooks in real kernels: executed from text by nbclient, exported by the magic, verified in a fresh process."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from jupyter_mlops.service.client import ServiceClient
+
+pytestmark = pytest.mark.slow
+
+TEXT = """
+import pandas as pd
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge
+from sklearn.metrics import mean_absolute_error, r2_score
+# ---
+%load_ext jupyter_mlops
+# --- md
+# Diabetes
+## 1. Load and clean
+# ---
+frame = load_diabetes(as_frame=True).frame
+frame.head()
+# ---
+# body mass by sex
+frame["bmi_by_sex"] = frame.groupby("sex")["bmi"].rank(pct=True)
+frame.plot(kind="scatter", x="bmi", y="target");
+# --- md
+## 2. Fit a ridge
+# ---
+ALPHA = 0.5
+ROWS = 300
+# ---
+%%mlops run ridge
+X, y = frame.drop(columns="target"), frame["target"]
+ridge = Ridge(alpha=ALPHA).fit(X[:ROWS], y[:ROWS])
+error = mean_absolute_error(y[ROWS:], ridge.predict(X[ROWS:]))
+print(f"R2 {r2_score(y[ROWS:], ridge.predict(X[ROWS:])):.3f}")
+# ---
+%mlops register ridge --name diabetes
+# ---
+exported = %mlops export -o handed_over
+exported
+# ---
+"PASS" if exported.verification.ok else "FAIL"
+# ---
+frame = frame.dropna()
+# ---
+import jupyter_mlops as mlops
+with mlops.run("again") as run:
+    again = Ridge(alpha=2.0).fit(X[:ROWS], y[:ROWS])
+    run.log_metric("mae", mean_absolute_error(y[ROWS:], again.predict(X[ROWS:])))
+mlops.export(output="again", targets="again,mae").verification.ok
+"""
+
+
+def notebook(text: str) -> nbformat.NotebookNode:
+    made = nbformat.v4.new_notebook()
+    for block in text.strip().split("\n# ---"):
+        markdown = block.startswith(" md\n")
+        source = block.removeprefix(" md").strip("\n")
+        made.cells.append((nbformat.v4.new_markdown_cell if markdown else nbformat.v4.new_code_cell)(source))
+    return made
+
+
+def test_a_notebook_in_a_kernel(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".mlops").mkdir()
+    shutil.copy(empty_database, tmp_path / ".mlops" / "mlflow.db")
+    path = tmp_path / "diabetes.ipynb"
+    made = notebook(TEXT)
+    nbformat.write(made, path)
+    monkeypatch.setenv("MLOPS_NOTEBOOK", str(path))
+    try:
+        NotebookClient(
+            made, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        ).execute()
+    finally:
+        ServiceClient(tmp_path).stop()
+    shown = [
+        output.get("data", {}).get("text/plain", "")
+        for cell in made.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "execute_result"
+    ]
+    assert "'PASS'" in shown, shown
+    assert shown[-1] == "True", shown
+    text = (tmp_path / "handed_over" / "pipeline.py").read_text()
+    for held in (
+        "def load_and_clean():",
+        "# body mass by sex",
+        "def fit_a_ridge(",
+        "ALPHA: float = 0.5",
+        "r2 = r2_score(",
+    ):
+        assert held in text
+    for gone in ("mlops run", "register", "plot", "head()", "get_ipython"):
+        assert gone not in text
+    assert "mae = mean_absolute_error(" in (tmp_path / "again" / "pipeline.py").read_text()
