@@ -44,7 +44,7 @@ test-fast: setup
 lab: setup
 	$(SAY) 'JupyterLab on the tour; Ctrl-C ends it'
 	@mkdir -p build/lab && cp -n example_notebooks/*.ipynb build/lab/ || true
-	@cd build/lab && ../../$(BIN)/jupyter lab tour.ipynb
+	@cd build/lab && ../../$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) tour.ipynb
 
 lint: setup
 	$(SAY) 'lint: Python'
