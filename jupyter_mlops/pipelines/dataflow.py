@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .effects import Call, Effects, FunctionEffects
+from .names import dotted_name, shared_names
 from .outside import depends_on_file
 from .parse import Statement
 from .statement_reader import effects_of
@@ -224,6 +225,10 @@ class _Linker:
             self.made_by[name] = used
             if any(self.functions[function].is_generator for function in used):
                 self.iterators.add(name)
+        for decorator in getattr(statement.node, "decorator_list", []):  # its code runs with the function's
+            for name in effects.writes:
+                self.made_by.setdefault(name, set()).update(shared_names(decorator) & self.functions.keys())
+                self.made_by[name].add(dotted_name(decorator).partition(".")[0])
         if isinstance(statement.node, (ast.Import, ast.ImportFrom)):
             self.modules |= {n for n in effects.writes if self.live.get(n) is None or _is_callable(self.live[n])}
         if isinstance(getattr(statement.node, "value", None), ast.Constant):

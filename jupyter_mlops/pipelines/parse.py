@@ -154,6 +154,9 @@ class _Reader:
         if isinstance(node, (ast.With, ast.AsyncWith)) and self.scope.enter(node):
             self.block(source, node.body, in_run=True)
             return
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'":
+            self.block(source, node.body, in_run=in_run)  # a notebook always is
+            return
         value = getattr(node, "value", None) if isinstance(node, (ast.Expr, ast.Assign)) else None
         magic = find_magic(value) if value is not None else None
         if magic is not None:

@@ -82,7 +82,7 @@ def _models(flows: Sequence[Flow], live: Mapping[str, Any], metrics: Mapping[str
             found.append(flow.statement.metric)
         elif isinstance(node, ast.Assign) and metric_calls(node.value):
             found += [n for n in sorted(flow.writes) if _is_result(live.get(n))]
-        found += [n for n in sorted(flow.effects.surely | flow.writes) if is_estimator(live.get(n))]
+        found += [n for n in sorted(flow.effects.surely | flow.writes | flow.maybe) if is_estimator(live.get(n))]
     return found
 
 

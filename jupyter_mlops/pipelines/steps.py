@@ -222,6 +222,7 @@ def _connect(steps: list[PlannedStep], module: Module, targets: Collection[str])
 def _functions_used(step: PlannedStep, module: Module) -> list[Flow]:
     used: set[str] = set()
     waiting = [name for flow in step.flows for name in flow.uses]
+    waiting += [n for flow in step.flows for f in flow.effects.functions.values() for n in f.reads]
     while waiting:
         name = waiting.pop()
         if name in module.local_functions and name not in used:

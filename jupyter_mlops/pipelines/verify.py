@@ -80,6 +80,7 @@ def _run(context: Context, command: list[str], timeout: float) -> str:
     try:
         child = subprocess.Popen(
             command,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -73,7 +73,8 @@ def _module(plan: Plan) -> str:
     for text in texts:
         defines = text.lstrip("#@").startswith(("def ", "class ", "async ")) or "\ndef " in text or "\nclass " in text
         told += ("\n\n" if defines else "") + text + ("\n\n" if defines else "\n")
-    return f"\n{told.strip()}\n\n" if told else "\n"
+    first = "\n\n" if told.startswith("\n") else "\n"
+    return f"{first}{told.strip()}\n\n" if told else "\n"
 
 
 def _step(step: PlannedStep, parameters: tuple[Parameter, ...], targets: list[str]) -> str:
