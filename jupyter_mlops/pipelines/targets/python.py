@@ -198,7 +198,7 @@ def _readme(plan: Plan, facts: dict[str, Any]) -> str:
     table = "## Parameters\n\n| option | type | default |\n|---|---|---|\n" + "".join(
         f"| `--{p.name.lower().strip('_').replace('_', '-')}` | {p.type} | `{p.default!r}` |\n" for p in parameters
     )
-    notes = "\n## Left out\n\n" + "\n".join(f"- {note}" for note in facts["notes"]) if facts["notes"] else ""
+    notes = "\n## Notes\n\n" + "\n".join(f"- {note}" for note in facts["notes"]) if facts["notes"] else ""
     filled = Template((TEMPLATES / "README.md.txt").read_text()).substitute(
         name=facts["name"],
         origin=facts["origin"],
