@@ -140,8 +140,9 @@ class DataVersions:
     def _begin(self, version: DataVersion, request: str) -> str:
         client, experiment = self._store.client, self.experiment_id
         key = tags.DATA_NAMES + version.name
-        if key not in client.get_experiment(experiment).tags:
-            client.set_experiment_tag(experiment, key, "")
+        with self._commit:  # MLflow's own look-then-insert fails when two set a tag at once
+            if key not in client.get_experiment(experiment).tags:
+                client.set_experiment_tag(experiment, key, "")
         marks = {
             tags.SCHEMA_TAG: tags.SCHEMA,
             tags.KIND: "data",
