@@ -32,6 +32,15 @@ def quiet_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
+@pytest.fixture(autouse=True)
+def nothing_said_to_mlflow() -> Iterator[None]:
+    """What a test says to MLflow's globals, which also stand in the environment, reaches no other test."""
+    yield
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri(None)
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow SQLite file with its tables made, to copy: making them takes seconds."""

@@ -127,7 +127,8 @@ def test_a_verification_that_does_not_pass_is_a_failure(
 
 def test_an_interrupt_and_a_closed_pipe_end_quietly(root: Path) -> None:
     code = (
-        "import sys, time; from jupyter_mlops import cli; from jupyter_mlops.session import Session\n"
+        "import signal, sys, time; from jupyter_mlops import cli; from jupyter_mlops.session import Session\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is started without one\n"
         "def wait(*_, **__): print('waiting', flush=True); time.sleep(60)\n"
         "Session.invoke = wait; sys.exit(cli.main(['status']))"
     )

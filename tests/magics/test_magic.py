@@ -23,6 +23,7 @@ def shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
     """A shell of this test's own, the one that `get_ipython` gives."""
     InteractiveShell.clear_instance()
     made = InteractiveShell.instance(colors="nocolor")
+    made.history_manager.enabled = False
     made.Completer.use_jedi = False
     yield made
     magics.unload(made)

@@ -18,6 +18,7 @@ def shell(shared_session: Session) -> Iterator[InteractiveShell]:
     """A shell of this test's own, on the module's workspace."""
     InteractiveShell.clear_instance()
     made = InteractiveShell.instance(colors="nocolor")
+    made.history_manager.enabled = False
     magics.load(made, shared_session)
     yield made
     magics.unload(made)
