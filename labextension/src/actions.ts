@@ -24,6 +24,7 @@ import {
   IDataVersion,
   IDeployment,
   IModelVersion,
+  INotice,
   IReport,
   IRun
 } from './tokens';
@@ -203,7 +204,7 @@ export class Actions {
         return;
       }
       const text = code.withImports(snippet.code, snippet.imports, []);
-      this.model.notify({
+      const notice: INotice = {
         level: 'info',
         message: {
           'no-notebook': trans.__('No notebook is open.'),
@@ -215,9 +216,13 @@ export class Actions {
         ),
         action: {
           label: trans.__('Copy the code'),
-          run: () => this.copy(text, trans.__('The code is on the clipboard.'))
+          run: () => {
+            this.model.dismiss(notice);
+            this.copy(text, trans.__('The code is on the clipboard.'));
+          }
         }
-      });
+      };
+      this.model.notify(notice);
     });
   }
 

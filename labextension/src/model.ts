@@ -21,6 +21,7 @@ export interface IOptions {
 
 const WATCH_AGAIN = 30_000;
 const FAILURES_UNTIL_LOST = 5;
+const SUCCESS_STAYS = 8_000;
 
 export class PanelModel implements IDisposable {
   constructor(options: IOptions) {
@@ -203,13 +204,18 @@ export class PanelModel implements IDisposable {
 
   notify(notice: INotice): void {
     const others = this._notices.filter(n => n.message !== notice.message);
-    this._notices = [...others.slice(-2), notice];
+    this._notices = [notice, ...others.slice(0, 2)];
     this._changed.emit();
+    if (notice.level === 'success') {
+      setTimeout(() => this.dismiss(notice), SUCCESS_STAYS);
+    }
   }
 
   dismiss(notice: INotice): void {
-    this._notices = this._notices.filter(n => n !== notice);
-    this._changed.emit();
+    if (this._notices.includes(notice) && !this._disposed) {
+      this._notices = this._notices.filter(n => n !== notice);
+      this._changed.emit();
+    }
   }
 
   /** Pick a run for a comparison, or drop it. */

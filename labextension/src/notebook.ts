@@ -47,7 +47,12 @@ export class CurrentNotebook {
     if (panel.context.model.readOnly) {
       return 'read-only';
     }
-    const sources = notebook.widgets.map(cell => cell.model.sharedModel.source);
+    // what runs at once brings its imports: those in other cells may not have run in this kernel
+    const above = options.run
+      ? []
+      : notebook.widgets
+          .slice(0, notebook.activeCellIndex + 1)
+          .map(cell => cell.model.sharedModel.source);
     const current = notebook.activeCell;
     const empty =
       current?.model.type === 'code' &&
@@ -60,7 +65,7 @@ export class CurrentNotebook {
       return 'no-notebook';
     }
     cell.model.sharedModel.setSource(
-      withImports(snippet.code, snippet.imports, sources)
+      withImports(snippet.code, snippet.imports, above)
     );
     await notebook.scrollToItem(notebook.activeCellIndex, 'smart');
     if (options.run) {

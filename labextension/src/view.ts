@@ -60,7 +60,7 @@ class ViewRenderer extends Widget implements IRenderMime.IRenderer {
     this.parts.addWidget(live);
     const choose = () => {
       const usable =
-        live.node.querySelector('.jupyter-widgets, .lm-Widget') !== null &&
+        live.node.querySelector('.lm-Widget *') !== null &&
         live.node.querySelector('.jupyter-widgets-error-widget') === null;
       live.setHidden(!usable);
       html.setHidden(usable);

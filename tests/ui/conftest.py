@@ -21,6 +21,8 @@ from conftest import end
 
 from jupyter_mlops.session import Session
 
+from . import story
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUILT = REPOSITORY / "jupyter_mlops" / "labextension"
 SHOTS = REPOSITORY / "test-results"
@@ -160,11 +162,20 @@ def stop(jupyter: Jupyter) -> None:
 
 @dataclass
 class Watched:
-    """A page, and what it did that it should not."""
+    """What a page did that it should not."""
 
-    page: object
     elsewhere: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+
+    def watch(self, page) -> None:
+        page.on("request", self._look)
+        page.on("console", lambda line: line.type == "error" and self.complaints.append(line.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _look(self, request) -> None:
+        url = urlparse(request.url)
+        if url.scheme in ("http", "https", "ws", "wss") and url.hostname != "127.0.0.1":
+            self.elsewhere.append(request.url)
 
     def check(self) -> None:
         assert not self.elsewhere, "the page asked for something that is not on this machine"
@@ -173,30 +184,22 @@ class Watched:
 
 
 @pytest.fixture
-def visit(browser) -> Iterator[Callable[..., Watched]]:
+def visit(browser) -> Iterator[Callable[..., object]]:
     """Open a page of a Jupyter and wait until it is there; afterwards nothing may have left this machine."""
     opened: list[tuple[object, Watched]] = []
 
-    def go(jupyter: Jupyter, where: str = "lab", *, width: int = 1280, height: int = 800) -> Watched:
+    def go(jupyter: Jupyter, where: str = "lab", *, width: int = 1280, height: int = 860) -> object:
         context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
         context.set_default_timeout(PATIENCE_MS)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         page = context.new_page()
-        watched = Watched(page)
+        watched = Watched()
+        watched.watch(page)
         opened.append((context, watched))
-
-        def look(request) -> None:
-            url = urlparse(request.url)
-            if url.scheme in ("http", "https", "ws", "wss") and url.hostname != "127.0.0.1":
-                watched.elsewhere.append(request.url)
-
-        page.on("request", look)
-        page.on("console", lambda line: line.type == "error" and watched.complaints.append(line.text))
-        page.on("pageerror", lambda error: watched.complaints.append(str(error)))
         page.goto(jupyter.address(where), wait_until="domcontentloaded")
         page.wait_for_function("() => window.jupyterapp && window.jupyterapp.shell")
         page.evaluate("() => window.jupyterapp.restored")
-        return watched
+        return page
 
     yield go
     for context, watched in opened:
@@ -205,8 +208,10 @@ def visit(browser) -> Iterator[Callable[..., Watched]]:
 
 
 @pytest.fixture(scope="module")
-def empty_jupyter(make_session, serve) -> Iterator[Jupyter]:
-    """JupyterLab on a workspace where nothing has been done yet."""
+def told(make_session) -> Iterator[Session]:
+    """A session on a workspace with a history, for all tests of a module."""
     session = make_session()
-    yield serve(session)
+    story.tell(session)
+    story.write_notebook(session.context.workspace.root / "work.ipynb", "x = 1", "")
+    yield session
     end(session)

@@ -115,7 +115,11 @@ function Empty(props: ISectionProps['empty']): JSX.Element {
         title={trans.__('Insert into the notebook')}
         onClick={() => actions.insert(snippet)}
       >
-        <code>{props.type}</code>
+        <code>
+          {props.type.split(' ').map((word, index) => (
+            <span key={index}>{word} </span>
+          ))}
+        </code>
       </button>
     </div>
   );
