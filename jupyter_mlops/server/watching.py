@@ -26,6 +26,7 @@ GATHER_SECONDS = 0.15
 """Between two events of a workspace: a training loop changes the store more often than anybody can look."""
 RETRY_SECONDS = 5.0
 LOOK_SECONDS = 1.0
+LEAVING_SECONDS = 5.0
 
 
 class Watcher(threading.Thread):
@@ -69,10 +70,12 @@ class Watcher(threading.Thread):
     def _await_service(self) -> None:
         """Who ends the service by hand means it: wait until somebody needs it again, starting nothing."""
         self.tell(["ended"])
-        while self.wanted():
+        service = self.session.context.service
+        gone = time.monotonic() + LEAVING_SECONDS
+        while self.wanted() and service.running() and time.monotonic() < gone:
+            self.pause.wait(LOOK_SECONDS / 10)  # it answers the door until it is out
+        while self.wanted() and not service.running():
             self.pause.wait(LOOK_SECONDS)
-            if self.session.context.service.running():
-                return
 
 
 class Watchers:

@@ -50,7 +50,7 @@ def jp_asyncio_loop():
     """Not for us: Playwright keeps its own."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: while Playwright runs, no other test can run an event loop
 def browser() -> Iterator[object]:
     sync_api = pytest.importorskip("playwright.sync_api")
     path = next((found for name in BROWSERS if (found := shutil.which(name))), None)

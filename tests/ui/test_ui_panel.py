@@ -42,15 +42,18 @@ def test_it_lists_what_the_workspace_has_in_both_themes(jupyter, visit):
     assert "2/14" in pages.section(panel, "reports").inner_text()
 
     page.screenshot(path=SHOTS / "panel-light.png")
-    for title in ("wine-clf@2", "baseline"):
-        pages.row(panel, title).click()
-    pages.section(panel, "reports").locator(".jp-MLOps-row").click()
+    report = pages.section(panel, "reports").locator(".jp-MLOps-row")
+    for opened in (pages.row(panel, "wine-clf@2"), report):
+        opened.click()
+        page.mouse.move(700, 700)
+        page.screenshot(path=SHOTS / f"panel-{opened.get_attribute('data-key').split('/')[0]}-light.png")
+        opened.click()
+    report.click()
     assert "psi" in pages.section(panel, "reports").inner_text()
-    page.screenshot(path=SHOTS / "panel-details-light.png")
+    pages.section(panel, "reports").locator(".jp-MLOps-details").scroll_into_view_if_needed()
     pages.set_theme(page, "JupyterLab Dark")
-    page.screenshot(path=SHOTS / "panel-details-dark.png")
-    for title in ("wine-clf@2", "baseline"):
-        pages.row(panel, title).click()
+    page.screenshot(path=SHOTS / "panel-reports-dark.png")
+    report.click()
     page.screenshot(path=SHOTS / "panel-dark.png")
     pages.set_theme(page, "JupyterLab Light")
 
