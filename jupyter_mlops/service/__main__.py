@@ -1,4 +1,4 @@
-"""``python -m jupyter_mlops.service FOLDER``: the workspace's background process; started by the client, not by hand."""
+"""``python -m jupyter_mlops.service FOLDER TIME``: the workspace's background process; started by the client, not by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stopping.set())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    daemon.run()
+    daemon.run(float(sys.argv[2]))
 
 
 if __name__ == "__main__":

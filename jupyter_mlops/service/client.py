@@ -21,10 +21,12 @@ from ..errors import MLOpsError, ServiceUnavailable, from_dict
 from ..settings import child_environment
 from .wire import receive, send, socket_path
 
-__all__ = ["LOCK", "LOG", "ServiceClient"]
+__all__ = ["LOCK", "LOG", "STOPPED", "ServiceClient"]
 
 LOCK = "service.lock"
 LOG = "service.log"
+STOPPED = "service.stopped"
+"""Touched when the service is told to stop: a process that was started before and comes up late then stays away."""
 START_SECONDS = 60.0
 LONGEST_LOG = 5_000_000
 TRIES = 4
@@ -169,6 +171,8 @@ class ServiceClient:
                 return connection
             if not start:
                 raise ServiceUnavailable("no service runs.", hint="`jupyter mlops service start` starts it.")
+            if started is not None and started.poll() == 0 and not self._held():
+                started = None  # it gave way to another, which has ended since
             if started is None and not self._held():
                 started = self._spawn()
             if started is not None and started.poll() not in (None, 0):
@@ -184,7 +188,7 @@ class ServiceClient:
                 self.log.replace(self.log.with_suffix(".log.1"))
             with self.log.open("ab") as log:
                 return subprocess.Popen(
-                    [sys.executable, "-m", "jupyter_mlops.service", str(self.root)],
+                    [sys.executable, "-m", "jupyter_mlops.service", str(self.root), str(time.time())],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -21,7 +21,7 @@ from ..errors import InvalidArgument, StoreUnavailable
 from ..settings import Settings, remember_store, remembered_store
 from ..store.host import Host
 from ..store.store import Store
-from .client import LOCK, reraise
+from .client import LOCK, STOPPED, reraise
 from .feed import Feed
 from .wire import receive, send, socket_path
 
@@ -66,11 +66,25 @@ class Daemon:
             shared={"feed": self.feed, "replace_store": self._replace_store},
         )
 
-    def run(self) -> bool:
-        """Serve until stopped or idle; False when another process serves this workspace already."""
+    def run(self, asked_at: float) -> bool:
+        """Serve until stopped or idle.
+
+        Parameters
+        ----------
+        asked_at
+            When this process was asked for, in seconds since 1970.
+
+        Returns
+        -------
+        bool
+            False when another process serves this workspace already, or has been told to stop since.
+        """
         home = self.host.workspace.home
         home.mkdir(parents=True, exist_ok=True)
         if not self._take_lock(home / LOCK):
+            return False
+        stopped = home / STOPPED
+        if stopped.exists() and stopped.stat().st_mtime > asked_at:
             return False
         if not remembered_store(self.settings.root):
             remember_store(self.host.workspace)

@@ -13,6 +13,7 @@ from ..settings import remember_store
 from ..store.host import Host
 from ..store.store import Store
 from ..tracking.operations import pending
+from .client import STOPPED
 
 __all__ = ["OPERATIONS"]
 
@@ -72,6 +73,7 @@ def wait(host: Host, *, since: int, seconds: float) -> dict[str, Any]:
 
 def stop(host: Host) -> None:
     """End the service."""
+    (host.workspace.home / STOPPED).touch()
     host.stopping.set()
     host.changed("status")  # who waits for news hears of it, and does not take it for a crash
 

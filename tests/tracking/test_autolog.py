@@ -235,6 +235,7 @@ def test_matplotlibs_figures_are_kept_also_when_they_are_closed(session, client,
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
+    plt.close("all")  # a figure that is open already is not one of this run
     with session.run() as run:
         plt.plot([1, 2])
         plt.title("A line")
