@@ -162,6 +162,7 @@ def keep(host: Host) -> None:
                 continue
             try:
                 stored, news = keeper.check(folder)
+                _tell_answers(host, folder)
             except Exception:
                 log.exception("the deployment %s cannot be looked after", folder.path.name)
                 continue
@@ -172,6 +173,16 @@ def keep(host: Host) -> None:
                 key = f"{action}/{stored.name}/{stored.generation}/{stored.restarts}"
                 actor = Actor(host.settings.user, host.settings.host, "service")
                 host.audit(key, actor, action, stored.name, {"model": stored.model, "reason": stored.error})
+            host.changed("deployments")
+
+
+def _tell_answers(host: Host, folder: DeploymentFolder) -> None:
+    """Tell whoever watches that a deployment has answered more; counted only while somebody does."""
+    if host.shared["feed"].waiting:
+        seen = host.shared.setdefault("answered", {})
+        answered = count(folder.log)
+        if seen.setdefault(folder.path.name, answered) != answered:
+            seen[folder.path.name] = answered
             host.changed("deployments")
 
 

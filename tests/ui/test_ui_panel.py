@@ -76,7 +76,12 @@ def test_what_others_do_shows_without_asking(jupyter, visit, told):
         "() => document.querySelector('#jupyter-mlops-panel').innerText.includes('from elsewhere') && "
         "[...document.querySelectorAll('.jp-MLOps-row')].some(r => /from elsewhere, finished/.test(r.ariaLabel))"
     )
-    assert not [url for url in asked if "commands/models" in url]
+    assert not [url for url in asked if "commands/deployments" in url]
+
+    served = pages.row(panel, "wine").filter(has_text="wine-clf@2").locator(".jp-MLOps-value")
+    before = int(served.inner_text())
+    told.predict("wine", told.data.load("wine@v2").drop(columns="target").head(5))
+    served.filter(has_text=str(before + 5)).wait_for()
 
 
 def test_code_goes_into_the_notebook(jupyter, visit, told):
