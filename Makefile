@@ -66,7 +66,7 @@ setup: $(VENV)/.ready $(PANEL)
 # The stamp is newer than what it was made from, so a second run does nothing.
 $(VENV)/.ready: pyproject.toml constraints.txt $(PANEL)
 	$(SAY) 'setup: Python packages into .venv'
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --group dev -c constraints.txt -e .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --group dev -c constraints.txt -e '.[all]'
 	@touch $@
 
 $(BIN)/uv:

@@ -18,15 +18,31 @@ from .domain.command import Arg, Command, collect, command
 from .domain.context import CommandSet, Context
 from .domain.workspace import Actor, Status, Via
 from .errors import InvalidArgument, MLOpsError
+from .evaluation.commands import EvaluationCommands
 from .monitoring.commands import MonitoringCommands
 from .pipelines.commands import PipelineCommands
 from .registry.commands import RegistryCommands
+from .retraining.commands import RetrainingCommands
 from .service.client import ServiceClient
 from .serving.commands import ServingCommands
 from .settings import Settings
 from .tracking.commands import TrackingCommands
 
 __all__ = ["API", "ServiceCommands", "Session", "current", "set_current"]
+
+STAGES = (
+    "workspace",
+    "tracking",
+    "datasets",
+    "evaluation",
+    "registry",
+    "serving",
+    "monitoring",
+    "pipelines",
+    "retraining",
+    "audit",
+)
+"""In the order in which help lists them."""
 
 
 class ServiceCommands(CommandSet):
@@ -74,10 +90,12 @@ class ServiceCommands(CommandSet):
 
 class Session(
     TrackingCommands,
+    EvaluationCommands,
     RegistryCommands,
     ServingCommands,
     MonitoringCommands,
     PipelineCommands,
+    RetrainingCommands,
     AuditCommands,
 ):
     """One workspace, as seen from one notebook, shell or server.
@@ -129,8 +147,7 @@ class Session(
         found = collect(type(self))
         for group in self.groups:
             found |= collect(type(getattr(self, group)), group)
-        order = ("workspace", "tracking", "datasets", "registry", "serving", "monitoring", "pipelines", "audit")
-        return dict(sorted(found.items(), key=lambda item: order.index(item[1].stage)))
+        return dict(sorted(found.items(), key=lambda item: STAGES.index(item[1].stage)))
 
     groups = ("data", "service")
     """The attributes that hold commands of two words."""

@@ -13,7 +13,7 @@ import jupyter_mlops
 
 PACKAGE = Path(jupyter_mlops.__file__).parent
 BASE = {"domain", "errors"}
-STAGES = ("tracking", "datasets", "registry", "serving", "monitoring", "pipelines")
+STAGES = ("tracking", "datasets", "evaluation", "registry", "serving", "monitoring", "pipelines", "retraining")
 
 # folder or module -> what it may import of ours; "store" only in the parts that run inside the service or a server
 ALLOWED: dict[str, set[str]] = {

@@ -1,0 +1,1 @@
+"""Alert to new run: triggers, champion against challenger."""
