@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..analysis.dataflow import Flow
+from ..analysis.parse import Execution
 from ..domain.pipeline import Parameter
-from .dataflow import Flow
-from .parse import Execution
 
 __all__ = ["Module", "arrange"]
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..analysis.dataflow import RANDOM, Flow, Slice, link, slice_back
+from ..analysis.magic_lines import plain_transform
+from ..analysis.parse import Execution, Trace, parse_cells
 from ..domain.context import Context
 from ..domain.pipeline import Parameter, Step
 from ..domain.workspace import Cell
 from ..errors import NotFound, NotReady
-from .dataflow import RANDOM, Flow, Slice, link, slice_back
-from .magic_lines import plain_transform
 from .module_level import Module, arrange
 from .notebook_file import NotebookFile
-from .parse import Execution, Trace, parse_cells
 from .results import Results, choose
 from .steps import PlannedStep, group
 

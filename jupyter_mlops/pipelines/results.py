@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..analysis.dataflow import Flow
+from ..analysis.own_lines import metric_calls
+from ..analysis.parse import Trace
 from ..errors import NotFound
-from .dataflow import Flow
-from .own_lines import metric_calls
-from .parse import Trace
 
 __all__ = ["Results", "choose", "data_used", "is_estimator", "is_number"]
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .dataflow import Flow
+from ..analysis.dataflow import Flow
+from ..analysis.names import dotted_name
+from ..analysis.own_lines import metric_calls
+from ..analysis.parse import Execution
 from .module_level import Module
-from .names import dotted_name
-from .own_lines import metric_calls
-from .parse import Execution
 
 __all__ = ["PlannedStep", "group"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from ...analysis.dataflow import Flow
+from ...analysis.source import apply_edits, edit_span, indent
 from ...domain.pipeline import Parameter
-from ..dataflow import Flow
 from ..fingerprint import RELATIVE
 from ..plan import Plan
-from ..source import apply_edits, edit_span, indent
 from ..steps import PlannedStep
 
 __all__ = ["TEMPLATES", "write_python"]

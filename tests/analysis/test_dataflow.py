@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from jupyter_mlops.analysis.dataflow import Slice, link, slice_back
+from jupyter_mlops.analysis.parse import parse_cells
 from jupyter_mlops.domain.workspace import Cell
-from jupyter_mlops.pipelines.dataflow import Slice, link, slice_back
-from jupyter_mlops.pipelines.parse import parse_cells
 
 
 def cut(source: str, targets: list[str]) -> Slice:
