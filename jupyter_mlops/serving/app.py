@@ -6,151 +6,280 @@ import asyncio
 import hmac
 import logging
 import re
+import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
 
-from .log_segments import Entry, LogWriter
-from .model import Answer, ServedModel
+from .batching import Batcher
+from .limits import Limits
+from .log_segments import Entry
+from .model import Answer, Ask
+from .routing import NoVersion, Route, Router, Slot
 
-__all__ = ["LARGEST_BODY", "App"]
+__all__ = ["App", "Request"]
 
 log = logging.getLogger("jupyter_mlops.serving")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
 
-LARGEST_BODY = 64 << 20
-THREADS = 2  # predictions hold the interpreter's lock for most of their time; a second one keeps small ones moving
+THREADS = 4  # predictions hold the interpreter's lock for most of their time; more keep small ones moving
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 OPEN = ("/ping", "/health")  # for who watches over the server; they tell nothing but that it lives
-ROUTES = {"/ping": "GET", "/health": "GET", "/version": "GET", "/invocations": "POST"}
+RETRY_SECONDS = b"1"
+
+
+@dataclass(slots=True)
+class Request:
+    """One request on its way.
+
+    Parameters
+    ----------
+    id
+        The client's own where it sent a usable one.
+    trace
+        The ``traceparent`` to answer with, None where the client sent none.
+    """
+
+    path: str
+    query: bytes
+    headers: dict[bytes, bytes]
+    id: str
+    trace: bytes | None
+    receive: Receive
 
 
 class App:
-    """Answers ``/ping``, ``/health``, ``/version`` and ``/invocations`` for one model.
+    """Answers ``/ping``, ``/health``, ``/version`` and ``/invocations`` for the versions that a router chooses from.
 
     Every answer to ``/invocations`` carries ``X-Request-Id``, the client's own where it sent a usable one, and
     ``X-Model-Version``; row ``n`` of the answer is prediction ``<request id>-<n>``. The body is MLflow's, unchanged.
     A prediction is logged before it is answered; one that cannot be logged is not answered, but refused with 503.
+    A W3C ``traceparent`` is answered with one of the same trace.
 
     Parameters
     ----------
-    model
-        The loaded model.
-    model_ref
-        What it is called: ``clf@7``.
+    router
+        Chooses the version that answers.
     token
         What a client must send as ``Authorization: Bearer <token>``.
-    writer
-        The inference log.
+    limits
+        How much is taken.
     """
 
-    def __init__(
-        self, model: ServedModel, *, model_ref: str, token: str, writer: LogWriter, largest_body: int = LARGEST_BODY
-    ) -> None:
+    def __init__(self, router: Router, *, token: str, limits: Limits | None = None) -> None:
+        self.token = token
+        self.router = router
+        self.limits = limits or Limits()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="predict")
+        self._batchers: dict[Slot, Batcher] = {}
+        self._version = _mlflow_version().encode()
+        self._asked = 0
+        self._shadows: set[asyncio.Future[None]] = set()
+        self._routes: dict[str, tuple[str, Callable[[Request], Awaitable[tuple[Answer, Headers]]]]] = {
+            "/ping": ("GET", self._ping),
+            "/health": ("GET", self._ping),
+            "/version": ("GET", self._tell_version),
+            "/invocations": ("POST", self._invocations),
+        }
+
+    @property
+    def token(self) -> str:
+        """What a client must send; may be replaced while the server runs."""
+        return self._token.decode()
+
+    @token.setter
+    def token(self, token: str) -> None:
         if not token:
             raise ValueError("a model server needs a token")
-        self._model = model
         self._token = token.encode()
-        self._writer = writer
-        self._largest_body = largest_body
-        self._ref = model_ref.encode("latin-1", "replace")
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="predict")
-        self._version = _mlflow_version().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        path, method = scope["path"], scope["method"]
         headers = dict(reversed(scope["headers"]))  # the first of several wins
-        expected = ROUTES.get(path)
-        if path not in OPEN and not self._allowed(headers.get(b"authorization", b"")):
-            answer = Answer.error(401, "UNAUTHENTICATED", "Send 'Authorization: Bearer <the deployment's token>'.")
-            await _send(send, answer, [(b"www-authenticate", b"Bearer")])
-        elif expected is None:
-            known = ", ".join(ROUTES)
-            await _send(send, Answer.error(404, "ENDPOINT_NOT_FOUND", f"No route {path}; there is: {known}."))
-        elif method != expected:
-            answer = Answer.error(405, "BAD_REQUEST", f"{path} takes {expected}, not {method}.")
-            await _send(send, answer, [(b"allow", expected.encode())])
-        elif path in OPEN:
-            await _send(send, Answer(200, b"\n"))
-        elif path == "/version":
-            await _send(send, Answer(200, self._version))
-        else:
-            await self._invocations(headers, receive, send)
+        request = Request(
+            scope["path"],
+            scope["query_string"],
+            headers,
+            _request_id(headers),
+            _trace(headers.get(b"traceparent")),
+            receive,
+        )
+        try:
+            answer, extra = await self._answer(scope["method"], request)
+        except Exception:
+            log.exception("a request failed")
+            answer, extra = Answer.error(500, "INTERNAL_ERROR", "The server failed; its log tells why."), []
+        if request.trace is not None:
+            extra = [*extra, (b"traceparent", request.trace)]
+        await _send(send, answer, extra)
 
     def close(self) -> None:
-        """Finish the predictions that have begun, and close the log."""
+        """Finish the predictions that have begun, and close the logs."""
         self._threads.shutdown(wait=True)
-        self._writer.close()
+        for slot in self.router.slots():
+            slot.writer.close()
+
+    async def _answer(self, method: str, request: Request) -> tuple[Answer, Headers]:
+        if request.path not in OPEN and not self._allowed(request.headers.get(b"authorization", b"")):
+            answer = Answer.error(401, "UNAUTHENTICATED", "Send 'Authorization: Bearer <the deployment's token>'.")
+            return answer, [(b"www-authenticate", b"Bearer")]
+        found = self._routes.get(request.path)
+        if found is None:
+            known = ", ".join(self._routes)
+            return Answer.error(404, "ENDPOINT_NOT_FOUND", f"No route {request.path}; there is: {known}."), []
+        expected, respond = found
+        if method != expected:
+            answer = Answer.error(405, "BAD_REQUEST", f"{request.path} takes {expected}, not {method}.")
+            return answer, [(b"allow", expected.encode())]
+        return await respond(request)
 
     def _allowed(self, given: bytes) -> bool:
         scheme, _, token = given.partition(b" ")
         return hmac.compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
 
-    async def _invocations(self, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
-        given = headers.get(b"x-request-id", b"")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex.encode()
-        extra = [(b"x-request-id", request_id), (b"x-model-version", self._ref)]
-        length = headers.get(b"content-length", b"")
-        body = None if length.isdigit() and int(length) > self._largest_body else await self._body(receive)
-        if body is None:
-            answer = Answer.error(
-                413, "BAD_REQUEST", f"The request is larger than {self._largest_body} bytes; send fewer rows at a time."
-            )
-            await _send(send, answer, [*extra, (b"connection", b"close")])
-            return
-        kind = headers.get(b"content-type", b"").decode("latin-1")
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._threads, self._predict, request_id.decode(), body, kind)
-        await _send(send, answer, extra)
+    async def _ping(self, request: Request) -> tuple[Answer, Headers]:
+        if any(slot.ready for slot in self.router.slots()):
+            return Answer(200, b"\n"), []
+        return Answer(404, b"\n"), []
 
-    async def _body(self, receive: Receive) -> bytes | None:
-        """The whole body; None when it is too large, or its sender has gone."""
+    async def _tell_version(self, request: Request) -> tuple[Answer, Headers]:
+        return Answer(200, self._version), []
+
+    async def _invocations(self, request: Request) -> tuple[Answer, Headers]:
+        body = await self.body(request)
+        if isinstance(body, Answer):
+            return body, [(b"x-request-id", request.id.encode()), (b"connection", b"close")]
+        ask = Ask(body, request.headers.get(b"content-type", b"").decode("latin-1"))
+        answer, route = await self.predict(request, ask)
+        extra = [(b"x-request-id", request.id.encode())]
+        if route is not None:
+            extra.append((b"x-model-version", route.slot.header))
+        if answer.status in (429, 503):
+            extra.append((b"retry-after", RETRY_SECONDS))
+        return answer, extra
+
+    async def predict(self, request: Request, ask: Ask) -> tuple[Answer, Route | None]:
+        """Let a version answer, log it, and tell the router: the one way by which every protocol predicts."""
+        if self._asked >= self.limits.requests:
+            message = f"{self._asked} requests are being answered; send this one again later."
+            return Answer.error(429, "RESOURCE_EXHAUSTED", message), None
+        began = time.perf_counter()
+        try:
+            route = self.router.route(request.headers, request.id)
+        except NoVersion:
+            return Answer.error(503, "TEMPORARILY_UNAVAILABLE", "No model version is ready to answer."), None
+        self._asked += 1
+        try:
+            answer = await self._ask(route.slot, ask)
+            seconds = time.perf_counter() - began
+            if answer.status == 200:
+                answer = self._logged(route, request, ask, answer, seconds)
+        finally:
+            self._asked -= 1
+        self.router.finished(route, answer.status, answer.rows, seconds)
+        for shadow in route.shadows:
+            self._shadow(route, shadow, ask, answer)
+        return answer, route
+
+    async def body(self, request: Request) -> bytes | Answer:
+        """The whole body, or the answer that refuses it."""
+        length = request.headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > self.limits.body:
+            return self._too_large()
         parts: list[bytes] = []
         size = 0
         while True:
-            message = await receive()
+            message = await request.receive()
             if message["type"] == "http.disconnect":
-                return None
+                return Answer.error(400, "BAD_REQUEST", "The request ended before its body did.")
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-            if size > self._largest_body:
-                return None
+            if size > self.limits.body:
+                return self._too_large()
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _predict(self, request_id: str, body: bytes, kind: str) -> Answer:
-        began = time.perf_counter()
-        answer = self._model.answer(body, kind)
-        if answer.status != 200:
-            return answer
-        took = (time.perf_counter() - began) * 1000
+    def _too_large(self) -> Answer:
+        message = f"The request is larger than {self.limits.body} bytes; send fewer rows at a time."
+        return Answer.error(413, "BAD_REQUEST", message)
+
+    def _batcher(self, slot: Slot) -> Batcher:
+        found = self._batchers.get(slot)
+        if found is None:
+            there = self.router.slots()
+            self._batchers = {known: batcher for known, batcher in self._batchers.items() if known in there}
+            found = self._batchers[slot] = Batcher(slot.model, self._threads)
+        return found
+
+    async def _ask(self, slot: Slot, ask: Ask) -> Answer:
+        future = self._batcher(slot).ask(ask)
+        if slot.model.quick and len(ask.body) < 4096:
+            return await future  # it is computed in this turn of the loop: a timer would cost more
+        try:
+            return await asyncio.wait_for(future, self.limits.seconds)
+        except TimeoutError:
+            message = f"The prediction took longer than {self.limits.seconds:g} seconds."
+            return Answer.error(504, "DEADLINE_EXCEEDED", message)
+
+    def _logged(self, route: Route, request: Request, ask: Ask, answer: Answer, seconds: float) -> Answer:
+        """The answer once it is in the inference log; another in its place if it cannot be."""
         now = time.time_ns() // 1_000_000
         try:
-            self._writer.append(Entry(request_id, now, kind, body, answer.body, answer.rows, took))
+            route.slot.writer.append(
+                Entry(request.id, now, ask.content_type, ask.body, answer.body, answer.rows, seconds * 1000)
+            )
         except OSError as error:
             log.error("the inference log cannot be written: %s", error)  # noqa: TRY400 the reason is all there is to say
-            return Answer.error(
-                503,
-                "TEMPORARILY_UNAVAILABLE",
-                f"The prediction cannot be logged, so it is not given: {error.strerror}.",
-            )
+            message = f"The prediction cannot be logged, so it is not given: {error.strerror}."
+            return Answer.error(503, "TEMPORARILY_UNAVAILABLE", message)
         return answer
 
+    def _shadow(self, route: Route, shadow: Slot, ask: Ask, answer: Answer) -> None:
+        """Ask a shadow the same, once the answer has left; nobody waits for it."""
 
-async def _send(send: Send, answer: Answer, extra: list[tuple[bytes, bytes]] | None = None) -> None:
+        def copy() -> None:
+            began = time.perf_counter()
+            copied = shadow.model.answer_many([replace(ask)])[0]
+            self.router.shadowed(route, shadow, answer, copied, time.perf_counter() - began)
+
+        future = asyncio.get_running_loop().run_in_executor(self._threads, copy)
+        self._shadows.add(future)
+        future.add_done_callback(self._shadow_done)
+
+    def _shadow_done(self, future: asyncio.Future[None]) -> None:
+        self._shadows.discard(future)
+        if not future.cancelled() and future.exception() is not None:
+            log.warning("a shadow could not be compared: %r", future.exception())
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id", b"")
+    return given.decode() if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _trace(given: bytes | None) -> bytes | None:
+    """A ``traceparent`` of the same trace with a span of our own; None for none, or for one that is not valid."""
+    if given is None or not TRACE.match(given) or (given.startswith(b"00") and len(given) != 55):
+        return None
+    return b"00-" + given[3:35] + b"-" + secrets.token_hex(8).encode() + b"-" + given[53:55]
+
+
+async def _send(send: Send, answer: Answer, extra: Headers) -> None:
     headers = [
         (b"content-type", answer.media_type.encode()),
-        (b"content-length", str(len(answer.body)).encode()),
-        *(extra or ()),
+        (b"content-length", b"%d" % len(answer.body)),
+        *extra,
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -64,6 +64,11 @@ class ModelFolder:
         return str((self.facts.get("signature") or {}).get("inputs") or "")
 
     @property
+    def outputs(self) -> str:
+        """The signature's outputs, as MLflow writes them; empty for a model that states none."""
+        return str((self.facts.get("signature") or {}).get("outputs") or "")
+
+    @property
     def loader(self) -> str:
         """The module by which mlflow loads the model."""
         return str(self.facts["flavors"].get("python_function", {}).get("loader_module", ""))

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
 
-from .request import Unsupported, media_type, parse
+from .request import TooMuch, Unsupported, media_type, parse_with_params
 from .signature import BAD_REQUEST, Refused, Signature
 
-__all__ = ["Answer", "PyfuncModel", "ServedModel", "SklearnModel", "encode"]
+__all__ = ["Answer", "Ask", "PyfuncModel", "ServedModel", "SklearnModel", "encode", "read", "unpredictable"]
 
 log = logging.getLogger("jupyter_mlops.serving")
+
+METHODS = (
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "predict_joint_log_proba",
+    "score_samples",
+    "decision_function",
+)
 
 
 @dataclass(frozen=True)
@@ -41,15 +51,50 @@ class Answer:
         return cls(status, orjson.dumps({"error_code": code, "message": message}))
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request to a model, in MLflow's format.
+
+    Parameters
+    ----------
+    method
+        What is asked for: ``predict`` or ``predict_proba``; empty where the body's ``params`` may say so.
+    """
+
+    body: bytes
+    content_type: str = "application/json"
+    method: str = ""
+
+
 class ServedModel(Protocol):
-    """A loaded model, ready to answer; used from several threads."""
+    """A loaded model, ready to answer; used from several threads.
+
+    Parameters
+    ----------
+    path
+        By which way it computes: ``compiled``, ``encoder``, ``dataframe`` or ``pyfunc``.
+    path_reason
+        Why by no faster one; empty where there is none.
+    quick
+        Whether `answer_now` is worth asking.
+    """
+
+    path: str
+    path_reason: str
+    quick: bool
 
     def answer(self, body: bytes, content_type: str) -> Answer:
         """Predict for one request; never raises."""
 
+    def answer_many(self, asks: Sequence[Ask]) -> list[Answer]:
+        """Predict for several requests together, each answered as if it were alone; never raises."""
+
+    def answer_now(self, asks: Sequence[Ask]) -> Sequence[Answer | None]:
+        """Predict on the event loop; None for a request that only `answer_many` can answer."""
+
 
 class SklearnModel:
-    """A scikit-learn estimator behind MLflow's request format.
+    """A scikit-learn estimator behind MLflow's request format, asked with a DataFrame or an array.
 
     Parameters
     ----------
@@ -57,35 +102,111 @@ class SklearnModel:
         Anything with ``predict``.
     signature
         What it takes; None takes anything.
+    method
+        The method that answers where the request names none.
     """
 
-    def __init__(self, estimator: Any, signature: Signature | None) -> None:
+    path = "dataframe"
+    quick = False
+
+    def __init__(
+        self, estimator: Any, signature: Signature | None, *, method: str = "predict", path_reason: str = ""
+    ) -> None:
         self.estimator = estimator
         self.signature = signature
+        self.method = method
+        self.path_reason = path_reason
 
     def answer(self, body: bytes, content_type: str) -> Answer:
         """Predict for one request; a request that does not fit is answered with MLflow's status and sentence."""
+        return self.answer_many([Ask(body, content_type)])[0]
+
+    def answer_now(self, asks: Sequence[Ask]) -> Sequence[Answer | None]:
+        """Nothing here is quick."""
+        return [None] * len(asks)
+
+    def answer_many(self, asks: Sequence[Ask]) -> list[Answer]:
+        """Predict for several requests together; tables of the same columns and types are one call of the estimator."""
+        answers: list[Answer | None] = [None] * len(asks)
+        groups: dict[Any, list[tuple[int, Any]]] = {}
+        for number, ask in enumerate(asks):
+            data, method, refused = read(ask, self.signature, self.method)
+            if refused is not None:
+                answers[number] = refused
+            else:
+                groups.setdefault((method, _kind(data) or number), []).append((number, data))
+        for (method, _), members in groups.items():
+            together = [data for _, data in members]
+            for (number, _), answer in zip(members, self._predict(method, together), strict=True):
+                answers[number] = answer
+        return [answer for answer in answers if answer is not None]
+
+    def _predict(self, method: str, tables: list[Any]) -> list[Answer]:
+        if len(tables) == 1:
+            return [self._one(method, tables[0])]
         try:
-            data = parse(body, media_type(content_type), self.signature)
-            if self.signature is not None:
-                data = self.signature.enforce(data)
-        except Unsupported as error:
-            return Answer(415, str(error).encode(), "text/plain; charset=utf-8")
-        except Refused as error:
-            return Answer.error(400, error.code, error.message)
-        except Exception as error:  # pandas on a body nobody has thought of
-            log.exception("a request could not be read")
-            return Answer.error(400, BAD_REQUEST, f"Invalid input. {type(error).__name__}: {error}")
+            values = getattr(self.estimator, method)(_joined(tables))
+            sizes = [len(table) for table in tables]
+            if len(values) != sum(sizes):
+                raise ValueError("another number of rows than was asked")
+            ends = list(itertools.accumulate(sizes))
+            return [encode(values[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
+        except Exception:  # one of them has done it: each is asked alone
+            return [self._one(method, table) for table in tables]
+
+    def _one(self, method: str, data: Any) -> Answer:
         try:
-            return encode(self.estimator.predict(data))
+            return encode(getattr(self.estimator, method)(data))
         except Exception as error:
-            log.warning("the model could not predict: %s", type(error).__name__)  # the answer tells the rest
-            return Answer.error(
-                400,
-                BAD_REQUEST,
-                "Encountered an unexpected error while evaluating the model. Verify that the serialized input "
-                f"Dataframe is compatible with the model for inference. Error: {type(error).__name__}: {error}",
-            )
+            return unpredictable(error)
+
+
+def read(ask: Ask, signature: Signature | None, method: str) -> tuple[Any, str, Answer | None]:
+    """What a request gives a model and which method it asks for, or the answer that refuses it."""
+    try:
+        data, params = parse_with_params(ask.body, media_type(ask.content_type), signature)
+        asked = ask.method or (params or {}).get("predict_method") or method
+        if asked not in METHODS:
+            raise Refused(f"There is no predict_method {asked!r}; there is: {', '.join(METHODS)}.")
+        return data if signature is None else signature.enforce(data), asked, None
+    except Unsupported as error:
+        refused = Answer(415, str(error).encode(), "text/plain; charset=utf-8")
+    except TooMuch as error:
+        refused = Answer.error(error.status, BAD_REQUEST, str(error))
+    except Refused as error:
+        refused = Answer.error(400, error.code, error.message)
+    except Exception as error:  # pandas on a body nobody has thought of
+        log.exception("a request could not be read")
+        refused = Answer.error(400, BAD_REQUEST, f"Invalid input. {type(error).__name__}: {error}")
+    return None, "", refused
+
+
+def unpredictable(error: Exception) -> Answer:
+    """What is answered when the model itself fails on a request."""
+    log.warning("the model could not predict: %s", type(error).__name__)  # the answer tells the rest
+    return Answer.error(
+        400,
+        BAD_REQUEST,
+        "Encountered an unexpected error while evaluating the model. Verify that the serialized input "
+        f"Dataframe is compatible with the model for inference. Error: {type(error).__name__}: {error}",
+    )
+
+
+def _kind(data: Any) -> Any:
+    """What must be equal for two inputs to be asked for together; None for what is asked alone."""
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        return tuple(data.columns), tuple(data.dtypes)
+    shape = getattr(data, "shape", ())
+    return ("array", str(data.dtype), shape[1:]) if len(shape) > 1 else None
+
+
+def _joined(tables: list[Any]) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    return pd.concat(tables, ignore_index=True) if isinstance(tables[0], pd.DataFrame) else np.concatenate(tables)
 
 
 def encode(predictions: Any) -> Answer:
@@ -148,13 +269,30 @@ class PyfuncModel:
         Takes a body and its content type; gives status, body, content type and number of predictions.
     """
 
-    def __init__(self, ask: Callable[[bytes, str], tuple[int, bytes, str, int]]) -> None:
+    path = "pyfunc"
+    quick = False
+
+    def __init__(self, ask: Callable[[bytes, str], tuple[int, bytes, str, int]], path_reason: str = "") -> None:
         self._ask = ask
+        self.path_reason = path_reason
 
     def answer(self, body: bytes, content_type: str) -> Answer:
         """Predict for one request."""
+        return self._one(Ask(body, content_type))
+
+    def answer_many(self, asks: Sequence[Ask]) -> list[Answer]:
+        """Predict for one after the other: what a model of an unknown kind makes of several together is not known."""
+        return [self._one(ask) for ask in asks]
+
+    def answer_now(self, asks: Sequence[Ask]) -> Sequence[Answer | None]:
+        """Nothing here is quick."""
+        return [None] * len(asks)
+
+    def _one(self, ask: Ask) -> Answer:
+        if ask.method not in ("", "predict"):
+            return Answer.error(400, BAD_REQUEST, f"This model is asked through MLflow, which has no {ask.method}.")
         try:
-            return Answer(*self._ask(body, content_type))
+            return Answer(*self._ask(ask.body, ask.content_type))
         except Exception as error:
             log.exception("mlflow could not answer")
             return Answer.error(400, BAD_REQUEST, f"{type(error).__name__}: {error}")

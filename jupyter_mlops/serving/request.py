@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from .signature import Refused, Signature, convert
+from .limits import DEPTH, ROWS
+from .signature import INVALID_VALUE, Refused, Signature, convert
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Unsupported", "decode", "media_type", "parse"]
+__all__ = ["FORMATS", "TooMuch", "Unsupported", "decode", "media_type", "parse", "parse_with_params"]
 
 CSV = "text/csv"
 JSON = "application/json"
@@ -26,6 +27,14 @@ REQUIRED_FORMAT = f"The input must be a JSON dictionary with exactly one of the 
 
 class Unsupported(Exception):
     """A content type that is not taken: status 415."""
+
+
+class TooMuch(Exception):
+    """A request that asks for more than is given: status 413, or 422 for JSON that nests too deep."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def media_type(content_type: str) -> str:
@@ -61,23 +70,60 @@ def parse(body: bytes, kind: str, signature: Signature | None) -> Any:
     ------
     Refused
         The body is not what its content type says, or holds what the signature cannot take.
+    TooMuch
+        It nests too deep or holds too many rows.
     """
+    return parse_with_params(body, kind, signature)[0]
+
+
+def parse_with_params(body: bytes, kind: str, signature: Signature | None) -> tuple[Any, dict[str, Any] | None]:
+    """As `parse`, and the body's ``params``."""
     if kind == CSV:
-        return _csv(body, signature)
+        return _csv(body, signature), None
     if kind == PARQUET:
-        return _parquet(body)
+        return _parquet(body), None
     data = decode(body)
     found = [name for name in FORMATS if name in data]
     if len(found) != 1:
         raise Refused(f"{REQUIRED_FORMAT}. Received dictionary with input fields: {found}.")
-    given = data[found[0]]
-    if found[0] == "dataframe_split":
+    params = data.get("params")
+    if params is not None and not isinstance(params, dict):
+        raise Refused(f"Parameters must be a dictionary. Got type '{type(params).__name__}'.", INVALID_VALUE)
+    return _table(found[0], data[found[0]], signature), params
+
+
+def _table(form: str, given: Any, signature: Signature | None) -> Any:
+    _check_amount(given, form)
+    if form == "dataframe_split":
         frame = _split(given)
-    elif found[0] == "dataframe_records":
+    elif form == "dataframe_records":
         frame = _records(given)
     else:
-        return _instances(given, signature) if found[0] == "instances" else _inputs(given, signature)
+        return _instances(given, signature) if form == "instances" else _inputs(given, signature)
     return frame if signature is None else signature.cast(frame)
+
+
+def _check_amount(given: Any, form: str) -> None:
+    rows = given.get("data") if form == "dataframe_split" and isinstance(given, dict) else given
+    if isinstance(rows, dict):
+        rows = next(iter(rows.values()), None)
+    if isinstance(rows, list) and len(rows) > ROWS:
+        raise TooMuch(413, f"The request holds {len(rows)} rows; at most {ROWS} are taken at a time.")
+    level = [given]
+    for _ in range(DEPTH):
+        level = [inner for outer in level for inner in _nested(outer)]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _nested(value: Any) -> list[Any]:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [inner for inner in inside if isinstance(inner, (list, dict))]
+
+
+def _too_deep() -> TooMuch:
+    return TooMuch(422, f"The JSON nests deeper than {DEPTH} levels.")
 
 
 def decode(body: bytes) -> dict[str, Any]:
@@ -87,6 +133,8 @@ def decode(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         try:
             data = json.loads(body)
+        except RecursionError as error:
+            raise _too_deep() from error
         except ValueError as error:
             raise Refused(
                 f"Invalid input. Ensure that input is a valid JSON formatted string. Error: '{error!r}'"

@@ -25,6 +25,7 @@ from .app import App
 from .deployment_folder import DeploymentFolder
 from .load import ModelFolder
 from .log_segments import LogWriter
+from .routing import OneSlot, Slot
 
 __all__ = ["main", "serve"]
 
@@ -64,7 +65,8 @@ def serve(folder: DeploymentFolder, generation: str, listener: socket.socket, sa
         if answer.status != 200:
             raise MLOpsError(f"the model cannot predict its own input example: {answer.body.decode(errors='replace')}")
     writer = LogWriter(folder.log, model=model_ref, inputs=files.inputs)
-    app = App(model, model_ref=model_ref, token=folder.token(), writer=writer)
+    slot = Slot(model_ref, model, writer, inputs=files.inputs, outputs=files.outputs)
+    app = App(OneSlot(slot), token=folder.token())
     gc.collect()
     gc.freeze()  # the model lives as long as the process: no collection need look at it
     config = uvicorn.Config(

@@ -20,8 +20,8 @@ import pandas as pd
 import pytest
 from served_models import PEOPLE, RunningServer, running, save, split_body
 
-from jupyter_mlops.serving.app import LARGEST_BODY
 from jupyter_mlops.serving.inference_log import count, read
+from jupyter_mlops.serving.limits import Limits
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_what_is_no_prediction_is_told_so(server: RunningServer) -> None:
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(server: RunningServer) -> None:
     head = (
         f"POST /invocations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {LARGEST_BODY + 1}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {Limits().body + 1}\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(head.encode())

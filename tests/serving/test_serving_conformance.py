@@ -16,6 +16,7 @@ from jupyter_mlops.serving.app import App
 from jupyter_mlops.serving.inference_log import read
 from jupyter_mlops.serving.load import ModelFolder
 from jupyter_mlops.serving.log_segments import LogWriter
+from jupyter_mlops.serving.routing import OneSlot, Slot
 
 TOKEN = "a-token"
 Ask = Callable[..., Any]
@@ -44,7 +45,7 @@ def pairs(
             folder = ModelFolder.open(models[name])
             assert folder.native()
             writer = LogWriter(log, model=f"{name}@1", inputs=folder.inputs)
-            app = App(folder.load(allow_pickle=False), model_ref=f"{name}@1", token=TOKEN, writer=writer)
+            app = App(OneSlot(Slot(f"{name}@1", folder.load(allow_pickle=False), writer)), token=TOKEN)
             theirs = TestClient(scoring_server.init(mlflow.pyfunc.load_model(str(models[name]))))
             ours = TestClient(app, headers={"Authorization": f"Bearer {TOKEN}"})
             made[name] = (theirs, ours, log)
