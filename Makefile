@@ -35,11 +35,11 @@ test: setup browser lint
 	$(SAY) 'the panel: unit tests'
 	@cd labextension && npm test --silent
 	$(SAY) 'tests: the fast ones first, then real servers, kernels and the browser'
-	@$(BIN)/python -m pytest -q -m 'not slow and not ui'
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not ui'
 	@$(BIN)/python -m pytest -q -m 'slow or ui'
 
 test-fast: setup
-	@$(BIN)/python -m pytest -q -m 'not slow and not ui'
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not ui'
 
 lab: setup
 	$(SAY) 'JupyterLab on the tour; Ctrl-C ends it'
