@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..domain.context import now_ms
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.operation import Duty, Operation
 from ..domain.reference import check_alias, check_name
 from ..errors import InvalidArgument, NotFound, NotReady
-from ..store import alias_history, model_files, model_versions
+from ..store import model_files, model_versions
 from ..store.host import Host
 from ..store.model_files import ModelFiles
 from ..store.models import model_id_of
@@ -34,8 +33,9 @@ from ..store.tags import (
     USER,
 )
 from ..tracking.operations import pending
+from .operations_alias import move_alias
 
-__all__ = ["DUTIES", "OPERATIONS", "locate"]
+__all__ = ["DUTIES", "OPERATIONS", "locate", "move_alias"]
 
 LOGGED_SECONDS = 20.0  # how long to wait until a run that is being recorded has reached the store
 FORGOTTEN_SECONDS = 86_400  # after which a staged folder belongs to a kernel that died
@@ -128,7 +128,7 @@ def show(host: Host, *, model: str) -> dict[str, Any]:
 def promote(host: Host, *, model: str, alias: str) -> dict[str, Any]:
     """Let an alias point to a version."""
     entity = model_versions.find(host.store.models, model)
-    previous = _move(host, entity.name, check_alias(alias), int(entity.version))
+    previous = move_alias(host, entity.name, check_alias(alias), int(entity.version))
     return Promotion(entity.name, alias, int(entity.version), previous).to_dict()
 
 
@@ -160,28 +160,12 @@ def sweep(host: Host) -> None:
 def _answer(host: Host, entity: Any, alias: str, notes: list[str]) -> dict[str, Any]:
     models = host.store.models
     if alias:
-        _move(host, entity.name, alias, int(entity.version))
+        move_alias(host, entity.name, alias, int(entity.version))
     entity = models.version(entity.name, int(entity.version))
     metrics = models.metrics({entity.run_id}) if entity.run_id else {}
     version = model_versions.of_entity(entity, metrics.get(entity.run_id))
     key = models.logged(version.model_id).tags.get(MODEL_KEY, "") if version.model_id else ""
     return {**replace(version, notes=tuple(notes)).to_dict(), "key": key}
-
-
-def _move(host: Host, name: str, alias: str, version: int) -> int | None:
-    """Move an alias, once for each request; give the version that had it."""
-    models = host.store.models
-    before = models.alias(name, alias)
-    asked = [move for move in alias_history.read(models, name, alias) if move.request == host.request]
-    if asked:
-        before = asked[-1].before
-    elif before == version:
-        return before
-    else:
-        move = alias_history.Move(version, before, now_ms(), host.actor.user, host.request)
-        alias_history.append(models, name, alias, move)
-    models.set_alias(name, alias, version)
-    return before
 
 
 def _known_model(host: Host, known: str, run_key: str, data: list[str] | None) -> tuple[str, str]:

@@ -30,6 +30,10 @@ class Move(Record):
         The version that had it.
     request
         The request that asked for the move.
+    reason
+        Why, in the user's words.
+    forced
+        Whether a gate was overruled.
     """
 
     version: int | None
@@ -37,6 +41,8 @@ class Move(Record):
     at_ms: int
     by: str
     request: str
+    reason: str = ""
+    forced: bool = False
 
 
 def read(models: Models, name: str, alias: str) -> tuple[Move, ...]:

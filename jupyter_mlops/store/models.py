@@ -13,7 +13,7 @@ from ..errors import MLOpsError
 from . import model_files
 from .door import mlflow_errors
 from .run_entities import to_run
-from .tags import DIGEST, ESTIMATOR, FORMAT, MODEL_KEY, MODEL_VERSIONS, PROFILE, SCHEMA, SCHEMA_TAG
+from .tags import DIGEST, ESTIMATOR, FORMAT, LOCK_NAME, MODEL_KEY, MODEL_VERSIONS, PROFILE, SCHEMA, SCHEMA_TAG
 
 if TYPE_CHECKING:
     from .store import Store
@@ -265,7 +265,11 @@ class Models:
         with self._door():
             while True:
                 page = self._store.client.search_registered_models(wanted, max_results=PAGE, page_token=token)
-                found |= {m.name: {alias: int(v) for alias, v in m.aliases.items()} for m in page}
+                found |= {
+                    m.name: {alias: int(v) for alias, v in m.aliases.items()}
+                    for m in page
+                    if not m.name.startswith(LOCK_NAME)
+                }
                 token = page.token
                 if not token:
                     return found

@@ -56,6 +56,9 @@ MODEL_VERSIONS = "mlflow.modelVersions"  # MLflow's own, on a logged model: the 
 # on registered models: every move of an alias, as JSON; a second page is called .history.2
 ALIAS_HISTORY = "mlops.alias.{alias}.history"
 
+# an empty registered model of this name and more is a lock, held for a moment; see store/name_lock.py
+LOCK_NAME = "mlops.lock."
+
 # on data versions: runs of kind "data" in the experiment "<experiment>.data"
 DATA_NAME = "mlops.dataset.name"
 DATA_VERSION = "mlops.dataset.version"  # eight digits, so that the store can sort by it

@@ -119,7 +119,7 @@ def test_promote_moves_an_alias_tells_what_was_before_and_keeps_the_history(
     moved = shared_session.promote("moved@challenger", to="champion")
     assert (moved.version, moved.previous) == (3, 1)
     assert shared_session.promote("moved@v3", to="champion").previous == 3
-    assert stock.get_registered_model("moved").aliases == {"champion": 3, "challenger": 3}
+    assert stock.get_registered_model("moved").aliases == {"champion": 3, "challenger": 3, "previous": 1}
     history = json.loads(stock.get_registered_model("moved").tags["mlops.alias.champion.history"])
     assert [(move["before"], move["version"]) for move in history] == [(None, 1), (1, 3)]
     assert history[1]["by"] == shared_session.context.actor.user
@@ -228,7 +228,7 @@ def test_the_same_on_a_tracking_server(session: Session, mlflow_server: str) -> 
     assert session.register(model, name="clf", data=TABLE).version == 1
     assert session.register(fitted(3.0), name="clf").version == 2
     assert session.promote("clf@2", to="champion").previous == 1
-    assert [v.aliases for v in session.models("clf")] == [("champion",), ()]
+    assert [v.aliases for v in session.models("clf")] == [("champion",), ("previous",)]
     shown = session.context.call("registry.show", model="clf@1")  # fetched into the cache, checked
     assert [column["name"] for column in shown["inputs"]] == ["a", "b", "c"]
     cached = session.context.workspace.home / "cache" / "models" / told.model_id
