@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .display import Displayed, ago, clock, seconds, table
 from .record import Record
+from .run_columns import RunColumns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Run", "RunComparison", "RunStatus", "RunTable", "Series"]
+__all__ = ["Run", "RunComparison", "RunStatus", "RunTable", "Series", "Trust"]
 
 RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED", "SCHEDULED"]
+
+Trust = Literal["reproducible", "consistent", "stale", "unknown"]
+"""Whether the notebook as it stands gives a run again.
+
+``reproducible``: it was executed again in a fresh process and gave the same. ``consistent``: the cells as they stand are
+the ones that ran, in an order that works from top to bottom. ``stale``: they are not, and the reasons say which.
+``unknown``: nobody can tell, and the reasons say why.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,14 @@ class Run(Displayed, Record):
         MLflow's ids of the models it made.
     reason
         Why it failed or was killed, in one line.
+    trust
+        See `Trust`.
+    trust_reasons
+        By cell as the notebook numbers it (empty for the whole), what speaks against it.
+    superseded_by
+        The run of the same cell that took its place.
+    facts
+        What it took: seconds, CPU seconds, peak memory, seeds, energy.
     """
 
     id: str
@@ -52,6 +69,10 @@ class Run(Displayed, Record):
     kind: str = "run"
     parent: str = ""
     reason: str = ""
+    trust: Trust = "unknown"
+    trust_reasons: dict[str, str] = field(default_factory=dict)
+    superseded_by: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
 
     @property
     def duration_ms(self) -> int | None:
@@ -68,6 +89,10 @@ class Run(Displayed, Record):
             ("parameters", str(len(self.params))),
             ("data", ", ".join(self.data) or "-"),
             ("models", str(len(self.models))),
+            ("trust", self.trust),
+            *((f"  cell {cell}" if cell else "", why) for cell, why in self.trust_reasons.items()),
+            *self.facts.items(),
+            *([("superseded by", self.superseded_by)] if self.superseded_by else []),
         ]
         return table(["", ""], rows).lstrip("\n ")
 
@@ -76,7 +101,7 @@ class Run(Displayed, Record):
 class RunTable(Displayed, Record):
     """Runs, newest first, as `runs` found them."""
 
-    runs: tuple[Run, ...]
+    runs: Sequence[Run]
     experiment: str = ""
     filter: str = ""
     more: bool = False
@@ -91,32 +116,49 @@ class RunTable(Displayed, Record):
     def __getitem__(self, index: int) -> Run:
         return self.runs[index]
 
+    def to_dict(self) -> dict[str, Any]:
+        """The table as JSON-ready data; columns stay columns."""
+        told: dict[str, Any] = {"experiment": self.experiment, "filter": self.filter, "more": self.more}
+        if isinstance(self.runs, RunColumns):
+            return {"columns": self.runs.to_dict(), **told}
+        return {"runs": [run.to_dict() for run in self.runs], **told}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        columns = data.get("columns")
+        runs = tuple(map(Run.from_dict, data.get("runs", ()))) if columns is None else RunColumns.from_dict(columns)
+        told = {name: data[name] for name in ("experiment", "filter", "more") if name in data}
+        return cls(runs, **told)
+
     def metric_names(self) -> list[str]:
         """Every metric any of the runs has, the most common first."""
         counts: dict[str, int] = {}
-        for run in self.runs:
-            for name in run.metrics:
-                counts[name] = counts.get(name, 0) + 1
+        if isinstance(self.runs, RunColumns):
+            counts = self.runs.name_counts()
+        else:
+            for run in self.runs:
+                for name in run.metrics:
+                    counts[name] = counts.get(name, 0) + 1
         return sorted(counts, key=lambda name: (-counts[name], name))
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a run; metrics and parameters as ``metrics.x`` and ``params.y``, as MLflow names them."""
         import pandas as pd
 
-        return pd.DataFrame(
-            [
-                {
-                    "run_id": run.id,
-                    "name": run.name,
-                    "status": run.status,
-                    "start_time": pd.Timestamp(run.started_ms, unit="ms", tz="UTC"),
-                    "seconds": None if run.duration_ms is None else run.duration_ms / 1000,
-                    **{f"metrics.{k}": v for k, v in run.metrics.items()},
-                    **{f"params.{k}": v for k, v in run.params.items()},
-                }
-                for run in self.runs
-            ]
-        )
+        columns = RunColumns.of(self.runs)
+        plain = columns.plain
+        started, ended = pd.Series(plain["started_ms"], dtype="int64"), pd.Series(plain["ended_ms"], dtype="float64")
+        told: dict[str, Any] = {
+            "run_id": plain["id"],
+            "name": plain["name"],
+            "status": plain["status"],
+            "start_time": pd.to_datetime(started, unit="ms", utc=True),
+            "seconds": (ended - started) / 1000,
+            "trust": plain["trust"],
+        }
+        told |= {f"metrics.{name}": values for name, values in columns.metric_columns().items()}
+        told |= {f"params.{name}": values for name, values in columns.param_columns().items()}
+        return pd.DataFrame(told)
 
     def text(self) -> str:
         if not self.runs:
@@ -130,12 +172,13 @@ class RunTable(Displayed, Record):
                 run.status,
                 ago(run.started_ms, now),
                 seconds(run.duration_ms),
+                "superseded" if run.superseded_by else run.trust,
                 *(f"{run.metrics[n]:.4g}" if n in run.metrics else "-" for n in names),
             ]
             for run in self.runs
         ]
         tail = "\n... and more; ask with `--limit`" if self.more else ""
-        return table(["run", "id", "status", "started", "took", *names], rows) + tail
+        return table(["run", "id", "status", "started", "took", "trust", *names], rows) + tail
 
 
 @dataclass(frozen=True)

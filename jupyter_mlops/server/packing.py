@@ -109,7 +109,7 @@ def _plain(value: Any) -> Any:
         return {"kind": cls.__name__, **{name: _plain(getattr(value, name)) for name in names}}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")  # as JavaScript's Number reads them

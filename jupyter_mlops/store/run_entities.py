@@ -3,14 +3,68 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
 from ..domain.run import Run, RunStatus
 from . import tags
 
-__all__ = ["dataset_input", "to_run"]
+__all__ = ["OUR_TAGS", "PLAIN", "dataset_input", "run_fields", "to_run"]
 
 LONGEST_SCHEMA = 60_000  # MLflow holds more, but MySQL's text columns do not
+
+
+OUR_TAGS = (
+    tags.NOTEBOOK,
+    tags.SOURCE_NAME,
+    tags.COMMIT,
+    tags.SOURCE_COMMIT,
+    tags.USER,
+    tags.KIND,
+    tags.PARENT,
+    tags.REASON,
+    tags.TRUST,
+    tags.TRUST_REASONS,
+    tags.SUPERSEDED,
+    tags.RUN_NAME,
+)
+"""The tags that a run's own fields are read from."""
+
+PLAIN = [
+    "id",
+    "name",
+    "status",
+    "experiment",
+    "started_ms",
+    "ended_ms",
+    "data",
+    "models",
+    "notebook",
+    "commit",
+    "user",
+    "kind",
+    "parent",
+    "reason",
+    "trust",
+    "trust_reasons",
+    "superseded_by",
+]
+"""The fields of a run that a table of runs holds besides metrics and parameters."""
+
+
+def run_fields(held: Mapping[str, str], user: str) -> dict[str, Any]:
+    """The fields of a run that stand in its tags; `user` is what MLflow itself says."""
+    return {
+        "notebook": held.get(tags.NOTEBOOK) or _notebook(held),
+        "commit": held.get(tags.COMMIT) or held.get(tags.SOURCE_COMMIT, ""),
+        "user": held.get(tags.USER) or user,
+        "kind": held.get(tags.KIND, "run"),
+        "parent": held.get(tags.PARENT, ""),
+        "reason": held.get(tags.REASON, ""),
+        "trust": held.get(tags.TRUST, "unknown"),
+        "trust_reasons": _mapping(held.get(tags.TRUST_REASONS, "")),
+        "superseded_by": held.get(tags.SUPERSEDED, ""),
+    }
 
 
 def to_run(entity: Any, experiment: str, *, source: str = "", artifacts: tuple[str, ...] = ()) -> Run:
@@ -27,15 +81,11 @@ def to_run(entity: Any, experiment: str, *, source: str = "", artifacts: tuple[s
         metrics=dict(sorted(entity.data.metrics.items())),
         params=dict(sorted(entity.data.params.items())),
         data=tuple(_tables(entity)),
-        models=tuple(dict.fromkeys(str(output.model_id) for output in outputs)),
+        models=tuple(sorted({str(output.model_id) for output in outputs})),
         artifacts=artifacts,
-        notebook=held.get(tags.NOTEBOOK) or _notebook(held),
-        commit=held.get(tags.COMMIT) or held.get(tags.SOURCE_COMMIT, ""),
-        user=str(held.get(tags.USER) or info.user_id or ""),
         source=source,
-        kind=held.get(tags.KIND, "run"),
-        parent=held.get(tags.PARENT, ""),
-        reason=held.get(tags.REASON, ""),
+        **run_fields(held, str(info.user_id or "")),
+        facts=_mapping(held.get(tags.FACTS, "")),
     )
 
 
@@ -87,12 +137,23 @@ def _tables(entity: Any) -> list[str]:
     for each in used:
         marks = {mark.key: mark.value for mark in each.tags}
         found.append(marks.get(tags.DATA_REF) or f"{each.dataset.name}#{each.dataset.digest}")
-    return list(dict.fromkeys(found))
+    return sorted(set(found))
 
 
-def _notebook(held: dict[str, str]) -> str:
+def _notebook(held: Mapping[str, str]) -> str:
     named = held.get(tags.SOURCE_NAME, "")
     return named if named.endswith(".ipynb") else ""
+
+
+def _mapping(text: str) -> dict[str, str]:
+    """A tag's JSON object; whatever else stands there gives nothing."""
+    if not text:
+        return {}
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in data.items()} if isinstance(data, dict) else {}
 
 
 def _schema(columns: list[list[str]] | None) -> str | None:

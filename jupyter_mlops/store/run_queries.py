@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import tags
+from . import sql_reads, tags
+from .thinning import thin
 
 if TYPE_CHECKING:
     from .store import Store
 
-__all__ = ["counts", "ids_with_prefix", "metric_values", "newest"]
+__all__ = ["counts", "curve", "ids_with_prefix", "newest"]
 
 MOST = 1000
 PAGES = 10
@@ -21,7 +22,7 @@ PAGES = 10
 
 def counts(store: Store) -> tuple[int, int]:
     """How many runs, and how many of them are running; a tracking server's are counted up to ten thousand."""
-    database = _database(store)
+    database = sql_reads.database_of(store)
     if database is None:
         found = [run for page in _pages(store, "", PAGES) for run in page]
         return len(found), sum(run.info.status == "RUNNING" for run in found)
@@ -36,7 +37,7 @@ def counts(store: Store) -> tuple[int, int]:
 
 def newest(store: Store, limit: int) -> list[tuple[str, str]]:
     """Name and id of the newest runs."""
-    database = _database(store)
+    database = sql_reads.database_of(store)
     if database is None:
         page = next(_pages(store, "", 1), [])
         return [(str(run.info.run_name), str(run.info.run_id)) for run in page[:limit]]
@@ -54,31 +55,15 @@ def ids_with_prefix(store: Store, prefix: str) -> list[str]:
     return [str(run.info.run_id) for run in page]
 
 
-def metric_values(store: Store, run_id: str, metric: str) -> list[tuple[int, float]]:
-    """Every step and value of a metric, by step and time."""
-    database = _database(store)
-    if database is None:
-        history = store.client.get_metric_history(run_id, metric)
-        ordered = sorted(history, key=lambda value: (value.step, value.timestamp))
-        return [(int(value.step), float(value.value)) for value in ordered]
-    from mlflow.store.tracking.dbmodels.models import SqlMetric
-    from sqlalchemy import select
-
-    with database.ManagedSessionMaker(read_only=True) as session:
-        wanted = (
-            select(SqlMetric.step, SqlMetric.value, SqlMetric.is_nan)
-            .where(SqlMetric.run_uuid == run_id, SqlMetric.key == metric)
-            .order_by(SqlMetric.step, SqlMetric.timestamp)
-        )
-        return [(int(s), float("nan") if is_nan else float(value)) for s, value, is_nan in session.execute(wanted)]
-
-
-def _database(store: Store) -> Any | None:
-    """MLflow's own store object where it is a database's, None where a server stands before it."""
-    if store.workspace.tracking_uri.startswith(("http", "databricks")):
-        return None
-    held = getattr(getattr(store.client, "_tracking_client", None), "store", None)
-    return held if hasattr(held, "ManagedSessionMaker") else None
+def curve(store: Store, run_id: str, metric: str, points: int) -> list[tuple[int, float]]:
+    """A metric's steps and values, thinned to so many points."""
+    found = sql_reads.curve(store, run_id, metric, points)
+    if found is not None:
+        return found
+    history = store.client.get_metric_history(run_id, metric)
+    values = [(int(value.step), int(value.timestamp), float(value.value)) for value in history]
+    values.sort(key=lambda point: (*point[:2], point[2] if point[2] == point[2] else 0.0))  # the store holds 0 for NaN
+    return [(step, value) for step, _, value in thin(values, points)]
 
 
 def _tables() -> tuple[Any, Any]:

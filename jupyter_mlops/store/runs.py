@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..domain.run import Run, Series
 from ..errors import InvalidArgument, NotFound
-from . import run_queries, tags
+from . import run_queries, sql_reads, tags
 from .door import mlflow_errors
 from .run_entities import dataset_input, to_run
-from .thinning import thin
 
 if TYPE_CHECKING:
     from .store import Store
@@ -164,7 +163,7 @@ class Runs:
                 raise InvalidArgument(f"{len(begun)} runs have an id that begins with {asked!r}: {listed}.", hint=hint)
         raise NotFound.among("run", asked, self.names()[:NAMED], hint=hint)
 
-    def search(self, *, filter: str = "", limit: int = 20, order_by: str = "") -> tuple[list[Run], bool]:  # noqa: A002
+    def search(self, *, filter: str = "", limit: int = 20, order_by: str = "") -> tuple[Sequence[Run], bool]:  # noqa: A002
         """Runs, newest first, and whether there are more; data versions and monitors are none.
 
         Parameters
@@ -174,15 +173,22 @@ class Runs:
         order_by
             A metric, largest first, or what MLflow takes: ``metrics.loss ASC``.
         """
+        order = _order(order_by)
+        with self._asking(filter):
+            found = sql_reads.run_table(self._store, wanted=filter, order=order, limit=limit)
+        return found if found is not None else self._search_by_client(filter, limit, order)
+
+    def _search_by_client(self, wanted: str, limit: int, order: list[str]) -> tuple[list[Run], bool]:
+        """As `search`, of any store."""
         kept: list[Run] = []
         token = None
         while True:
-            with self._asking(filter):
+            with self._asking(wanted):
                 page = self._store.client.search_runs(
                     [self._store.experiment_id],
-                    filter_string=filter,
+                    filter_string=wanted,
                     max_results=min(limit + 1, MOST_FOUND),
-                    order_by=_order(order_by),
+                    order_by=order,
                     page_token=token,
                 )
             experiment = self._store.workspace.experiment
@@ -215,8 +221,7 @@ class Runs:
     def history(self, run_id: str, metric: str, *, points: int) -> Series:
         """A metric's curve by step, thinned to so many points, its extremes kept."""
         with self._door():
-            values = run_queries.metric_values(self._store, run_id, metric)
-        kept = thin(values, points)
+            kept = run_queries.curve(self._store, run_id, metric, points)
         return Series(run_id, metric, tuple(step for step, _ in kept), tuple(value for _, value in kept))
 
     # for `status` and completion
@@ -303,4 +308,6 @@ def _order(asked: str) -> list[str]:
     name = DIRECTION.sub("", asked.strip())
     if not ENTITY.match(name):
         name = f"metrics.`{name.strip('`')}`"
+    if name.partition(".")[2].strip("`").lower() in ("start_time", "started", "created"):  # MLflow takes each name once
+        return [f"{name} {direction}"]
     return [f"{name} {direction}", newest]

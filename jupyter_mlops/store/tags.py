@@ -24,9 +24,13 @@ REASON = "mlops.reason"
 SUPERSEDED = "mlops.superseded_by"
 KERNEL = "mlops.kernel"  # the journal it was recorded in: "<workspace>/<journal>"
 NOTES = "mlops.notes"  # what could not be recorded, and why; one line each
+TRUST = "mlops.trust"  # reproducible, consistent, stale, unknown: see `domain.run.Trust`
+TRUST_REASONS = "mlops.trust.reasons"  # JSON: cell -> why
+FACTS = "mlops.facts"  # JSON: what it took: seconds, CPU seconds, peak memory, seeds, energy
 SOURCE_DIGEST = "mlops.source_digest"  # SHA-256 of the cell's source
 
 # MLflow's own, reused so that its UI shows them
+RUN_NAME = "mlflow.runName"
 USER = "mlflow.user"
 SOURCE_NAME = "mlflow.source.name"
 SOURCE_TYPE = "mlflow.source.type"
@@ -41,6 +45,10 @@ DATA_CONTEXT = "mlflow.data.context"
 # artifacts
 SOURCE_FILE = "mlops/cell.py"  # the cell's source
 FIGURES = "mlops/figures"
+SHOWN = "mlops/shown"  # tables that its cell displayed, as HTML
+CELLS_FILE = "mlops/cells.json"  # what had run in the kernel: id, digest, order, time and code of every execution
+ENVIRONMENT_FILE = "mlops/requirements.txt"  # every installed distribution, pinned
+DIFF_FILE = "mlops/uncommitted.diff"  # what git's commit lacks
 
 # on logged models and registered versions
 MODEL_KEY = "mlops.model_key"  # the kernel's own id for a logged model, given before the store knows it

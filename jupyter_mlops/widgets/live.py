@@ -74,7 +74,7 @@ def _table(drawn: tuple[Sequence[Any], Sequence[Sequence[Any]]], keys: Sequence[
 
 
 def _runs(table: RunTable) -> dict[str, Any]:
-    return _table(runs.run_rows(table), [r.id for r in table.runs], select="Compare")
+    return _table(runs.run_rows(table), [r.id for r in table.runs[: runs.ROWS]], select="Compare")
 
 
 def _models(table: ModelTable) -> dict[str, Any]:

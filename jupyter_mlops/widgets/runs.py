@@ -11,9 +11,11 @@ from .markup import Markup, Number, code, facts, grid, join, more, note, page, p
 
 __all__ = ["COLOURS", "compared_rows", "comparison", "difference", "run", "run_line", "run_rows", "run_table"]
 
+ROWS = 200  # of a table of runs; whoever wants more reads `.to_pandas()`
 METRICS = 6  # columns a table of runs shows; the rest stands in each run
 COLOURS = ("#2185f0", "#e8710a", "#2ea043", "#a855f7", "#e53935", "#0891b2", "#b58900", "#d6409f")
 
+TRUST_TONES = {"reproducible": "good", "consistent": "good", "stale": "warn"}
 
 Rows = tuple[Sequence[object], list[list[object]]]
 
@@ -29,11 +31,20 @@ def run_rows(table: RunTable) -> Rows:
             pill(r.status, title=r.reason),
             when(r.started_ms),
             seconds(r.duration_ms),
+            trust(r),
             *(Number(r.metrics.get(name)) for name in names),
         ]
-        for r in table.runs
+        for r in table.runs[:ROWS]
     ]
-    return ["run", "id", "status", "started", "took", *(short(name, 24) for name in names)], rows
+    return ["run", "id", "status", "started", "took", "trust", *(short(name, 24) for name in names)], rows
+
+
+def trust(one: Run) -> Markup:
+    """A run's trust label, its reasons on hover."""
+    if one.superseded_by:
+        return pill("superseded", title=f"by {one.superseded_by[:8]}")
+    why = "; ".join(f"{cell} {text}".strip() for cell, text in one.trust_reasons.items())
+    return pill(one.trust, TRUST_TONES.get(one.trust, ""), title=why)
 
 
 def run_table(table: RunTable) -> Markup:
@@ -44,6 +55,7 @@ def run_table(table: RunTable) -> Markup:
     told += [f"in {table.experiment}"] if table.experiment else []
     told += [f"where {table.filter}"] if table.filter else []
     told += [f"and more in the store: --limit {2 * len(table)}"] if table.more else []
+    told += [f"; the first {ROWS} are shown, .to_pandas() has all"] if len(table) > ROWS else []
     rest = len(table.metric_names()) - METRICS
     told += [f"; {rest} more metrics in each run"] if rest > 0 else []
     return page(grid(*run_rows(table)), note(" ".join(told)))
@@ -65,6 +77,9 @@ def run(one: Run) -> Markup:
                 ("commit", code(one.commit[:12]) if one.commit else ""),
                 ("data", join(map(code, one.data), ", ")),
                 ("models", join((code(m) for m in one.models), ", ")),
+                ("trust", trust(one)),
+                *((f"· {cell}" if cell else "·", why) for cell, why in one.trust_reasons.items()),
+                *one.facts.items(),
             ]
         ),
         _values("metric", {k: Number(v) for k, v in one.metrics.items()}),

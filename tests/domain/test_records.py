@@ -6,6 +6,7 @@ import importlib
 import json
 import pkgutil
 import types
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -32,7 +33,7 @@ def value(hint: Any) -> st.SearchStrategy[Any]:
         return st.one_of(*(value(arg) for arg in args))
     if origin is Literal:
         return st.sampled_from(args)
-    if origin is tuple:
+    if origin in (tuple, Sequence):
         return st.lists(value(args[0]), max_size=2).map(tuple)
     if origin is dict:
         return st.dictionaries(st.text(max_size=3), value(args[1]), max_size=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from html.parser import HTMLParser
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -72,7 +72,7 @@ def made_of(hint: Any, text: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
         return st.floats()
     if hint is Any:
         return st.one_of(st.none(), st.integers(), text)
-    if origin is tuple:
+    if origin in (tuple, Sequence):
         return st.lists(made_of(args[0], text), max_size=3).map(tuple)
     if origin is dict:
         return st.dictionaries(text, made_of(args[1], text), max_size=3)

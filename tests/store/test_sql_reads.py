@@ -1,0 +1,178 @@
+"""SQL reads: the same runs, in the same order, as MLflow's client gives; the same curves as the whole history thinned."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from jupyter_mlops.domain.run import RunTable
+from jupyter_mlops.domain.run_columns import RunColumns
+from jupyter_mlops.domain.workspace import Workspace
+from jupyter_mlops.errors import InvalidArgument
+from jupyter_mlops.store import run_queries, runs, sql_reads
+from jupyter_mlops.store.store import Store
+from jupyter_mlops.store.thinning import thin
+
+DRAW = random.Random(7)
+FLOATS = [
+    0.1,
+    1 / 3,
+    1e-320,
+    -1.7e308,
+    5e-324,
+    math.pi,
+    *(DRAW.gauss(0, 10.0 ** DRAW.randint(-9, 9)) for _ in range(60)),
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, empty_database):
+    root = tmp_path_factory.mktemp("reads")
+    (root / "mlflow.db").write_bytes(empty_database.read_bytes())
+    made = Store.open(Workspace(root, f"sqlite:///{root / 'mlflow.db'}", "reads", (root / "artifacts").as_uri()))
+    for i in range(24):
+        kind = "data" if i % 11 == 5 else "run"
+        tags = {
+            "mlops.run_key": f"k{i}",
+            "mlops.kind": kind,
+            "mlops.trust": "stale",
+            "mlops.trust.reasons": '{"[2]": "edited"}',
+        }
+        run = made.runs.create(
+            f"run {i % 7}", key=f"k{i}", started_ms=1000 + i % 5, tags=tags if i % 3 else {"mlops.run_key": f"k{i}"}
+        )
+        metrics = [(f"m{j}", FLOATS[(3 * i + j) % len(FLOATS)], 5, 0) for j in range(i % 5)]
+        metrics += [("loss", math.nan if i % 6 == 1 else 1.0 / (1 + i), 5, step) for step in range(i % 4)]
+        params = {"C": str(i % 3), "text": "a 'quoted', \"value\" \n ünï {}"} if i % 4 else {}
+        made.runs.log_batch(run, metrics, params)
+        if i % 2:
+            made.runs.log_input(
+                run, name="adult", digest=f"d{i}", ref="adult@v3" if i % 4 == 1 else "", role="training"
+            )
+            made.runs.log_input(run, name="test", digest="e1")
+        if i % 5:
+            made.runs.end(run, "FINISHED" if i % 2 else "FAILED", 2000 + i, "" if i % 2 else "ValueError: no")
+    gone = made.runs.create("gone", key="gone", started_ms=1, tags={"mlops.run_key": "gone"})
+    made.client.delete_run(gone)
+    return made
+
+
+FILTERS = [
+    "",
+    "metrics.m0 > 0.05",
+    "metrics.m1 < 1e9 and params.C = '1'",
+    "params.C LIKE '%2%' and attributes.status = 'FINISHED'",
+    "tags.mlops.trust = 'stale'",
+    "attributes.run_name = 'run 3'",
+    "run_name ILIKE 'RUN%' and metrics.loss != 0.5",
+    "dataset.name = 'adult'",
+    "attributes.start_time > 1002",
+    "params.C IS NULL",
+    "metrics.never > 0",
+]
+ORDERS = ["", "loss", "loss ASC", "params.C ASC", "attributes.end_time", "attributes.start_time ASC", "m0"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("wanted", FILTERS)
+def test_a_table_of_runs_is_what_the_client_gives(store, wanted, order):
+    for limit in (3, 100):
+        found, more = store.runs.search(filter=wanted, limit=limit, order_by=order)
+        assert isinstance(found, RunColumns)
+        expected, expected_more = store.runs._search_by_client(wanted, limit, runs._order(order))
+        assert repr(list(found)) == repr(expected)  # repr, since NaN is not itself
+        assert more == expected_more
+
+
+def test_many_runs_are_joined_and_not_named_one_by_one(store, monkeypatch):
+    few, _ = store.runs.search(limit=100)
+    monkeypatch.setattr(sql_reads, "FEW", 0)
+    many, _ = store.runs.search(limit=100)
+    assert repr(list(few)) == repr(list(many))
+
+
+def test_a_table_crosses_the_wire_and_gives_the_frame_of_its_runs(store):
+    found, more = store.runs.search(limit=100)
+    table = RunTable.from_dict(RunTable(found, "reads", "", more).to_dict())
+    assert repr(list(table)) == repr(list(found))
+    frame = table.to_pandas()
+    plain = RunTable(tuple(found), "reads").to_pandas()
+    assert frame.equals(plain)
+    assert len(frame) == len(found)
+    for run, row in zip(found, frame.to_dict("records"), strict=True):
+        for name, value in run.metrics.items():
+            assert repr(row[f"metrics.{name}"]) == repr(value)
+        for name, value in run.params.items():
+            assert row[f"params.{name}"] == value
+    assert table.metric_names() == RunTable(tuple(found)).metric_names()
+
+
+@pytest.mark.parametrize("wanted", ["metrics.m0 >", "nonsense", "metrics.m0 = 'x'"])
+def test_a_filter_that_is_none_is_told_as_by_the_client(store, wanted):
+    with pytest.raises(InvalidArgument) as quick:
+        store.runs.search(filter=wanted)
+    with pytest.raises(InvalidArgument) as slow:
+        store.runs._search_by_client(wanted, 5, runs._order(""))
+    assert str(quick.value) == str(slow.value)
+
+
+def test_a_schema_that_is_not_known_here_is_left_to_the_client(store, monkeypatch):
+    monkeypatch.setattr(sql_reads, "READABLE", frozenset())
+    found, _ = store.runs.search(limit=100)
+    assert isinstance(found, list)
+    assert sql_reads.curve(store, found[0].id, "loss", 100) is None
+
+
+def test_a_text_that_holds_what_stands_between_two_is_left_to_the_client(store):
+    run = store.runs.create("odd", key="odd", started_ms=1, tags={"mlops.run_key": "odd", "mlops.kind": "odd-one"})
+    store.client.set_tag(run, "mlops.kind", "run")
+    store.runs.log_batch(run, params={"p": "a\x1fb", "q": "c"})
+    try:
+        found, _ = store.runs.search(filter="params.q = 'c'")
+        assert [r.params for r in found] == [{"p": "a\x1fb", "q": "c"}]
+    finally:
+        store.client.delete_run(run)
+
+
+@pytest.mark.parametrize("shape", ["rising", "ties", "one step", "gaps", "nan"])
+@pytest.mark.parametrize("points", [4, 11, 100, 2000])
+def test_a_curve_is_the_whole_history_thinned(store, monkeypatch, shape, points):
+    draw = random.Random(shape)
+    made = {
+        "rising": lambda i: (i, i / 7),
+        "ties": lambda i: (i // 3, float(draw.randrange(3))),
+        "one step": lambda i: (i * 0, draw.random()),
+        "gaps": lambda i: (i * i * 1000 - 5, math.sin(i)),
+        "nan": lambda i: (i, math.nan if i % 3 or i < 40 else draw.random()),
+    }[shape]
+    run = store.runs.create(shape, key=f"{shape}{points}", started_ms=1, tags={"mlops.kind": "curve"})
+    values = [(*made(i), 100 + i) for i in range(900)]
+    draw.shuffle(values)
+    store.runs.log_batch(run, [("c", value, at, step) for step, value, at in values])
+    quick = store.runs.history(run, "c", points=points)
+    monkeypatch.setattr(sql_reads, "READABLE", frozenset())
+    slow = store.runs.history(run, "c", points=points)
+    assert repr(quick) == repr(slow)
+    assert len(quick.steps) <= max(points, 4)
+    known = [v for _, v, _ in values if not math.isnan(v)]
+    if points < 900:
+        assert {min(known), max(known)} <= set(quick.values)
+
+
+def test_thinning_keeps_the_ends_and_the_extremes_of_any_curve():
+    draw = random.Random(3)
+    for _ in range(200):
+        count = draw.randrange(1, 300)
+        steps = sorted(draw.randrange(0, 10 ** draw.randint(1, 6)) for _ in range(count))
+        values = [(step, draw.choice([draw.random(), math.nan, 0.5])) for step in steps]
+        points = draw.randrange(4, 60)
+        kept = thin(values, points)
+        assert len(kept) <= points
+        assert kept[0] is values[0]
+        assert kept[-1] is values[-1] or len(values) > points
+        known = [v for _, v in values if not math.isnan(v)]
+        if known:
+            assert {min(known), max(known)} <= {v for _, v in kept}
+        assert run_queries.thin is thin
