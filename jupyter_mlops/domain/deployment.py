@@ -13,9 +13,41 @@ from .record import Record
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Deployment", "DeploymentState", "DeploymentTable", "Predictions"]
+__all__ = ["Deployment", "DeploymentState", "DeploymentTable", "LogRules", "Predictions"]
 
 DeploymentState = Literal["starting", "running", "restarting", "failed", "stopped"]
+
+
+@dataclass(frozen=True)
+class LogRules(Record):
+    """What a deployment writes into its inference log, how long it is kept, and what happens when it cannot be written.
+
+    Parameters
+    ----------
+    unwritable
+        What a server does when a prediction cannot be logged: ``refuse`` answers 503 in its place, ``serve`` answers
+        all the same and counts what was not logged.
+    slow_ms
+        Where serving goes on, a write that takes longer makes the server leave the log alone for a second.
+    sample
+        Which share of the requests is logged, above 0 to 1, chosen by their ids.
+    mask
+        Columns whose values are hashed before they are written.
+    blank
+        Columns whose values are left out.
+    keep_days
+        Rows older than this many days are removed; 0 keeps them.
+    keep_bytes
+        The oldest rows are removed while the log is larger; 0 keeps them.
+    """
+
+    unwritable: Literal["refuse", "serve"] = "refuse"
+    slow_ms: float = 250.0
+    sample: float = 1.0
+    mask: tuple[str, ...] = ()
+    blank: tuple[str, ...] = ()
+    keep_days: float = 0.0
+    keep_bytes: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,60 +1,28 @@
-"""Log segments: what a model server has answered, in append-only files that survive the server's death.
-
-A segment belongs to one server process and is a row of frames. A frame is a head (magic, length, checksum, rows, rows
-before it in the segment, time), a MessagePack payload and its own length again. The length at the end lets a reader find
-the last frame without reading the others; the checksum and the length make a frame that was cut short invisible. The
-first frame of a segment names the model and its signature, so a log can be read without the model, and by whoever comes
-later. Frames are written by one `os.write` each, before the answer is sent: what was answered is in the log even if the
-process is killed the moment after. Raw bodies are kept as they came; reading types them.
-"""
+"""Log segments as they are written: one server process's end of the inference log; what is answered is written first, or refused, or counted."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
-import struct
 import threading
 import time
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
+from ..domain.deployment import LogRules
+from .log_frames import GAP, SEGMENT_SUFFIX, Entry, entry_frames, first_frame
+from .log_masking import Mask
 
-__all__ = ["SCHEMA", "Entry", "LogWriter", "Segment", "count", "entries", "segments"]
+__all__ = ["SEGMENT_BYTES", "Entry", "LogWriter"]
 
-SCHEMA = 1
-MAGIC = b"mlf1"
-HEAD = struct.Struct("<4sIIIQQ")  # magic, payload length, checksum, rows, rows before, milliseconds since 1970
-COUNTED = struct.Struct("<IQQ")  # the part of the head that the checksum covers besides the payload
-TAIL = struct.Struct("<I")  # the frame's whole length
 SEGMENT_BYTES = 16 << 20
-SUFFIX = ".seg"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One answered request.
-
-    Parameters
-    ----------
-    id
-        The request's id; its rows are ``<id>-0``, ``<id>-1`` and so on.
-    took_ms
-        From the body's arrival to the answer.
-    """
-
-    id: str
-    time_ms: int
-    content_type: str
-    request: bytes
-    response: bytes
-    rows: int
-    took_ms: float
+PAUSE_SECONDS = 1.0  # how long a log that failed or was slow is left alone, where serving goes on without it
 
 
 class LogWriter:
-    """Writes one server process's segments; may be used from several threads.
+    """Writes the segments of one model version in one server process; may be used from several threads.
 
     Parameters
     ----------
@@ -64,194 +32,153 @@ class LogWriter:
         The model version that answers: ``clf@7``.
     inputs
         The signature's inputs as MLflow writes them, empty for none.
+    classes
+        What the columns of the probabilities stand for.
+    rules
+        What to log, and what to do when it cannot be written.
     segment_bytes
         When to begin a new segment.
     """
 
-    def __init__(self, folder: Path, *, model: str, inputs: str, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        model: str,
+        inputs: str,
+        classes: Sequence[str] = (),
+        rules: LogRules | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
         self.folder = folder
-        self._facts = {"schema": SCHEMA, "model": model, "inputs": inputs, "pid": os.getpid()}
+        self.model = model
+        self.rules = rules or LogRules()
+        self._mask = Mask.of(self.rules, folder)
+        self._facts = (model, inputs if self._mask is None else self._mask.signature(inputs), tuple(classes))
         self._limit = segment_bytes
         self._lock = threading.Lock()
         self._file = -1
         self._size = 0
         self._rows = 0
+        self._missed = 0
+        self._missed_since = 0
+        self._why = ""
+        self._pause_until = 0.0
+        self.not_logged = 0
+        self.clock: Callable[[], float] = time.monotonic
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._begin()
+        try:
+            self._begin()
+        except OSError as error:
+            if self.rules.unwritable == "refuse":
+                raise
+            self._miss((), str(error.strerror or error))
 
-    def append(self, entry: Entry) -> None:
-        """Write one entry.
+    def append(self, *entries: Entry) -> None:
+        """Write entries, all by one call of the system.
 
         Raises
         ------
         OSError
-            It could not be written whole; nothing of it is left.
+            They could not be written whole, and the rules say to refuse; nothing of them is left.
         """
-        payload = msgspec.msgpack.encode((entry.id, entry.content_type, entry.request, entry.response, entry.took_ms))
-        with self._lock:
-            if self._file < 0 or self._size >= self._limit:
-                self._begin()
-            self._write(payload, entry.rows, entry.time_ms)
-            self._rows += entry.rows
+        rules = self.rules
+        if rules.sample < 1.0:
+            kept = tuple(e for e in entries if zlib.crc32(e.id.encode()) < rules.sample * 4294967296)
+            if not kept:
+                return
+            entries = kept
+        if self._mask is not None:
+            entries = tuple(self._mask.entry(entry) for entry in entries)
+        if rules.unwritable == "refuse":
+            with self._lock:
+                self._write(entries)
+            return
+        began = self.clock()
+        if began < self._pause_until:
+            self._miss(entries, self._why)
+            return
+        try:
+            with self._lock:
+                self._write(entries)
+        except OSError as error:
+            self._miss(entries, str(error.strerror or error))
+            self._pause_until = self.clock() + PAUSE_SECONDS
+            return
+        took = self.clock() - began
+        if took * 1000 > rules.slow_ms:
+            self._why = f"the disk took {took * 1000:.0f} ms for a write"
+            self._pause_until = self.clock() + PAUSE_SECONDS
+
+    def rotate(self) -> None:
+        """Close the segment, so that it can be made Parquet; the next entry begins another."""
+        self.close()
 
     def close(self) -> None:
-        """Give the file back."""
+        """Give the file back; a segment without an entry is removed."""
         with self._lock:
-            if self._file >= 0:
-                os.close(self._file)
-            self._file = -1
+            self._close()
 
-    def _begin(self) -> None:
+    def _miss(self, entries: Sequence[Entry], why: str) -> None:
+        rows = sum(entry.counted for entry in entries)
+        with self._lock:
+            if not self._missed:
+                self._missed_since = time.time_ns() // 1_000_000
+            self._missed += rows
+            self.not_logged += rows
+            self._why = why
+
+    def _gap(self) -> Entry:
+        """What was not logged, to be written down once it can be."""
+        now = time.time_ns() // 1_000_000
+        told = json.dumps({"rows": self._missed, "since_ms": self._missed_since, "until_ms": now, "why": self._why})
+        return Entry("", now, "application/json", b"", told.encode(), 0, 0.0, role=GAP)
+
+    def _close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
-            self._file = -1
-        path = self.folder / f"{time.time_ns():020d}-{os.getpid()}{SUFFIX}"
+        self._file = -1
+
+    def _begin(self) -> None:
+        self._close()
+        path = self.folder / f"{time.time_ns():020d}-{os.getpid()}{SEGMENT_SUFFIX}"
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         self._size = self._rows = 0
         try:
-            self._write(msgspec.msgpack.encode(self._facts), 0, time.time_ns() // 1_000_000)
+            fcntl.flock(self._file, fcntl.LOCK_EX)  # others hold it for a moment at most, to see who does
+            model, inputs, classes = self._facts
+            self._put(first_frame(model, inputs, classes, self.rules.sample, time.time_ns() // 1_000_000))
         except OSError:
-            if self._file >= 0:
-                os.close(self._file)
-            self._file = -1
+            self._close()
             path.unlink(missing_ok=True)
             raise
 
-    def _write(self, payload: bytes, rows: int, time_ms: int) -> None:
-        counted = COUNTED.pack(rows, self._rows, time_ms)
-        head = HEAD.pack(MAGIC, len(payload), zlib.crc32(payload, zlib.crc32(counted)), rows, self._rows, time_ms)
-        frame = b"".join((head, payload, TAIL.pack(HEAD.size + len(payload) + TAIL.size)))
+    def _write(self, entries: Sequence[Entry]) -> None:
+        if self._file < 0 or self._size >= self._limit:
+            self._begin()
+        missed = self._missed
+        if missed:
+            entries = (self._gap(), *entries)
+        frames, rows = entry_frames(entries, self._rows)
+        self._put(frames)
+        self._rows = rows
+        if missed:
+            self._missed -= missed
+
+    def _put(self, frames: bytes) -> None:
         written = 0
         try:
-            written = os.write(self._file, frame)
+            written = os.write(self._file, frames)
         finally:
-            if written < len(frame):
+            if written < len(frames):
                 self._take_back()
-        if written < len(frame):
+        if written < len(frames):
             raise OSError(28, "no space left for the inference log")
-        self._size += len(frame)
+        self._size += len(frames)
 
     def _take_back(self) -> None:
-        """Cut off a frame that was written in part; if even that fails, go on in a new segment."""
+        """Cut off frames that were written in part; if even that fails, go on in a new segment."""
         try:
             os.ftruncate(self._file, self._size)
         except OSError:
-            os.close(self._file)
-            self._file = -1
-
-
-@dataclass(frozen=True)
-class Segment:
-    """One segment on disk.
-
-    Parameters
-    ----------
-    model, inputs
-        The model version that answered, and its signature's inputs.
-    """
-
-    path: Path
-    model: str
-    inputs: str
-
-    @classmethod
-    def open(cls, path: Path) -> Segment | None:
-        """Read who wrote the segment; None while its first frame is not whole."""
-        with path.open("rb") as file:
-            frame = _frame(file.read(1 << 16), 0) or _frame(path.read_bytes(), 0)
-        if frame is None:
-            return None
-        facts = msgspec.msgpack.decode(frame.payload)
-        return cls(path, facts["model"], facts["inputs"])
-
-    def entries(self) -> list[Entry]:
-        """Its entries, oldest first."""
-        raw = self.path.read_bytes()
-        first = _frame(raw, 0)
-        found: list[Entry] = []
-        at = first.end if first else len(raw)
-        while (frame := _frame(raw, at)) is not None:
-            id_, kind, request, response, took = msgspec.msgpack.decode(frame.payload)
-            found.append(Entry(id_, frame.time_ms, kind, request, response, frame.rows, took))
-            at = frame.end
-        return found
-
-    def last(self) -> tuple[int, int]:
-        """How many rows it holds and when its last frame was written, without reading the rest where it is whole."""
-        size = self.path.stat().st_size
-        with self.path.open("rb") as file:
-            if size > TAIL.size:
-                file.seek(size - TAIL.size)
-                (length,) = TAIL.unpack(file.read(TAIL.size))
-                if HEAD.size + TAIL.size <= length <= size:
-                    file.seek(size - length)
-                    frame = _frame(file.read(length), 0)
-                    if frame is not None:
-                        return frame.before + frame.rows, frame.time_ms
-        rows = time_ms = 0  # its writer was killed in the middle of a frame, or is writing one now
-        raw, at = self.path.read_bytes(), 0
-        while (frame := _frame(raw, at)) is not None:
-            rows, time_ms, at = frame.before + frame.rows, frame.time_ms, frame.end
-        return rows, time_ms
-
-
-def segments(folder: Path) -> list[Segment]:
-    """The segments of a log, oldest first."""
-    paths = sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
-    return [segment for path in paths if (segment := Segment.open(path)) is not None]
-
-
-def count(folder: Path) -> int:
-    """How many rows have been answered."""
-    return sum(Segment(path, "", "").last()[0] for path in folder.glob(f"*{SUFFIX}")) if folder.is_dir() else 0
-
-
-def entries(
-    folder: Path, *, last: int | None = None, since_ms: int | None = None
-) -> Iterator[tuple[Segment, list[Entry]]]:
-    """The newest segments that hold the wanted rows, newest segment first, with the wanted entries, oldest first.
-
-    Parameters
-    ----------
-    last
-        Stop when as many rows have been given; the oldest entry may bring some more.
-    since_ms
-        Leave out what is older.
-    """
-    rows = 0
-    for segment in reversed(segments(folder)):
-        if since_ms is not None and segment.last()[1] < since_ms:
-            continue
-        found = [e for e in segment.entries() if since_ms is None or e.time_ms >= since_ms]
-        if last is not None:
-            kept: list[Entry] = []
-            while found and rows < last:
-                kept.append(found.pop())
-                rows += kept[-1].rows
-            found = kept[::-1]
-        yield segment, found
-        if last is not None and rows >= last:
-            return
-
-
-@dataclass(frozen=True)
-class _Frame:
-    payload: bytes
-    rows: int
-    before: int
-    time_ms: int
-    end: int
-
-
-def _frame(raw: bytes, at: int) -> _Frame | None:
-    """The frame that begins at `at`, None where there is no whole one."""
-    if at + HEAD.size > len(raw):
-        return None
-    magic, length, checksum, rows, before, time_ms = HEAD.unpack_from(raw, at)
-    end = at + HEAD.size + length + TAIL.size
-    if magic != MAGIC or end > len(raw):
-        return None
-    payload = raw[at + HEAD.size : at + HEAD.size + length]
-    if zlib.crc32(payload, zlib.crc32(COUNTED.pack(rows, before, time_ms))) != checksum:
-        return None
-    return _Frame(payload, rows, before, time_ms, end)
+            self._close()

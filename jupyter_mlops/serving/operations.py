@@ -16,8 +16,8 @@ from ..errors import NotFound, NotReady
 from ..registry.operations import locate
 from ..store.host import Host
 from .deployment_folder import DeploymentFolder, StoredDeployment, find, stored_deployments
+from .inference_log import count
 from .load import ModelFolder
-from .log_segments import count
 from .signature import signature_columns
 from .supervisor import Supervisor
 

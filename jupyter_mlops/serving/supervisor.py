@@ -23,7 +23,7 @@ from ..domain.deployment import Deployment
 from ..errors import Conflict, InvalidArgument, MLOpsError, NotReady
 from ..settings import child_environment
 from .deployment_folder import DeploymentFolder, StoredDeployment
-from .log_segments import count
+from .inference_log import count
 from .process import Process, reap
 
 __all__ = ["Supervisor"]

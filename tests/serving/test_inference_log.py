@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mlops.serving import log_segments
+from jupyter_mlops.serving import log_frames
 from jupyter_mlops.serving.inference_log import count, read
-from jupyter_mlops.serving.log_segments import Entry, LogWriter, segments
+from jupyter_mlops.serving.log_frames import Segment, segment_paths
+from jupyter_mlops.serving.log_segments import Entry, LogWriter
 
 INPUTS = json.dumps(
     [{"type": "double", "name": "x", "required": True}, {"type": "string", "name": "s", "required": True}]
@@ -41,7 +42,10 @@ def test_reading_back(tmp_path: Path) -> None:
     assert list(window.inputs.index[:3]) == ["r0-0", "r0-1", "r1-0"]
     assert set(window.models) == {"m@1"}
     assert window.times.is_monotonic_increasing
-    assert list(window.to_pandas()) == ["x", "s", "mlops.prediction", "mlops.time", "mlops.model"]
+    assert list(window.to_pandas()) == [
+        *("x", "s", "mlops.prediction", "mlops.time", "mlops.model"),
+        *("mlops.latency_ms", "mlops.key", "mlops.propensity"),
+    ]
 
 
 def test_a_frame_that_was_cut_short_is_not_there(tmp_path: Path) -> None:
@@ -61,8 +65,8 @@ def test_the_newest_rows_are_found_without_reading_the_rest(tmp_path: Path, monk
     written(tmp_path, range(200), segment_bytes=2000).close()
     assert len(list(tmp_path.glob("*.seg"))) > 10
     opened: list[Path] = []
-    whole = log_segments.Segment.entries
-    monkeypatch.setattr(log_segments.Segment, "entries", lambda self: opened.append(self.path) or whole(self))
+    whole = log_frames.Segment.entries
+    monkeypatch.setattr(log_frames.Segment, "entries", lambda self: opened.append(self.path) or whole(self))
     window = read(tmp_path, last=3)
     assert window.predictions.tolist() == [198, 199, 199]
     assert len(opened) <= 2
@@ -86,7 +90,7 @@ def test_models_follow_one_another(tmp_path: Path) -> None:
     assert window.models.tolist() == ["m@1"] * 4 + ["m@2"]
     assert window.inputs.loc["new-0", "k"] == 7
     assert window.inputs["k"].isna().sum() == 4
-    assert [s.model for s in segments(tmp_path)] == ["m@1", "m@2"]
+    assert [Segment.open(path).model for path in segment_paths(tmp_path)] == ["m@1", "m@2"]
 
 
 def test_ways_to_write_a_date_that_do_not_go_together(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""Log keeping: closed segments become Parquet, old rows are removed, a person's rows are erased; done by the service."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..domain.deployment import LogRules
+from ..errors import NotReady
+from .log_frames import GAP, SEGMENT_SUFFIX, Segment, segment_paths
+from .log_masking import hashed, mask_key
+from .log_parquet import PARQUET_SUFFIX, PREFIX, Facts, facts_of, part_of, read_part, write_part
+
+__all__ = ["Erased", "compact", "forget", "not_logged", "remove_old"]
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What `forget` did.
+
+    Parameters
+    ----------
+    rows
+        How many rows it erased.
+    files
+        In how many files they stood.
+    """
+
+    rows: int
+    files: int
+
+
+def compact(folder: Path) -> int:
+    """Make every closed segment Parquet; a reader finds its rows at every moment, once. Gives how many were closed."""
+    done = 0
+    for path in segment_paths(folder):
+        target = path.with_suffix(PARQUET_SUFFIX)
+        if not target.exists():
+            segment = Segment.open(path)
+            if segment is None:
+                if time.time() - path.stat().st_mtime > 60:  # its writer died before it had begun
+                    path.unlink(missing_ok=True)
+                continue
+            if segment.writing():
+                continue
+            found, _ = segment.entries()
+            rows, last_ms = segment.last()
+            missed = sum(json.loads(entry.response)["rows"] for _, entry in found if entry.role == GAP)
+            facts = Facts(segment.model, rows, last_ms, segment.sample, missed)
+            write_part(target, part_of(segment, found), facts)
+            done += 1
+        path.unlink(missing_ok=True)
+    return done
+
+
+def not_logged(folder: Path) -> int:
+    """How many predictions were answered and could not be logged, as far as the log itself knows."""
+    rows = 0
+    for path in folder.glob(f"*{PARQUET_SUFFIX}"):
+        rows += facts_of(path).not_logged
+    for path in segment_paths(folder):
+        segment = Segment.open(path)
+        if segment is not None and not path.with_suffix(PARQUET_SUFFIX).exists():
+            rows += sum(json.loads(e.response)["rows"] for _, e in segment.entries()[0] if e.role == GAP)
+    return rows
+
+
+def remove_old(folder: Path, rules: LogRules, now_ms: int) -> int:
+    """Remove the Parquet files that are older or more than the rules keep; gives how many rows went.
+
+    A file goes when its newest row is too old, so rows are kept up to one file's length longer than asked.
+    """
+    files = sorted(folder.glob(f"[0-9]*{PARQUET_SUFFIX}"))
+    sizes = {path: path.stat().st_size for path in files}
+    total = sum(sizes.values()) + sum(path.stat().st_size for path in segment_paths(folder))
+    removed = 0
+    for path in files:
+        facts = facts_of(path)
+        aged = rules.keep_days > 0 and facts.last_ms < now_ms - rules.keep_days * DAY_MS
+        large = rules.keep_bytes > 0 and total > rules.keep_bytes
+        if aged or large:
+            path.unlink(missing_ok=True)
+            removed += facts.rows
+            total -= sizes[path]
+    return removed
+
+
+def forget(folder: Path, column: str, value: Any) -> Erased:
+    """Erase the rows whose input `column` (or whose key, for ``key``) is `value`, also where it is kept hashed.
+
+    Every writer must have closed its segments before: see `LogWriter.rotate`.
+
+    Raises
+    ------
+    NotReady
+        A segment is still being written, so what stands in it cannot be erased yet.
+    """
+    compact(folder)
+    rows = files = 0
+    wanted = {str(value)}
+    if (folder.parent / "mask.key").exists():
+        wanted |= {hashed(given, mask_key(folder)) for given in (value, str(value), _number(value))}
+    for path in sorted(folder.glob(f"[0-9]*{PARQUET_SUFFIX}")):
+        part = read_part(path)
+        if part is None:
+            continue
+        values: Any = part.keys if column in ("key", PREFIX + "key") else None
+        if values is None:
+            if column not in part.inputs:
+                continue
+            values = part.inputs[column].tolist()
+        keep = [v is None or (str(v) not in wanted and _number(v) != _number(value)) for v in values]
+        gone = keep.count(False)
+        if gone:
+            import numpy as np
+
+            left = part.where(np.array(keep))
+            facts = facts_of(path)
+            write_part(path, left if len(left) else None, replace(facts, rows=facts.rows))
+            rows, files = rows + gone, files + 1
+    writing = [path.name for path in segment_paths(folder) if path.suffix == SEGMENT_SUFFIX]
+    if writing:
+        raise NotReady(
+            f"{rows} rows are erased; {len(writing)} segments are still being written and may hold more.",
+            hint="Ask again in a moment.",
+        )
+    return Erased(rows, files)
+
+
+def _number(value: Any) -> Any:
+    """A value as the number it may be written as, so that 7, 7.0 and "7" are one."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
