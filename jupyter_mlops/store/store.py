@@ -14,6 +14,7 @@ from ..domain.workspace import Workspace
 from ..errors import StoreUnavailable
 from .datasets import DataVersions
 from .door import mlflow_errors
+from .evaluations import Evaluations
 from .models import Models
 from .reports import Reports
 from .runs import Runs
@@ -45,6 +46,7 @@ class Store:
         self.datasets = DataVersions(self)
         self.models = Models(self)
         self.reports = Reports(self)
+        self.evaluations = Evaluations(self)
 
     @classmethod
     def open(cls, workspace: Workspace) -> Store:

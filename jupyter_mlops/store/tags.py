@@ -13,7 +13,7 @@ SCHEMA = "1"
 # on every run, logged model and registered version of ours
 SCHEMA_TAG = "mlops.schema"
 REQUEST = "mlops.request"  # the request that made it: asked again after a crash, it is found by this
-KIND = "mlops.kind"  # run, data, monitor, pipeline
+KIND = "mlops.kind"  # run, data, monitor, pipeline, evaluation
 
 # on runs
 RUN_KEY = "mlops.run_key"  # the kernel's own id for the run, given before the store knows it
@@ -84,3 +84,8 @@ DATA_NAMES = "mlops.dataset.names."
 DEPLOYMENT = "mlops.deployment"
 MODEL = "mlops.model"  # the model version of the newest report
 REPORTS = "mlops/reports"  # their artifacts: "<time in ms>-<id>.json" each, a whole drift report
+
+# on a run that holds evaluations: the id of the newest, which sorts by time; without a run of the model's own, a run of
+# kind "evaluation" in the experiment "<experiment>.evaluations", one a model, whose `MODEL` is the logged model's id
+EVALUATED = "mlops.evaluated"
+EVALUATIONS = "mlops/evaluations"  # their artifacts: "<id>/evaluation.json" and "<id>/rows.npz"
