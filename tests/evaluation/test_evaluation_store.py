@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +40,9 @@ def made(model: str, when: int = 1_700_000_000_000, accuracy: float = 0.5, **fac
 
 
 @pytest.fixture(scope="module")
-def store(shared_session: Session) -> Iterator[Store]:
+def store(shared_session: Session) -> Store:
     shared_session.register(LogisticRegression().fit(TABLE, TARGET), name="clf", data=TABLE)
-    yield Store.open(shared_session.context.workspace)
+    return Store.open(shared_session.context.workspace)
 
 
 def keep(session: Session, told: Evaluation, tmp_path: Path) -> Evaluation:
@@ -77,7 +76,9 @@ def test_evaluations_of_a_version_come_newest_first_with_their_rows(
 
 
 def test_stock_mlflow_shows_the_metrics_at_the_model(shared_session: Session, store: Store, tmp_path: Path) -> None:
-    kept = keep(shared_session, made("clf@1", model_id=model_id_of(store.models.version("clf", 1))), tmp_path)
+    kept = keep(
+        shared_session, made("clf@1", 1_700_000_001_000, model_id=model_id_of(store.models.version("clf", 1))), tmp_path
+    )
     model = store.client.get_logged_model(kept.model_id)
     assert "evaluation.accuracy" in {metric.key for metric in model.metrics}
     assert store.client.get_run(kept.run_id).data.metrics["evaluation.accuracy"] == 0.5
