@@ -1,21 +1,26 @@
 """Column profile: what one column looked like, small enough to keep beside a model and exact enough to compare with.
 
-A column is one of three kinds:
+A column is one of four kinds:
 
 ``numeric``
     Numbers, and moments and durations as seconds (since 1970, in UTC). Every distinct finite value with its count as
     long as there are at most 100,000; beyond, 4,096 groups of equally many sorted values, each by its middle one and
     its size, the smallest and largest kept: an empirical distribution function off by at most 1/8,192.
 ``categorical``
-    Categories, truth values and texts: labels with counts, the most frequent 1,000; the rest in one sum.
+    Categories, truth values and texts: labels with counts, the most frequent 20,000; the rest in one sum.
+``text``
+    Texts that are mostly all different (names, free text: more than 50 labels, and more than half as many as cells):
+    the distribution of their lengths, and in how many cells each word stands.
 ``other``
-    Texts that are mostly all different (names, free text: more than 50 labels, and more than half as many as cells),
-    bytes and lists: only the distribution of their lengths, as a numeric column's.
+    Bytes and lists: only the distribution of their lengths, as a numeric column's.
+
+Profiles of parts of a column merge to the profile of the whole: the same one as long as every part is exact.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -25,17 +30,24 @@ import pyarrow.compute as pc
 
 from .columns import to_arrow
 from .identity import type_of
+from .sorted_numbers import (
+    COUNTS,
+    EXACT,
+    FLOATS,
+    Distribution,
+    distribution_of,
+    merged,
+    sorted_finite,
+)
+from .tokens import Vocabulary, merged_vocabularies, vocabulary_of
 
-__all__ = ["ColumnProfile", "Kind"]
+__all__ = ["EXACT", "LABELS", "ColumnProfile", "Kind"]
 
-Kind = Literal["numeric", "categorical", "other"]
-FLOATS = np.ndarray[Any, np.dtype[np.float64]]
-COUNTS = np.ndarray[Any, np.dtype[np.int64]]
+Kind = Literal["numeric", "categorical", "text", "other"]
 
-EXACT = 100_000  # distinct numbers up to which each is kept
-GROUPS = 4_096  # beyond
-LABELS = 1_000
+LABELS = 20_000
 FREE = 50  # labels from which a text that hardly repeats is free text
+UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +63,20 @@ class ColumnProfile:
     distinct
         How many different values there were, apart from missing and infinite ones.
     values, counts
-        A numeric column's distribution, or that of an ``other`` column's lengths: sorted finite values and how many
-        cells each stands for.
+        A numeric column's distribution, or that of a text's or an ``other`` column's lengths: sorted finite values and
+        how many cells each stands for.
     labels
         A categorical column's labels, the most frequent first; `counts` counts them too.
     rest
         How many cells hold a label that is not among `labels`.
     exact
         Whether `values` are all the distinct values, or `labels` all the labels.
+    error
+        By how much the share of cells below any number may be off; 0 where `values` are exact.
+    mean, deviation
+        Of the numbers, exactly, the deviation with ddof 0; None where `values` are exact and say it themselves.
+    words
+        Of a text column.
     """
 
     name: str
@@ -73,16 +91,34 @@ class ColumnProfile:
     labels: tuple[str, ...] = ()
     rest: int = 0
     exact: bool = True
+    error: float = 0.0
+    mean: float | None = None
+    deviation: float | None = None
+    words: Vocabulary | None = None
 
-    @property
+    @cached_property
     def present(self) -> int:
         """How many cells `values` or `labels` and `rest` stand for."""
-        return int(self.counts.sum()) + self.rest
+        return (
+            self.rows - self.missing - self.infinite if self.kind == "numeric" else int(self.counts.sum()) + self.rest
+        )
+
+    @cached_property
+    def moments(self) -> tuple[float, float]:
+        """The mean and the standard deviation (ddof 0) of the numbers or lengths; NaN where there are none."""
+        if self.mean is not None and self.deviation is not None:
+            return self.mean, self.deviation
+        return _moments(self.values, self.counts, single=len(self.values) == self.present)
+
+    @cached_property
+    def memo(self) -> dict[str, Any]:
+        """What a reader derived from this column and wants to find again."""
+        return {}
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ColumnProfile):
             return NotImplemented
-        same = self.facts() == other.facts() and self.labels == other.labels
+        same = self.facts() == other.facts() and self.labels == other.labels and self.words == other.words
         return same and np.array_equal(self.values, other.values) and np.array_equal(self.counts, other.counts)
 
     def __hash__(self) -> int:
@@ -90,14 +126,23 @@ class ColumnProfile:
 
     def facts(self) -> dict[str, Any]:
         """Everything but the distribution, as plain data."""
-        return {k: v for k, v in vars(self).items() if k not in ("values", "counts", "labels")}
+        held = ("values", "counts", "labels", "words", "present", "moments", "memo")
+        return {k: v for k, v in vars(self).items() if k not in held and not (k in OPTIONAL and not v)}
 
     def points(self) -> FLOATS:
         """`values`, or where the counts are of labels as many NaN."""
         return self.values if self.kind != "categorical" else np.full(len(self.counts), np.nan)
 
+    def without_values(self) -> ColumnProfile:
+        """The facts alone: rows, missing, infinite and distinct values, no distribution of numbers."""
+        if self.kind == "categorical":
+            return self
+        light = replace(self, values=self.values[:0], counts=self.counts[:0], words=None)
+        vars(light)["present"] = self.present
+        return light
+
     @classmethod
-    def of(cls, column: pd.Series[Any], name: str, *, kind: Kind | None = None) -> ColumnProfile:
+    def of(cls, column: pd.Series[Any], name: str, *, kind: Kind | None = None, most: int = EXACT) -> ColumnProfile:
         """The profile of one column.
 
         Parameters
@@ -105,20 +150,188 @@ class ColumnProfile:
         kind
             Read the column as this kind where that is possible: numbers that a model takes as categories, or texts
             that are numbers. By default the kind follows from the type and the values.
+        most
+            How many distinct numbers are each kept.
         """
-        array = _decoded(to_arrow(column, name))
-        base = cls(name, "other", type_of(column, name), len(array), array.null_count)
+        dtype = column.dtype
+        if isinstance(dtype, np.dtype) and dtype.kind in "biufmM" and dtype.itemsize <= 8 and dtype.isnative:
+            type_ = {"M": "timestamp", "m": "duration"}.get(dtype.kind, dtype.name)  # as `type_of` would say
+            base = cls(name, "other", type_, len(column))
+            found = _of_plain(base, column.to_numpy(), kind, most)
+            if found is not None:
+                return found
+        array = to_arrow(column, name)
+        declared = isinstance(dtype, pd.CategoricalDtype)
+        return cls.of_arrow(array, name, type_=_type_of(column, name, array), kind=kind, most=most, declared=declared)
+
+    @classmethod
+    def of_arrow(
+        cls,
+        array: pa.Array,
+        name: str,
+        *,
+        type_: str,
+        kind: Kind | None = None,
+        most: int = EXACT,
+        declared: bool = False,
+    ) -> ColumnProfile:
+        """The profile of one Arrow array; `declared` when it was said to be categories.
+
+        Examples
+        --------
+        >>> ColumnProfile.of_arrow(pa.array([2, None, 2]), "n", type_="int64").values.tolist()
+        [2.0]
+        """
+        declared = declared or pa.types.is_boolean(array.type)
+        array = _decoded(array)
+        base = cls(name, "other", type_, len(array), array.null_count)
         if kind == "numeric" and _is_text(array.type):
             read = pd.to_numeric(array.to_pandas(), errors="coerce")
             if int(read.isna().sum()) == array.null_count:
                 array = to_arrow(read, name)
-        if kind not in ("categorical", "other") and (numbers := _numbers(array)) is not None:
-            return _numeric(base, numbers)
+        if kind not in ("categorical", "text", "other") and (numbers := _numbers(array)) is not None:
+            return _numeric(base, numbers, most)
         texts = _texts(array)
         if texts is None or kind == "other":
             return _lengths(base, array if texts is None else texts)
-        declared = isinstance(column.dtype, pd.CategoricalDtype) or pa.types.is_boolean(array.type)
+        if kind == "text":
+            return _free(base, texts)
         return _categorical(base, texts, may_be_free=kind is None and not declared)
+
+    def merge(self, other: ColumnProfile, *, most: int = EXACT) -> ColumnProfile:
+        """The profile of the cells of both.
+
+        Raises
+        ------
+        ValueError
+            The two are not of the same kind.
+
+        Examples
+        --------
+        >>> parts = [ColumnProfile.of(pd.Series(x), "n") for x in ([1.0, 2.0], [2.0])]
+        >>> parts[0].merge(parts[1]) == ColumnProfile.of(pd.Series([1.0, 2.0, 2.0]), "n")
+        True
+        """
+        first, second = _alike(self, other)
+        base = replace(
+            first,
+            type=second.type if first.type == "null" else first.type,
+            rows=first.rows + second.rows,
+            missing=first.missing + second.missing,
+            infinite=first.infinite + second.infinite,
+        )
+        if base.kind == "categorical":
+            counts = dict(zip(first.labels, first.counts.tolist(), strict=True))
+            for label, n in zip(second.labels, second.counts.tolist(), strict=True):
+                counts[label] = counts.get(label, 0) + n
+            distinct = (
+                len(counts) if first.exact and second.exact else max(first.distinct, second.distinct, len(counts))
+            )
+            labels = np.array(list(counts), dtype=object)
+            kept = _ranked(labels, np.array(list(counts.values()), dtype=np.int64))
+            rest = first.present + second.present - int(kept[1].sum())
+            exact = first.exact and second.exact and not rest
+            return replace(base, labels=kept[0], counts=kept[1], rest=rest, distinct=distinct, exact=exact)
+        sides = [
+            Distribution(p.values, p.counts, p.distinct if p.kind == "numeric" else len(p.values), p.error)
+            for p in (first, second)
+        ]
+        if base.kind != "numeric" and not (first.exact and second.exact):
+            sides = [
+                Distribution(s.values, s.counts, len(s.values) + (not p.exact), s.error)
+                for s, p in zip(sides, (first, second), strict=True)
+            ]
+        found = merged(*sides, most=most)
+        exact = len(found.values) == found.distinct
+        mean, deviation = (None, None) if exact else _pooled(first, second)
+        words = first.words
+        if first.words is not None and second.words is not None:
+            words = merged_vocabularies(first.words, second.words)
+        return replace(
+            base,
+            values=found.values,
+            counts=found.counts,
+            distinct=found.distinct if base.kind == "numeric" else max(first.distinct, second.distinct),
+            exact=exact,
+            error=found.error,
+            mean=mean,
+            deviation=deviation,
+            words=words,
+        )
+
+
+OPTIONAL = ("error", "mean", "deviation")
+"""Facts that are written only where they say something."""
+
+
+def _alike(first: ColumnProfile, second: ColumnProfile) -> tuple[ColumnProfile, ColumnProfile]:
+    """Both of one kind: a part without any value takes the other's; texts that repeat in one part only are free text."""
+    if first.kind == second.kind:
+        return first, second
+    empty = [p for p in (first, second) if not p.present and not p.infinite]
+    if empty:
+        kind = next(p.kind for p in (second, first) if p is not empty[0])
+        words = Vocabulary() if kind == "text" else None
+        sides = [replace(p, kind=kind, words=p.words or words) if p is empty[0] else p for p in (first, second)]
+        return sides[0], sides[1]
+    if {first.kind, second.kind} == {"categorical", "text"}:
+        sides = [_as_free(p) if p.kind == "categorical" else p for p in (first, second)]
+        return sides[0], sides[1]
+    raise ValueError(f"{first.name!r} is {first.kind} in one part and {second.kind} in another")
+
+
+def _as_free(column: ColumnProfile) -> ColumnProfile:
+    cells = pa.array(np.repeat(np.array(column.labels, dtype=object), column.counts), pa.string())
+    base = replace(column, labels=(), counts=column.counts[:0], rest=0)
+    return replace(_free(base, cells), rows=column.rows, missing=column.missing)
+
+
+def _pooled(first: ColumnProfile, second: ColumnProfile) -> tuple[float, float]:
+    """The moments of two parts together (Chan, Golub and LeVeque 1979)."""
+    n, m = first.present, second.present
+    (a, s), (b, t) = first.moments, second.moments
+    if not n or not m:
+        return (b, t) if not n else (a, s)
+    share = m / (n + m)
+    variance = s * s * (1 - share) + t * t * share + (b - a) ** 2 * share * (1 - share)
+    return a + (b - a) * share, float(np.sqrt(variance))
+
+
+def _moments(values: FLOATS, counts: COUNTS, *, single: bool) -> tuple[float, float]:
+    if not len(values):
+        return float("nan"), float("nan")
+    with np.errstate(over="ignore", invalid="ignore"):
+        if single:
+            return float(values.mean()), float(values.std())
+        n = float(counts.sum())
+        mean = float((values * counts).sum() / n)
+        return mean, float(np.sqrt((counts * (values - mean) ** 2).sum() / n))
+
+
+def _type_of(column: pd.Series[Any], name: str, array: pa.Array) -> str:
+    """The logical type; of plain texts without reading them."""
+    plain = _is_text(array.type) and not isinstance(column.dtype, pd.CategoricalDtype)
+    return "string" if plain else type_of(column, name)
+
+
+def _of_plain(base: ColumnProfile, values: np.ndarray[Any, Any], kind: Kind | None, most: int) -> ColumnProfile | None:
+    """A column that NumPy holds; None where it has to be read as labels."""
+    letter = values.dtype.kind
+    if letter == "b":
+        if kind not in (None, "categorical"):
+            return None
+        true = int(np.count_nonzero(values))
+        return _labelled(base, ["False", "True"], np.array([len(values) - true, true], dtype=np.int64))
+    if kind not in (None, "numeric"):
+        return None
+    if letter in "mM":
+        unit = UNITS.get(np.datetime_data(values.dtype)[0])
+        if unit is None:
+            return None
+        whole = np.sort(values.view(np.int64))
+        empty = int(np.searchsorted(whole, np.iinfo(np.int64).min, side="right"))
+        return _numeric(replace(base, missing=empty), whole[empty:] / unit, most, ordered=True)
+    return _numeric(base, values, most)
 
 
 def _decoded(array: pa.Array) -> pa.Array:
@@ -135,20 +348,22 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _numbers(array: pa.Array) -> FLOATS | None:
+def _numbers(array: pa.Array) -> np.ndarray[Any, Any] | None:
     """The cells that are present as numbers; None where they are none."""
     kind = array.type
     array = array.drop_null() if array.null_count else array
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        plain: np.ndarray[Any, Any] = array.to_numpy(zero_copy_only=False)
+        return plain
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time(kind):
-        unit = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
+        unit = UNITS[kind.unit]
         whole = array.view(pa.int32() if kind.bit_width == 32 else pa.int64())
         return np.asarray(whole.to_numpy(zero_copy_only=False), dtype=np.float64) / unit
     if pa.types.is_date(kind):
         days = array.cast(pa.date32()).view(pa.int32()).to_numpy(zero_copy_only=False)
         return np.asarray(days, dtype=np.float64) * 86_400.0
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        plain = array.cast(pa.float64()) if pa.types.is_decimal(kind) else array
-        return np.asarray(plain.to_numpy(zero_copy_only=False), dtype=np.float64)
+    if pa.types.is_decimal(kind):
+        return np.asarray(array.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
     return None
 
 
@@ -170,56 +385,68 @@ def _texts(array: pa.Array) -> pa.Array | None:
     return None
 
 
-def _numeric(base: ColumnProfile, numbers: FLOATS) -> ColumnProfile:
-    nan = int(np.isnan(numbers).sum())  # NaN beside a missing value, as nullable columns can hold
-    finite = np.sort(numbers[np.isfinite(numbers)]) + 0.0
-    infinite = len(numbers) - len(finite) - nan
-    values, counts, distinct = _distribution(finite)
+def _numeric(base: ColumnProfile, numbers: np.ndarray[Any, Any], most: int, *, ordered: bool = False) -> ColumnProfile:
+    if ordered:
+        finite, nan, infinite = numbers, 0, 0
+    else:
+        finite, nan, infinite = sorted_finite(numbers)  # NaN beside a missing value, as nullable columns can hold
+    found = distribution_of(finite, most=most)
+    exact = found.distinct == len(found.values)
+    mean, deviation = (None, None) if exact else _moments(finite, finite, single=True)
     return replace(
         base,
         kind="numeric",
         missing=base.missing + nan,
         infinite=infinite,
-        distinct=distinct,
-        values=values,
-        counts=counts,
-        exact=distinct == len(values),
+        distinct=found.distinct,
+        values=found.values,
+        counts=found.counts,
+        exact=exact,
+        error=found.error,
+        mean=mean,
+        deviation=deviation,
     )
 
 
-def _distribution(ordered: FLOATS) -> tuple[FLOATS, COUNTS, int]:
-    """Sorted numbers as distinct values or as groups, how many cells each stands for, and how many are distinct."""
-    if not len(ordered):
-        return np.empty(0), np.empty(0, dtype=np.int64), 0
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    if len(starts) <= EXACT:
-        return ordered[starts], np.diff(np.append(starts, len(ordered))), len(starts)
-    edges = np.linspace(0, len(ordered), GROUPS + 1).astype(np.int64)
-    middles = ordered[(edges[:-1] + edges[1:]) // 2]
-    middles[0], middles[-1] = ordered[0], ordered[-1]
-    values, place = np.unique(middles, return_inverse=True)
-    counts = np.bincount(place, weights=np.diff(edges)).astype(np.int64)
-    return values, counts, len(starts)
-
-
 def _categorical(base: ColumnProfile, texts: pa.Array, *, may_be_free: bool) -> ColumnProfile:
-    counted = texts.drop_null().value_counts()
-    labels, counts = counted.field("values"), counted.field("counts").to_numpy().astype(np.int64)
-    present = int(counts.sum())
-    if may_be_free and len(labels) > FREE and len(labels) * 2 > present:
-        return replace(_lengths(base, texts), distinct=len(labels))
-    names = labels.to_pylist()
-    order = sorted(range(len(names)), key=lambda i: (-counts[i], names[i]))[:LABELS]
-    kept = counts[order] if order else np.empty(0, dtype=np.int64)
+    counted = texts.value_counts()
+    labels, counts = counted.field("values"), counted.field("counts").to_numpy()
+    if texts.null_count:
+        there = labels.is_valid()
+        labels, counts = labels.filter(there), counts[there.to_numpy(zero_copy_only=False)]
+    if may_be_free and len(labels) > FREE and len(labels) * 2 > len(texts) - texts.null_count:
+        return replace(_free(base, texts), distinct=len(labels))
+    return _labelled(base, labels.to_pylist(), counts.astype(np.int64))
+
+
+def _labelled(base: ColumnProfile, names: list[str], counts: COUNTS) -> ColumnProfile:
+    filled = np.flatnonzero(counts)
+    if len(filled) < len(names):
+        names, counts = [names[i] for i in filled], counts[filled]
+    labels, kept = _ranked(np.array(names, dtype=object), counts)
     return replace(
         base,
         kind="categorical",
         distinct=len(names),
-        labels=tuple(names[i] for i in order),
+        labels=labels,
         counts=kept,
-        rest=present - int(kept.sum()),
+        rest=int(counts.sum() - kept.sum()),
         exact=len(names) <= LABELS,
     )
+
+
+def _ranked(names: np.ndarray[Any, Any], counts: COUNTS) -> tuple[tuple[str, ...], COUNTS]:
+    """The labels with the largest counts, falling; of equal counts in the order of the labels."""
+    if not len(names):
+        return (), counts
+    table = pa.table({"n": counts, "label": pa.array(names, pa.string())})
+    order = pc.sort_indices(table, sort_keys=[("n", "descending"), ("label", "ascending")]).to_numpy()[:LABELS]
+    return tuple(names[order].tolist()), counts[order]
+
+
+def _free(base: ColumnProfile, texts: pa.Array) -> ColumnProfile:
+    measured = _lengths(base, texts)
+    return replace(measured, kind="text", words=vocabulary_of(texts))
 
 
 def _lengths(base: ColumnProfile, array: pa.Array) -> ColumnProfile:
@@ -233,5 +460,6 @@ def _lengths(base: ColumnProfile, array: pa.Array) -> ColumnProfile:
         lengths = pc.list_value_length(present)
     else:
         return base
-    values, counts, distinct = _distribution(np.sort(lengths.to_numpy(zero_copy_only=False).astype(np.float64)))
-    return replace(base, kind="other", values=values, counts=counts, exact=distinct == len(values))
+    found = distribution_of(sorted_finite(lengths.to_numpy(zero_copy_only=False))[0])
+    exact = found.distinct == len(found.values)
+    return replace(base, kind="other", values=found.values, counts=found.counts, exact=exact, error=found.error)

@@ -20,12 +20,14 @@ import pyarrow.parquet as pq
 
 from ..errors import IntegrityFailure, InvalidArgument, NotFound
 from .column_profile import ColumnProfile, Kind
+from .tokens import Vocabulary
 
 __all__ = ["ColumnProfile", "Kind", "Profile", "as_inputs", "write_training_profile"]
 
 DESCRIPTION = "profile.json"
 DISTRIBUTIONS = "profile.parquet"
-FORMAT = 1
+WORDS = "words.parquet"
+FORMAT = 2  # 1 had no texts' words, and kept 1,000 labels; it is read as it is
 PREDICTED_ROWS = 100_000  # a model that compares with all of its training data would take hours for more
 LARGEST_DENSE = 50_000_000  # cells of a sparse matrix that are written out at the most
 
@@ -82,6 +84,27 @@ class Profile:
         columns = [ColumnProfile.of(table.iloc[:, i], name, kind=kinds.get(name)) for i, name in enumerate(names)]
         return cls(len(table), tuple(columns))
 
+    def merge(self, other: Profile) -> Profile:
+        """The profile of the rows of both tables, columns matched by name.
+
+        Raises
+        ------
+        ValueError
+            They do not have the same columns, or a column is of another kind in each.
+        """
+        parts = []
+        for mine, theirs in (
+            (self.columns, other.columns),
+            (self.target, other.target),
+            (self.prediction, other.prediction),
+        ):
+            by_name = {column.name: column for column in theirs}
+            if sorted(by_name) != sorted(column.name for column in mine):
+                raise ValueError("the two profiles are not of the same columns")
+            parts.append(tuple(column.merge(by_name[column.name]) for column in mine))
+        notes = tuple(dict.fromkeys((*self.notes, *other.notes)))
+        return Profile(self.rows + other.rows, parts[0], parts[1], parts[2], notes)
+
     def write(self, folder: Path) -> None:
         """Write the profile into a folder, which is made."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,10 +118,19 @@ class Profile:
             }
         )
         pq.write_table(table, folder / DISTRIBUTIONS, compression="zstd")
+        vocabularies = [(i, c.words) for i, (_, c) in enumerate(every) if c.words is not None]
+        if vocabularies:
+            sizes = [len(words.tokens) for _, words in vocabularies]
+            held = {
+                "column": pa.array(np.repeat([i for i, _ in vocabularies], sizes), pa.int64()),
+                "token": pa.array([t for _, words in vocabularies for t in words.tokens], pa.string()),
+                "count": pa.array([n for _, words in vocabularies for n in words.counts], pa.int64()),
+            }
+            pq.write_table(pa.table(held), folder / WORDS, compression="zstd")
         described = {
             "format": FORMAT,
             "rows": self.rows,
-            "columns": [{"part": part, **c.facts()} for part, c in every],
+            "columns": [{"part": part, **c.facts(), **_words_in_short(c)} for part, c in every],
             "notes": self.notes,
         }
         temporary = folder / f"{DESCRIPTION}.{os.getpid()}"
@@ -122,6 +154,7 @@ class Profile:
             described = json.loads((folder / DESCRIPTION).read_text())
             with (folder / DISTRIBUTIONS).open("rb") as file:
                 table = pq.ParquetFile(file).read()
+            words = _read_words(folder)
             places = table["column"].to_numpy()
             values, counts = table["value"].to_numpy(), table["count"].to_numpy()
             parts: dict[str, list[ColumnProfile]] = {"columns": [], "target": [], "prediction": []}
@@ -129,6 +162,9 @@ class Profile:
                 part = facts.pop("part")
                 start, end = np.searchsorted(places, [i, i + 1])
                 held: dict[str, Any] = {"counts": counts[start:end]}
+                if (short := facts.pop("words", None)) is not None:
+                    tokens, numbers = words.get(i, ((), ()))
+                    held["words"] = Vocabulary(tokens, numbers, **short)
                 if facts["kind"] == "categorical":
                     held["labels"] = tuple(table["label"][int(start) : int(end)].to_pylist())
                 else:
@@ -235,6 +271,24 @@ def _every(training: Any, step: int) -> Any:
     if step == 1:
         return training
     return training.iloc[::step] if hasattr(training, "iloc") else training[::step]
+
+
+def _words_in_short(column: ColumnProfile) -> dict[str, Any]:
+    words = column.words
+    return {} if words is None else {"words": {"rest": words.rest, "once": words.once, "cells": words.cells}}
+
+
+def _read_words(folder: Path) -> dict[int, tuple[tuple[str, ...], tuple[int, ...]]]:
+    if not (folder / WORDS).exists():
+        return {}
+    with (folder / WORDS).open("rb") as file:
+        table = pq.ParquetFile(file).read()
+    places, counts = table["column"].to_numpy(), table["count"].to_numpy()
+    found = {}
+    for i in np.unique(places).tolist():
+        start, end = (int(x) for x in np.searchsorted(places, [i, i + 1]))
+        found[i] = (tuple(table["token"][start:end].to_pylist()), tuple(counts[start:end].tolist()))
+    return found
 
 
 def _repeated(sizes: list[int]) -> pa.Array:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AlarmSide", "ColumnDrift", "ColumnKind", "Distribution", "DriftReport", "Finding", "ReportTable", "Score"]
 
-ColumnKind = Literal["numeric", "categorical", "other"]
+ColumnKind = Literal["numeric", "categorical", "text", "other"]
 AlarmSide = Literal["above", "below"]
 
 
@@ -27,20 +27,23 @@ class Score(Record):
     value
         In the detector's unit and range.
     threshold
-        What the value is compared with.
+        What the value is compared with; None for one that is only reported.
     alarm_when
         Which side of the threshold alarms.
     p_value, adjusted_p_value
         As measured, and after the correction over the columns; None for a detector without a p-value.
+    large
+        Whether the value is one that is called a strong drift.
     """
 
     detector: str
     value: float
-    threshold: float
+    threshold: float | None
     alarm_when: AlarmSide
     alarm: bool
     p_value: float | None = None
     adjusted_p_value: float | None = None
+    large: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,11 @@ class ColumnDrift(Record):
     """Shares of missing values, 0 to 1."""
     distribution: Distribution | None = None
 
+    @property
+    def strong(self) -> bool:
+        """Whether it drifted so far that nobody would overlook it."""
+        return any(score.alarm and score.large for score in self.scores)
+
 
 @dataclass(frozen=True)
 class DriftReport(Displayed, Record):
@@ -113,6 +121,11 @@ class DriftReport(Displayed, Record):
         return tuple(column.name for column in self.columns if column.drifted)
 
     @property
+    def strongly_drifted(self) -> tuple[str, ...]:
+        """The names of the columns that drifted strongly."""
+        return tuple(column.name for column in self.columns if column.strong)
+
+    @property
     def unjudged(self) -> tuple[str, ...]:
         """The names of the columns that could not be judged."""
         return tuple(column.name for column in self.columns if column.drifted is None)
@@ -123,8 +136,12 @@ class DriftReport(Displayed, Record):
         judged = [c for c in self.columns if c.drifted is not None]
         if not judged:
             return "drift could not be judged" + (f": {self.findings[0].message}" if self.findings else "")
-        names = ", ".join(self.drifted[:5]) + (" and more" if len(self.drifted) > 5 else "")
-        line = f"{len(self.drifted)} of {len(judged)} columns drifted" + (f": {names}" if names else "")
+        strong = self.strongly_drifted
+        line = f"{len(self.drifted)} of {len(judged)} columns drifted"
+        if strong and len(strong) < len(self.drifted):
+            line += f", {len(strong)} strongly: {_few(strong)}"
+        elif self.drifted:
+            line += f"{' strongly' if strong else ' slightly'}: {_few(self.drifted)}"
         serious = sum(f.severity != "info" for f in self.findings)
         return line + (f"; {serious} finding{'' if serious == 1 else 's'}" if serious else "")
 
@@ -145,7 +162,9 @@ class DriftReport(Displayed, Record):
         for column in self.columns:
             by = {score.detector: score for score in column.scores}
             p = next((s.adjusted_p_value for s in column.scores if s.adjusted_p_value is not None), None)
-            verdict = {True: "DRIFT", False: "ok", None: "not judged"}[column.drifted]
+            verdict = {True: "DRIFT" if column.strong else "slight drift", False: "ok", None: "not judged"}[
+                column.drifted
+            ]
             scores = "  ".join(f"{name}={score.value:.3f}" for name, score in by.items())
             rows.append([column.name, column.kind, verdict, scores, "-" if p is None else f"{p:.2g}"])
         head = f"{self.verdict}\n{self.current} ({self.current_rows:,} rows) against {self.reference}"
@@ -158,6 +177,10 @@ class DriftReport(Displayed, Record):
                 *self.convention.splitlines()[:1],
             ]
         )
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (" and more" if len(names) > 5 else "")
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ class Detector:
     range
         The smallest and the largest value it can give.
     threshold, alarm_when
-        The default threshold and the side of it on which a significant difference is drift.
+        The default threshold and the side of it on which a significant difference is drift; without a threshold the
+        value is only reported.
     min_rows
         The fewest rows, missing ones not counted, that either table must have.
     convention
@@ -56,6 +57,10 @@ class Detector:
     measure
         Called as ``measure(reference, current)`` with two samples of the same kind; None when the statistic is not
         defined for them.
+    standard
+        Whether it is measured when nobody asks for it by name.
+    large
+        The value from which a drift is called strong.
     """
 
     name: str
@@ -63,12 +68,23 @@ class Detector:
     kinds: tuple[ColumnKind, ...]
     unit: str
     range: tuple[float, float]
-    threshold: float
+    threshold: float | None
     alarm_when: AlarmSide
     min_rows: int
     convention: str
     measure: Callable[[Sample, Sample], Measurement | None]
+    standard: bool = True
+    large: float | None = None
 
-    def passes(self, value: float, threshold: float) -> bool:
+    def passes(self, value: float, threshold: float | None) -> bool:
         """Whether a value is on the alarming side of a threshold."""
+        if threshold is None:
+            return False
+        return self._reaches(value, threshold)
+
+    def is_large(self, value: float) -> bool:
+        """Whether a value is so far on the alarming side that a drift is called strong."""
+        return self.large is not None and self._reaches(value, self.large)
+
+    def _reaches(self, value: float, threshold: float) -> bool:
         return value >= threshold if self.alarm_when == "above" else value <= threshold

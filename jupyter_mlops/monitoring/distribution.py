@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..domain.drift_report import Distribution
-from .samples import REST, Categories, Numbers, Sample, aligned
+from .samples import REST, Categories, Numbers, Sample, Texts, aligned
 
 if TYPE_CHECKING:
     from .samples import Floats
@@ -18,6 +19,8 @@ MOST_BARS = 30
 FEW_VALUES = 12  # so many distinct numbers are shown one by one
 LONGEST_LABEL = 60
 TAIL = 0.005
+TAILS = np.array([TAIL, 1 - TAIL])
+STEPS = np.arange(MOST_BARS + 1) / MOST_BARS
 
 
 def distribution(reference: Sample, current: Sample) -> Distribution | None:
@@ -26,6 +29,8 @@ def distribution(reference: Sample, current: Sample) -> Distribution | None:
     Numbers stand in bins of equal width, the outermost of which also hold the tails; categories in the order of the
     reference, what is too many for the drawing in a last one.
     """
+    if isinstance(reference, Texts) and isinstance(current, Texts):
+        return distribution(reference.lengths, current.lengths)
     if not reference.rows and not current.rows:
         return None
     if isinstance(reference, Numbers) and isinstance(current, Numbers):
@@ -54,9 +59,7 @@ def distribution(reference: Sample, current: Sample) -> Distribution | None:
 def _shares(
     reference: Floats, current: Floats, *, edges: Floats | None = None, labels: list[str] | None = None
 ) -> Distribution:
-    sides = [
-        tuple(round(float(x), 5) for x in (side / side.sum() if side.sum() else side)) for side in (reference, current)
-    ]
+    sides = [tuple(np.round(side / (side.sum() or 1.0), 5).tolist()) for side in (reference, current)]
     return Distribution(
         sides[0],
         sides[1],
@@ -67,21 +70,23 @@ def _shares(
 
 def _rounded(edges: Floats) -> tuple[float, ...]:
     """The edges to a ten-thousandth of a bin's width: short to write, and still apart far from zero."""
-    width = float(np.diff(edges / 2).min() * 2)
+    width = float(edges[1] / 2 - edges[0] / 2) * 2  # all are alike
     if not 0 < width < np.inf:
         return tuple(float(edge) for edge in edges)
-    decimals = int(np.clip(4 - np.floor(np.log10(width)), -300, 300))
-    return tuple(round(float(edge), decimals) for edge in edges)
+    decimals = min(300, max(-300, 4 - math.floor(math.log10(width))))
+    return tuple([round(edge, decimals) for edge in edges.tolist()])
 
 
 def _counts_at(side: Numbers, values: Floats) -> Floats:
     counts = np.zeros(len(values))
-    counts[np.searchsorted(values, side.values)] = side.counts
+    counts[np.searchsorted(values, side.values)] = side.weights
     return counts
 
 
 def _counts_in(side: Numbers, inner: Floats) -> Floats:
-    counts: Floats = np.diff(np.concatenate(([0.0], side.below(inner), [side.rows])))
+    below = np.empty(len(inner) + 2)
+    below[0], below[1:-1], below[-1] = 0.0, side.below(inner), side.rows
+    counts: Floats = below[1:] - below[:-1]
     return counts
 
 
@@ -89,20 +94,26 @@ def _edges(reference: Numbers, current: Numbers) -> Floats:
     """Edges of equal width over what both sides hold, without far tails; between whole numbers where all are whole."""
     filled = [side for side in (reference, current) if side.rows]
     low, high = (float(pick(side.values[at] for side in filled)) for pick, at in ((min, 0), (max, -1)))
-    tails = np.array([TAIL, 1 - TAIL])
-    ends = np.array([side.quantile(tails) for side in filled])
-    inner_low, inner_high = float(ends[:, 0].min()), float(ends[:, 1].max())
+    ends = [side.quantile(TAILS) for side in filled]
+    inner_low, inner_high = (float(pick(end[i] for end in ends)) for i, pick in enumerate((min, max)))
     reach = inner_high - inner_low
     if reach > 0 and high - low > 2 * reach:
         low, high = max(low, inner_low - 0.1 * reach), min(high, inner_high + 0.1 * reach)
-    if all(np.all(side.values == np.round(side.values)) for side in filled) and high - low < 2**52:
+    if all(_whole(side.values) for side in filled) and high - low < 2**52:
         step = np.ceil((high - low + 1) / MOST_BARS)
         low = np.floor(low)
         count = int(np.ceil((high - low + 1) / step))
         whole: Floats = low - 0.5 + step * np.arange(count + 1)
         return whole
     # halves first: the width of the widest floats has no float of its own
-    return np.unique(2 * np.linspace(low / 2, high / 2, MOST_BARS + 1))
+    even: Floats = 2 * (low / 2 + (high / 2 - low / 2) * STEPS)
+    even[-1] = high
+    return even if even[0] < even[1] else np.unique(even)
+
+
+def _whole(values: Floats) -> bool:
+    """Whether all are whole numbers; the first hundred mostly tell."""
+    return bool(np.all(values[:100] == np.round(values[:100]))) and bool(np.all(values == np.round(values)))
 
 
 def _short(label: str) -> str:

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from ..datasets.profile import ColumnProfile
 from ..domain.drift_report import Finding
 from .correction import benjamini_hochberg, two_proportions
+from .thresholds import Thresholds
 
-__all__ = ["categories", "columns", "infinities", "missing_values", "named", "retyped"]
+__all__ = [
+    "LEVEL",
+    "LabelChange",
+    "categories",
+    "columns",
+    "infinities",
+    "label_changes",
+    "missing_values",
+    "named",
+    "retyped",
+]
 
-LEVEL = 0.05
-MISSING_CHANGE = 0.01  # a share of missing values that changes by less is not worth a word
+LEVEL = 0.01  # missing values and labels together stay well below one false alarm in twenty reports
 LISTED = 5
-EXPECTED = 5.0
 
 FAMILIES = {
     "int": "whole number",
@@ -58,13 +69,16 @@ def retyped(reference: ColumnProfile, current: ColumnProfile) -> Finding | None:
     return Finding(reference.name, "retyped", message, "info" if alike else "error")
 
 
-def missing_values(pairs: Sequence[tuple[ColumnProfile, ColumnProfile]]) -> list[Finding]:
-    """Columns whose share of missing values changed by more than chance and by at least one percentage point."""
+def missing_values(
+    pairs: Sequence[tuple[ColumnProfile, ColumnProfile]], thresholds: Thresholds | None = None
+) -> list[Finding]:
+    """Columns whose share of missing values changed by more than chance and by at least what is worth a word."""
+    thresholds = thresholds or Thresholds()
     tests = [two_proportions(r.missing, r.rows, c.missing, c.rows) for r, c in pairs]
     found = []
     for (r, c), p_value in zip(pairs, benjamini_hochberg(tests), strict=True):
         before, now = _share(r.missing, r.rows), _share(c.missing, c.rows)
-        if p_value < LEVEL and abs(now - before) >= MISSING_CHANGE:
+        if p_value < LEVEL and abs(now - before) >= thresholds.rule("missing", r.name):
             message = f"{r.name!r} has {now:.1%} missing values, {before:.1%} in the reference (adjusted p {_chance(p_value)})"
             found.append(Finding(r.name, "missing-values", message))
     return found
@@ -80,29 +94,64 @@ def infinities(reference: ColumnProfile, current: ColumnProfile) -> Finding | No
     return Finding(reference.name, "infinite", message + tail, "warning" if new else "info")
 
 
-def categories(reference: ColumnProfile, current: ColumnProfile) -> list[Finding]:
-    """Labels that only one side has, with their counts.
+@dataclass(frozen=True)
+class LabelChange:
+    """Labels of one column that only one side has.
 
-    One that is rare enough to be absent from the other side by chance (fewer than five expected there) is only a
-    remark when it is new, and not worth a word when it has vanished. Where a side names only its commonest labels,
-    nothing can be said of what it lacks.
+    Parameters
+    ----------
+    p_value
+        How often so many rows hold labels that the other side does not know, by chance.
+    share
+        The share of the rows that do.
     """
-    sides = [dict(zip(c.labels, (int(n) for n in c.counts), strict=True)) for c in (reference, current)]
+
+    column: str
+    kind: Literal["new-category", "vanished-category"]
+    counts: dict[str, int]
+    p_value: float
+    share: float
+
+
+def label_changes(reference: ColumnProfile, current: ColumnProfile) -> list[LabelChange]:
+    """Labels that only one side has, with how likely it is that chance kept them from the other.
+
+    A label that one row alone holds would be unknown without that row: their share of the rows is what to expect of
+    unknown labels in another table of the same source (Good 1953, after Turing). Where a side names only its commonest
+    labels, nothing can be said of what it lacks.
+    """
     found = []
-    if not reference.rest:
-        new = {label: n for label, n in sides[1].items() if label not in sides[0]}
-        if new:
-            expected = sum(new.values()) * _share(reference.present, current.present)
-            message = f"{reference.name!r} has {named(new)} that the reference does not have"
+    for kind, known, other in (("new-category", reference, current), ("vanished-category", current, reference)):
+        if known.rest or not known.present or not other.present:
+            continue
+        labels = set(known.labels)
+        only = {x: int(n) for x, n in zip(other.labels, other.counts, strict=True) if x not in labels}
+        if not only:
+            continue
+        once, rows = int((known.counts == 1).sum()), sum(only.values())
+        more = rows / other.present > once / known.present
+        p = two_proportions(once, known.present, rows, other.present) if more else 1.0
+        found.append(LabelChange(reference.name, kind, only, p, rows / other.present))  # type: ignore[arg-type]  # one of the two
+    return found
+
+
+def categories(changes: Sequence[LabelChange], thresholds: Thresholds | None = None) -> list[Finding]:
+    """What is worth telling of new and vanished labels: a warning for more than chance, a remark for other new ones."""
+    thresholds = thresholds or Thresholds()
+    found = []
+    for change, p in zip(changes, benjamini_hochberg([c.p_value for c in changes]), strict=True):
+        serious = p < LEVEL and change.share >= thresholds.rule("new", change.column)
+        if change.kind == "new-category":
+            message = f"{change.column!r} has {named(change.counts)} that the reference does not have"
+            found.append(Finding(change.column, change.kind, message, "warning" if serious else "info"))
+        elif serious:
             found.append(
-                Finding(reference.name, "new-category", message, "warning" if expected >= EXPECTED else "info")
+                Finding(
+                    change.column,
+                    change.kind,
+                    f"{change.column!r} no longer has {named(change.counts)} of the reference",
+                )
             )
-    if not current.rest and current.present:
-        ratio = _share(current.present, reference.present)
-        gone = {label: n for label, n in sides[0].items() if label not in sides[1] and n * ratio >= EXPECTED}
-        if gone:
-            message = f"{reference.name!r} no longer has {named(gone)} of the reference"
-            found.append(Finding(reference.name, "vanished-category", message))
     return found
 
 

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..datasets.tokens import Vocabulary
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-__all__ = ["BINS", "POOLED", "Categories", "Numbers", "Sample", "aligned", "apart", "binned", "edges", "pooled"]
+__all__ = [
+    "BINS",
+    "POOLED",
+    "Categories",
+    "Numbers",
+    "Sample",
+    "Texts",
+    "aligned",
+    "apart",
+    "binned",
+    "edges",
+    "pooled",
+]
 
 BINS = 10
 ROWS_A_BIN = 10
@@ -27,6 +42,13 @@ REST = "(other categories)"
 class Numbers:
     """A numeric column: its distinct finite values in rising order and how many rows hold each.
 
+    Parameters
+    ----------
+    counts
+        None where every value stands for one row.
+    moments
+        The mean and the standard deviation (ddof 0), where `values` do not say them exactly.
+
     Examples
     --------
     >>> Numbers.of([3, 1, 3]).counts.tolist()
@@ -34,53 +56,81 @@ class Numbers:
     """
 
     values: Floats
-    counts: Floats
+    counts: Floats | None = None
+    moments: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, column: Any) -> Numbers:
         """The sample of an array of numbers; what is not finite is left out."""
         given = np.asarray(column, dtype=np.float64)
         values, counts = np.unique(given[np.isfinite(given)], return_counts=True)
-        return cls(values, counts.astype(np.float64))
+        return cls(values, None if len(counts) == counts.sum() else counts.astype(np.float64))
 
     @cached_property
     def cumulated(self) -> Floats:
         """How many rows the first k values hold, from k = 0."""
-        return np.concatenate(([0.0], np.cumsum(self.counts)))
+        found = np.empty(len(self.values) + 1)
+        found[0] = 0.0
+        np.cumsum(self.weights, out=found[1:])
+        return found
 
-    @property
+    @cached_property
+    def weights(self) -> Floats:
+        """How many rows hold each value."""
+        return np.ones(len(self.values)) if self.counts is None else self.counts
+
+    @cached_property
     def rows(self) -> float:
         """How many rows there are."""
-        return float(self.cumulated[-1])
+        return float(len(self.values) if self.counts is None else self.counts.sum())
+
+    def up_to(self, places: Any) -> Floats:
+        """How many rows the first values hold, for several numbers of them."""
+        found: Floats = np.asarray(places, dtype=np.float64) if self.counts is None else self.cumulated[places]
+        return found
 
     def below(self, points: Floats) -> Floats:
         """How many rows hold each of these points or less."""
-        counted: Floats = self.cumulated[np.searchsorted(self.values, points, side="right")]
-        return counted
+        return self.up_to(np.searchsorted(self.values, points, side="right"))
 
     def quantile(self, shares: Floats) -> Floats:
         """The smallest value that at least this share of the rows does not pass (the inverse of the ECDF)."""
-        at = np.searchsorted(self.cumulated[1:], shares * self.rows * (1 - 1e-12), side="left")
+        wanted = shares * self.rows * (1 - 1e-12)
+        if self.counts is None:
+            at = np.maximum(np.ceil(wanted), 1).astype(np.int64) - 1
+        else:
+            at = np.searchsorted(self.cumulated[1:], wanted, side="left")
         found: Floats = self.values[np.minimum(at, len(self.values) - 1)]
         return found
 
+    @cached_property
     def spread(self) -> tuple[float, float]:
         """The mean and the standard deviation (ddof 0)."""
-        mean = float(np.average(self.values, weights=self.counts))
-        return mean, float(np.sqrt(np.average((self.values - mean) ** 2, weights=self.counts)))
+        if self.moments is not None:
+            return self.moments
+        if self.counts is None:
+            return float(self.values.mean()), float(self.values.std())
+        mean = float((self.values * self.counts).sum() / self.rows)
+        return mean, float(np.sqrt((self.counts * (self.values - mean) ** 2).sum() / self.rows))
+
+    @cached_property
+    def deciles(self) -> dict[int, Floats]:
+        """Edges that were asked for before, by the number of bins."""
+        return {}
 
 
 @dataclass(frozen=True, eq=False)
 class Categories:
-    """A categorical column: how many rows hold each label, and how many hold labels that were not kept apart.
+    """A categorical column: its labels and how many rows hold each, and how many hold labels that were not kept apart.
 
     Examples
     --------
-    >>> Categories.of(["a", "b", "a"]).counts
-    {'a': 2.0, 'b': 1.0}
+    >>> Categories.of(["a", "b", "a"]).index
+    {'a': 0, 'b': 1}
     """
 
-    counts: Mapping[str, float]
+    labels: tuple[str, ...]
+    counts: Floats
     rest: float = 0.0
 
     @classmethod
@@ -90,18 +140,57 @@ class Categories:
         for label in column:
             if label is not None:
                 counts[str(label)] = counts.get(str(label), 0.0) + 1
-        return cls(counts)
+        return cls.counted(counts)
+
+    @classmethod
+    def counted(cls, counts: Mapping[str, float], rest: float = 0.0) -> Categories:
+        """The sample of labels with their counts."""
+        return cls(tuple(counts), np.array(list(counts.values()), dtype=np.float64), rest)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Where each label stands."""
+        return {label: i for i, label in enumerate(self.labels)}
 
     @cached_property
     def rows(self) -> float:
         """How many rows there are."""
-        return float(sum(self.counts.values()) + self.rest)
+        return float(self.counts.sum() + self.rest)
 
 
-Sample = Numbers | Categories
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """A column of free text: how long its cells are, and which words they hold.
+
+    Examples
+    --------
+    >>> Texts.of(["one two", "two"]).words.index
+    {'two': 2, 'one': 1}
+    """
+
+    lengths: Numbers
+    words: Vocabulary
+
+    @classmethod
+    def of(cls, column: Any) -> Texts:
+        """The sample of a list of texts; None is left out."""
+        import pyarrow as pa
+
+        from ..datasets.tokens import vocabulary_of
+
+        texts = [str(text) for text in column if text is not None]
+        return cls(Numbers.of([len(text) for text in texts]), vocabulary_of(pa.array(texts, pa.string())))
+
+    @property
+    def rows(self) -> float:
+        """How many rows there are."""
+        return self.lengths.rows
 
 
-@lru_cache(maxsize=1)  # several detectors need it of the same pair, one after another
+Sample = Numbers | Categories | Texts
+
+
+@lru_cache(maxsize=1)  # several detectors may need it of the same pair, one after another
 def apart(reference: Numbers, current: Numbers) -> tuple[Floats, Floats]:
     """Every value of both sides in rising order, and how far the reference's share up to there is above the current's.
 
@@ -113,28 +202,38 @@ def apart(reference: Numbers, current: Numbers) -> tuple[Floats, Floats]:
     own[places] = False
     points, steps = np.empty(n + m), np.empty(n + m)
     points[own], points[places] = reference.values, current.values
-    steps[own], steps[places] = reference.counts / reference.rows, -current.counts / current.rows
+    steps[own] = reference.weights / reference.rows
+    steps[places] = -current.weights / current.rows
     return points, np.cumsum(steps)
 
 
+@lru_cache(maxsize=1)
 def aligned(reference: Categories, current: Categories) -> tuple[list[str], Floats, Floats]:
-    """The labels of both and their counts on each side, the commonest in the reference first.
+    """The labels of both and their counts on each side, the reference's first in its order.
 
     Where a side keeps only its commonest labels apart, a label that it does not name may hide in its rest: it goes
     to the rest of both sides.
     """
-    named = sorted({*reference.counts, *current.counts}, key=lambda x: (-reference.counts.get(x, 0.0), x))
-    labels = [
-        label
-        for label in named
-        if (label in reference.counts or not reference.rest) and (label in current.counts or not current.rest)
-    ]
-    sides = [np.array([side.counts.get(label, 0.0) for label in labels]) for side in (reference, current)]
-    rests = [side.rows - float(counts.sum()) for side, counts in zip((reference, current), sides, strict=True)]
-    if max(rests, default=0.0) > 0.5:
+    index = reference.index
+    places = np.fromiter((index.get(label, -1) for label in current.labels), np.int64, len(current.labels))
+    known = places >= 0
+    labels: list[str] = list(reference.labels)
+    r, c = reference.counts, np.zeros(len(labels))
+    c[places[known]] = current.counts[known]
+    if current.rest:
+        there = np.zeros(len(labels), dtype=bool)
+        there[places[known]] = True
+        labels = [label for label, kept in zip(labels, there, strict=True) if kept]
+        r, c = r[there], c[there]
+    if not reference.rest and not known.all():
+        new = np.flatnonzero(~known)
+        labels += [current.labels[i] for i in new]
+        r, c = np.append(r, np.zeros(len(new))), np.append(c, current.counts[new])
+    rests = (reference.rows - float(r.sum()), current.rows - float(c.sum()))
+    if max(rests) > 0.5:
         labels.append(REST)
-        sides = [np.append(counts, rest) for counts, rest in zip(sides, rests, strict=True)]
-    return labels, sides[0], sides[1]
+        r, c = np.append(r, rests[0]), np.append(c, rests[1])
+    return labels, r, c
 
 
 def pooled(labels: list[str], reference: Floats, current: Floats) -> tuple[list[str], Floats, Floats]:
@@ -172,12 +271,16 @@ def edges(reference: Numbers, *, bins: int = BINS) -> Floats:
     A bin runs from above its left edge up to and with its right edge; the outer two are open. Where so many rows
     hold the smallest value that it is an edge itself, what lies below it has a bin of its own.
     """
-    inner = np.unique(reference.quantile(np.arange(1, bins) / bins))
-    if inner[0] == reference.values[0]:
-        inner = np.concatenate(([np.nextafter(inner[0], -np.inf)], inner))
-    return inner
+    known = reference.deciles.get(bins)
+    if known is None:
+        inner = np.unique(reference.quantile(np.arange(1, bins) / bins))
+        if inner[0] == reference.values[0]:
+            inner = np.concatenate(([np.nextafter(inner[0], -np.inf)], inner))
+        known = reference.deciles[bins] = inner
+    return known
 
 
+@lru_cache(maxsize=1)
 def binned(reference: Sample, current: Sample) -> tuple[Floats, Floats]:
     """The rows of both sides in the same bins: tenths of the reference for numbers, the pooled categories else.
 

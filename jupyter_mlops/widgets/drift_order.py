@@ -67,5 +67,7 @@ def largest(drawing: Distribution, most: int) -> list[tuple[str, float, float]]:
 
 def _times(score: Score) -> float:
     small = 1e-12
+    if score.threshold is None:
+        return 0.0
     high, low = max(score.value, small), max(score.threshold, small)
     return high / low if score.alarm_when == "above" else low / high

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import scipy.spatial.distance
 import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jupyter_mlops.monitoring.correction import benjamini_hochberg, two_proportions
 from jupyter_mlops.monitoring.detectors import DETECTORS
-from jupyter_mlops.monitoring.samples import Categories, Numbers, binned, edges, pooled
+from jupyter_mlops.monitoring.detectors.ks import distance
+from jupyter_mlops.monitoring.detectors.wasserstein import area
+from jupyter_mlops.monitoring.samples import Categories, Numbers, Texts, binned, edges, pooled
 
 TEN = np.arange(1.0, 11.0)
 REFERENCE, CURRENT = [16, 18, 16, 14, 12, 12], [16, 16, 16, 16, 16, 8]
@@ -19,7 +23,7 @@ QUARTERS, TENTHS = [25, 25, 25, 25], [10, 20, 30, 40]
 
 
 def labelled(counts):
-    return Categories({f"c{i}": float(n) for i, n in enumerate(counts)})
+    return Categories.counted({f"c{i}": float(n) for i, n in enumerate(counts)})
 
 
 # detector, reference, current, value, p-value
@@ -29,6 +33,14 @@ GOLDEN = [
     ("psi", labelled(REFERENCE), labelled(CURRENT), 0.0372184, None),
     ("psi", labelled(QUARTERS), labelled(TENTHS), 0.2282174, None),
     ("wasserstein", Numbers.of(TEN), Numbers.of(TEN + 2), 0.6963106, None),
+    ("emd", Numbers.of(TEN), Numbers.of(TEN + 2), 2.0, None),
+    ("kl", labelled(REFERENCE), labelled(CURRENT), 0.0189097, None),
+    ("kl", labelled(CURRENT), labelled(REFERENCE), 0.0183087, None),
+    ("kl", labelled(QUARTERS), labelled(TENTHS), 0.1217773, None),
+    ("hellinger", labelled(REFERENCE), labelled(CURRENT), 0.0681277, None),
+    ("tv", labelled(REFERENCE), labelled(CURRENT), 0.0681818, None),
+    ("js", labelled(QUARTERS), labelled(TENTHS), 0.2005033, None),
+    ("length", Texts.of(["a" * i for i in range(1, 11)]), Texts.of(["a" * i for i in range(3, 13)]), 0.2, 0.9944576),
     ("js", labelled(REFERENCE), labelled(CURRENT), 0.0817342, None),
     ("js", labelled([50, 50, 0, 0]), labelled([0, 0, 50, 50]), 1.0, None),
 ]
@@ -43,6 +55,9 @@ def test_golden_numbers(name, reference, current, value, p_value):
 
 
 def samples(kind, rng, rows, shift=0.0):
+    if kind == "text":
+        known, new = [f"word{i}" for i in range(40)], [f"neu{i}" for i in range(40)]
+        return np.array([" ".join(rng.choice(new if shift else known, 3 + 4 * bool(shift))) for _ in range(rows)])
     if kind == "numeric":
         return rng.normal(size=rows) + shift
     weights = np.array([0.4, 0.3, 0.2, 0.1]) if not shift else np.array([0.1, 0.2, 0.3, 0.4])
@@ -50,7 +65,7 @@ def samples(kind, rng, rows, shift=0.0):
 
 
 def read(kind, column):
-    return Numbers.of(column) if kind == "numeric" else Categories.of(column)
+    return {"numeric": Numbers, "categorical": Categories, "text": Texts}[kind].of(column)
 
 
 EVERY = [(name, kind) for name, detector in DETECTORS.items() for kind in detector.kinds]
@@ -69,16 +84,17 @@ def test_battery(name, kind):
     assert same.p_value is None or same.p_value > 0.999
 
     moved = detector.measure(reference, current)
-    assert detector.passes(moved.value, detector.threshold)
+    assert detector.passes(moved.value, 0.1 if detector.threshold is None else detector.threshold)
     assert moved.p_value is None or moved.p_value < 1e-6
 
     low, high = detector.range
     assert low <= same.value <= moved.value <= high
     assert np.array_equal(before, column)
-    assert detector.measure(read(kind, rng.permutation(column)), read(kind, shifted[::-1])) == moved
+    again = detector.measure(read(kind, rng.permutation(column)), read(kind, shifted[::-1]))
+    assert again.value == pytest.approx(moved.value, rel=1e-12)
+    assert again.p_value == (None if moved.p_value is None else pytest.approx(moved.p_value, rel=1e-9))
 
-    other = "categorical" if kind == "numeric" else "numeric"
-    if other not in detector.kinds:
+    for other in {"categorical", "numeric", "text"} - set(detector.kinds):
         wrong = read(other, samples(other, rng, 50))
         assert detector.measure(wrong, wrong) is None
 
@@ -89,13 +105,15 @@ def test_a_detector_says_what_it_measures(name):
     assert detector.name == name
     assert all((detector.title, detector.unit, detector.convention, detector.kinds))
     assert detector.alarm_when in ("above", "below")
-    assert detector.range[0] <= detector.threshold <= detector.range[1]
+    assert detector.threshold is None or detector.range[0] <= detector.threshold <= detector.range[1]
 
 
-@pytest.mark.parametrize("kind", ["numeric", "categorical"])
+@pytest.mark.parametrize("kind", ["numeric", "categorical", "text"])
 def test_odd_samples_give_a_number_or_nothing_never_nan(kind):
     if kind == "numeric":
         odd = [[1.0], [1.0, 2.0], [0.0] * 500, [1.0] * 500, [-1e308, 1e308] * 50, [5e-324, 0.0] * 50, [0, 1] * 99]
+    elif kind == "text":
+        odd = [["a"], [""] * 40, ["..."] * 40, ["ä b"] * 40, [f"w{i}" for i in range(99)], ["\n", "a\x00"] * 60]
     else:
         odd = [["a"], ["a", "b"], ["a"] * 500, ["b"] * 500, [f"{i}" for i in range(500)], ["", "a"] * 60]
     for detector in (d for d in DETECTORS.values() if kind in d.kinds):
@@ -197,4 +215,65 @@ def test_a_rare_second_category_gets_an_exact_p_value():
 
 def test_categories_that_are_all_rare_cannot_be_compared():
     each_once = labelled([1] * 300)
-    assert DETECTORS["chi2"].measure(each_once, Categories({f"d{i}": 1.0 for i in range(300)})) is None
+    assert DETECTORS["chi2"].measure(each_once, Categories.counted({f"d{i}": 1.0 for i in range(300)})) is None
+
+
+def tables(rng):
+    """Pairs of columns with and without ties, of equal and unequal length, far apart and alike."""
+    for n, m in [(1, 1), (1, 50), (3000, 3000), (5000, 1777), (1777, 5000), (40_000, 39_999)]:
+        yield rng.normal(size=n), rng.normal(0.05, size=m)
+        yield rng.lognormal(size=n), rng.lognormal(0.3, size=m)
+        yield np.round(rng.normal(size=n), 2), np.round(rng.normal(0.02, size=m), 2)
+        yield rng.integers(0, 4, n).astype(float), rng.integers(0, 5, m).astype(float)
+        yield rng.standard_cauchy(n), rng.standard_cauchy(m) + 3
+        yield rng.normal(size=n), rng.normal(size=m) + 100
+
+
+def test_ks_and_wasserstein_are_scipys_to_the_last_digits():
+    for a, b in tables(np.random.default_rng(11)):
+        sides = Numbers.of(a), Numbers.of(b)
+        assert distance(*sides) == pytest.approx(scipy.stats.ks_2samp(a, b, method="asymp").statistic, rel=1e-12)
+        assert area(*sides) == pytest.approx(scipy.stats.wasserstein_distance(a, b), rel=1e-12)
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_ks_of_any_two_columns_is_that_of_looking_everywhere(data):
+    numbers = st.lists(st.integers(-30, 30) | st.floats(-3, 3), min_size=1, max_size=60)
+    a, b = (np.array(data.draw(numbers), dtype=float) for _ in range(2))
+    every = np.concatenate((a, b))
+    shares = [np.searchsorted(np.sort(x), every, side="right") / len(x) for x in (a, b)]
+    assert distance(Numbers.of(a), Numbers.of(b)) == pytest.approx(np.abs(shares[0] - shares[1]).max(), rel=1e-12)
+    assert area(Numbers.of(a), Numbers.of(b)) == pytest.approx(
+        scipy.stats.wasserstein_distance(a, b), rel=1e-9, abs=1e-12
+    )
+
+
+def test_chi2_is_scipys_to_the_last_digits():
+    rng = np.random.default_rng(12)
+    for k in (2, 7, 300):
+        table = rng.integers(20, 900, (2, k))
+        ours = DETECTORS["chi2"].measure(labelled(table[0]), labelled(table[1])).p_value
+        theirs = scipy.stats.chi2_contingency(table, correction=False)
+        assert ours == pytest.approx(theirs.pvalue, rel=1e-12)
+
+
+def test_a_new_word_is_told_from_one_that_was_to_be_expected():
+    rng = np.random.default_rng(13)
+    words = np.array([f"w{i}" for i in range(5_000)])
+    weights = 1 / np.arange(1, 5_001)
+    weights /= weights.sum()
+
+    def texts(extra=0.0):
+        rows = [" ".join(rng.choice(words, 6, p=weights)) for _ in range(1_500)]
+        return Texts.of([row + " unheard" if rng.random() < extra else row for row in rows])
+
+    reference = texts()
+    same, other = (
+        DETECTORS["new_words"].measure(reference, texts()),
+        DETECTORS["new_words"].measure(reference, texts(0.5)),
+    )
+    assert same.value < 0.02
+    assert same.p_value > 0.01
+    assert other.value > 0.03
+    assert other.p_value < 1e-3

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..detector import Detector, Measurement
-from ..samples import Sample, binned
+from ..samples import Sample, Texts, binned
 
 if TYPE_CHECKING:
     from ..samples import Floats
@@ -23,7 +23,7 @@ def measure(reference: Sample, current: Sample) -> Measurement | None:
     >>> round(measure(Numbers.of(x), Numbers.of(x + 100)).value, 3)
     0.25
     """
-    return distance(*binned(reference, current))
+    return None if isinstance(reference, Texts) else distance(*binned(reference, current))
 
 
 def distance(reference: Floats, current: Floats) -> Measurement | None:
@@ -47,6 +47,7 @@ JENSEN_SHANNON = Detector(
     unit="square root of bits",
     range=(0.0, 1.0),
     threshold=0.15,
+    large=0.2,
     alarm_when="above",
     min_rows=20,
     convention="logarithm to base 2, square root; PSI's bins, no fill; judged by the column's other p-values",

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..correction import pearson
 from ..detector import Detector, Measurement
-from ..samples import SMALLEST_EXPECTED, Sample, binned
+from ..samples import SMALLEST_EXPECTED, Sample, Texts, binned
 
 if TYPE_CHECKING:
     from ..samples import Floats
@@ -31,7 +31,7 @@ def measure(reference: Sample, current: Sample) -> Measurement | None:
     >>> round(measure(Numbers.of(x), Numbers.of(x + 100)).value, 3)
     0.596
     """
-    return index(*binned(reference, current))
+    return None if isinstance(reference, Texts) else index(*binned(reference, current))
 
 
 def index(reference: Floats, current: Floats) -> Measurement | None:
@@ -65,6 +65,7 @@ PSI = Detector(
     unit="nats",
     range=(0.0, float("inf")),
     threshold=0.1,
+    large=0.25,
     alarm_when="above",
     min_rows=20,
     convention=(

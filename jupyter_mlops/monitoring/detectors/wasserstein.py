@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..detector import Detector, Measurement
 from ..samples import Numbers, Sample, apart
 
-__all__ = ["WASSERSTEIN", "measure"]
+if TYPE_CHECKING:
+    from ..samples import Floats
+
+__all__ = ["WASSERSTEIN", "area", "measure"]
+
+FEW = 4  # so many rows a distinct value of both make the way over distinct values the shorter one
+AT_ONCE = 16_384  # values: as many as stay in a processor's cache
 
 
 def measure(reference: Sample, current: Sample) -> Measurement | None:
@@ -22,11 +31,53 @@ def measure(reference: Sample, current: Sample) -> Measurement | None:
     if not (isinstance(reference, Numbers) and isinstance(current, Numbers)):
         return None
     with np.errstate(over="ignore", invalid="ignore"):
-        spread = reference.spread()[1]
-        points, difference = apart(reference, current)
-        area = float(np.sum(np.abs(difference[:-1]) * np.diff(points)))
-        value = area / spread if spread > 0 else np.inf
+        spread = reference.spread[1]
+        value = area(reference, current) / spread if 0 < spread < np.inf else np.inf
     return Measurement(value) if np.isfinite(value) else None
+
+
+@lru_cache(maxsize=1)
+def area(reference: Numbers, current: Numbers) -> float:
+    """The area between the two cumulative distributions, in the column's own unit; infinite where it is too large.
+
+    Where rows hardly share values the same area is read along the other axis, as the mean distance of the quantiles:
+    the i-th of n sorted values faces one of m, or two that it is divided between.
+
+    >>> area(Numbers.of([0.0, 1.0]), Numbers.of([0.0, 1.0, 5.0]))
+    1.5
+    """
+    sides = [reference, current]
+    with np.errstate(over="ignore", invalid="ignore"):
+        if max(n.rows for n in sides) > FEW * sum(len(n.values) for n in sides) or not all(map(_whole, sides)):
+            points, difference = apart(reference, current)
+            return float(np.sum(np.abs(difference[:-1]) * np.diff(points)))
+        long, short = (_expanded(side) for side in sorted(sides, key=lambda side: -side.rows))
+        n, m = len(long), len(short)
+        if n == m:
+            return (
+                sum(float(np.abs(long[i : i + AT_ONCE] - short[i : i + AT_ONCE]).sum()) for i in range(0, n, AT_ONCE))
+                / n
+            )
+        return sum(_divided(long[i : i + AT_ONCE], short, i, n) for i in range(0, n, AT_ONCE)) / n / m
+
+
+def _divided(part: Floats, short: Floats, begin: int, n: int) -> float:
+    """The distances of a stretch of n sorted values to the fewer ones, weighted by the shares that overlap."""
+    m = len(short)
+    starts = np.arange(begin, begin + len(part)) * m
+    faced = starts // n
+    first = np.minimum((faced + 1) * n - starts, m)
+    near = np.abs(part - short[faced])
+    far = np.abs(part - short[np.minimum(faced + 1, m - 1)])
+    return float((near * first).sum() + (far * (m - first)).sum())
+
+
+def _whole(side: Numbers) -> bool:
+    return side.counts is None or bool((side.counts == np.floor(side.counts)).all())
+
+
+def _expanded(side: Numbers) -> Floats:
+    return side.values if side.counts is None else np.repeat(side.values, side.counts.astype(np.int64))
 
 
 WASSERSTEIN = Detector(
@@ -35,7 +86,8 @@ WASSERSTEIN = Detector(
     kinds=("numeric",),
     unit="standard deviations of the reference",
     range=(0.0, float("inf")),
-    threshold=0.25,
+    threshold=0.05,
+    large=0.25,
     alarm_when="above",
     min_rows=20,
     convention="order 1, divided by the reference's standard deviation (ddof 0); judged by the column's other p-values",
