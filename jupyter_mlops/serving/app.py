@@ -35,6 +35,7 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 OPEN = ("/ping", "/health")  # for who watches over the server; they tell nothing but that it lives
 RETRY_SECONDS = b"1"
+METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 @dataclass(slots=True)
@@ -88,6 +89,7 @@ class App:
             "/ping": ("GET", self._ping),
             "/health": ("GET", self._ping),
             "/version": ("GET", self._tell_version),
+            "/metrics": ("GET", self._metrics),
             "/invocations": ("POST", self._invocations),
         }
 
@@ -156,6 +158,9 @@ class App:
     async def _tell_version(self, request: Request) -> tuple[Answer, Headers]:
         return Answer(200, self._version), []
 
+    async def _metrics(self, request: Request) -> tuple[Answer, Headers]:
+        return Answer(200, self.router.metrics().encode(), METRICS), []
+
     async def _invocations(self, request: Request) -> tuple[Answer, Headers]:
         body = await self.body(request)
         if isinstance(body, Answer):
@@ -189,7 +194,7 @@ class App:
             self._asked -= 1
         self.router.finished(route, answer.status, answer.rows, seconds)
         for shadow in route.shadows:
-            self._shadow(route, shadow, ask, answer)
+            self._shadow(route, shadow, ask, request.id, answer)
         return answer, route
 
     async def body(self, request: Request) -> bytes | Answer:
@@ -237,7 +242,18 @@ class App:
         now = time.time_ns() // 1_000_000
         try:
             route.slot.writer.append(
-                Entry(request.id, now, ask.content_type, ask.body, answer.body, answer.rows, seconds * 1000)
+                Entry(
+                    request.id,
+                    now,
+                    ask.content_type,
+                    ask.body,
+                    answer.body,
+                    answer.rows,
+                    seconds * 1000,
+                    route.key,
+                    route.propensity,
+                    answer.probabilities,
+                )
             )
         except OSError as error:
             log.error("the inference log cannot be written: %s", error)  # noqa: TRY400 the reason is all there is to say
@@ -245,13 +261,13 @@ class App:
             return Answer.error(503, "TEMPORARILY_UNAVAILABLE", message)
         return answer
 
-    def _shadow(self, route: Route, shadow: Slot, ask: Ask, answer: Answer) -> None:
+    def _shadow(self, route: Route, shadow: Slot, ask: Ask, request_id: str, answer: Answer) -> None:
         """Ask a shadow the same, once the answer has left; nobody waits for it."""
 
         def copy() -> None:
             began = time.perf_counter()
             copied = shadow.model.answer_many([replace(ask)])[0]
-            self.router.shadowed(route, shadow, answer, copied, time.perf_counter() - began)
+            self.router.shadowed(route, shadow, ask, request_id, answer, copied, time.perf_counter() - began)
 
         future = asyncio.get_running_loop().run_in_executor(self._threads, copy)
         self._shadows.add(future)

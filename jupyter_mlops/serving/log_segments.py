@@ -65,6 +65,7 @@ class LogWriter:
         self._why = ""
         self._pause_until = 0.0
         self.not_logged = 0
+        self.written_ms = 0
         self.clock: Callable[[], float] = time.monotonic
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -162,6 +163,7 @@ class LogWriter:
         frames, rows = entry_frames(entries, self._rows)
         self._put(frames)
         self._rows = rows
+        self.written_ms = entries[-1].time_ms
         if missed:
             self._missed -= missed
 

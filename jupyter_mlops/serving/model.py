@@ -38,12 +38,15 @@ class Answer:
     ----------
     rows
         How many predictions the body holds; 0 for an answer that is none.
+    probabilities
+        The class probabilities for the log, as little-endian float64, row after row; empty where there are none.
     """
 
     status: int
     body: bytes
     media_type: str = "application/json"
     rows: int = 0
+    probabilities: bytes = b""
 
     @classmethod
     def error(cls, status: int, code: str, message: str) -> Answer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .log_segments import LogWriter
-from .model import Answer, ServedModel
+from .model import Answer, Ask, ServedModel
 
 __all__ = ["NoVersion", "OneSlot", "Route", "Router", "Slot"]
 
@@ -101,8 +101,16 @@ class Router(Protocol):
     def finished(self, route: Route, status: int, rows: int, seconds: float) -> None:
         """Take note of an answer: its HTTP status, how many rows it holds, and how long it took from body to answer."""
 
-    def shadowed(self, route: Route, shadow: Slot, answer: Answer, copy: Answer, seconds: float) -> None:
+    def shadowed(
+        self, route: Route, shadow: Slot, ask: Ask, request_id: str, answer: Answer, copy: Answer, seconds: float
+    ) -> None:
         """Take note of what a shadow answered (`copy`) beside what was sent (`answer`); called in a thread."""
+
+    def batched(self, slot: Slot, size: int) -> None:
+        """Take note of how many requests a version was asked together."""
+
+    def metrics(self) -> str:
+        """What has been counted, over all workers, in the OpenMetrics text format."""
 
 
 class OneSlot:
@@ -131,5 +139,14 @@ class OneSlot:
     def finished(self, route: Route, status: int, rows: int, seconds: float) -> None:
         """Nothing is counted here."""
 
-    def shadowed(self, route: Route, shadow: Slot, answer: Answer, copy: Answer, seconds: float) -> None:
+    def shadowed(
+        self, route: Route, shadow: Slot, ask: Ask, request_id: str, answer: Answer, copy: Answer, seconds: float
+    ) -> None:
         """There are no shadows."""
+
+    def batched(self, slot: Slot, size: int) -> None:
+        """Nothing is counted here."""
+
+    def metrics(self) -> str:
+        """Nothing is counted here."""
+        return "# EOF\n"

@@ -20,12 +20,15 @@ from typing import Any
 
 import uvicorn
 
+from ..domain.deployment import LogRules
 from ..errors import MLOpsError, NotFound
 from .app import App
 from .deployment_folder import DeploymentFolder
 from .load import ModelFolder
 from .log_segments import LogWriter
-from .routing import OneSlot, Slot
+from .metrics import Counters
+from .routing import Slot
+from .traffic import TRAFFIC_FILE, WORKERS, Follower, LiveRouter, first_orders
 
 __all__ = ["main", "serve"]
 
@@ -49,12 +52,17 @@ class Server(uvicorn.Server):
             self._ready()
 
 
-def serve(folder: DeploymentFolder, generation: str, listener: socket.socket, say: Callable[[str], None]) -> None:
-    """Load the generation's model, warm it up, and answer on `listener` until told to end."""
-    place = folder.generation(generation)
+def load_slot(place: Path, model_ref: str, log_folder: Path, rules: LogRules, say: Callable[[str], None]) -> Slot:
+    """Load a version from its folder and warm it up.
+
+    Raises
+    ------
+    MLOpsError
+        It cannot predict its own input example.
+    """
     settings = json.loads((place / "serving.json").read_text())
-    model_ref = settings["model"]
-    sys.path.append(settings["root"])  # classes of the project that the model is made of; last, so they hide nothing
+    if settings["root"] not in sys.path:
+        sys.path.append(settings["root"])  # classes of the project that the model is made of; last, to hide nothing
     say(f"loading {model_ref}")
     files = ModelFolder.open(place / "model")
     model = files.load(allow_pickle=settings["allow_pickle"])
@@ -64,9 +72,30 @@ def serve(folder: DeploymentFolder, generation: str, listener: socket.socket, sa
         answer = model.answer(*example)
         if answer.status != 200:
             raise MLOpsError(f"the model cannot predict its own input example: {answer.body.decode(errors='replace')}")
-    writer = LogWriter(folder.log, model=model_ref, inputs=files.inputs)
-    slot = Slot(model_ref, model, writer, inputs=files.inputs, outputs=files.outputs)
-    app = App(OneSlot(slot), token=folder.token())
+    classes = tuple(str(label) for label in getattr(model, "classes", ()))
+    writer = LogWriter(log_folder, model=model_ref, inputs=files.inputs, classes=classes, rules=rules)
+    return Slot(model_ref, model, writer, inputs=files.inputs, outputs=files.outputs)
+
+
+def serve(folder: DeploymentFolder, generation: str, listener: socket.socket, say: Callable[[str], None]) -> None:
+    """Load the versions that are to answer, warm them up, and answer on `listener` until told to end."""
+    place = folder.generation(generation)
+    if not (place / TRAFFIC_FILE).exists():  # started by hand, on one version
+        first_orders(json.loads((place / "serving.json").read_text())["model"]).write(place)
+
+    def load(at: Path, model_ref: str, rules: LogRules) -> Slot:
+        return load_slot(at, model_ref, folder.log, rules, say)
+
+    counters = Counters(place / WORKERS / f"{os.getpid()}.counts")
+    router = LiveRouter(counters, place / WORKERS, folder.path.name)
+    app = App(router, token=folder.token())
+
+    def renew_token() -> None:
+        with contextlib.suppress(NotFound):
+            app.token = folder.token()
+
+    follower = Follower(place, router, load, renew_token)
+    follower.begin()
     gc.collect()
     gc.freeze()  # the model lives as long as the process: no collection need look at it
     config = uvicorn.Config(
@@ -88,6 +117,7 @@ def serve(folder: DeploymentFolder, generation: str, listener: socket.socket, sa
     try:
         Server(config, lambda: say("ready")).run(sockets=[listener])
     finally:
+        follower.close()
         app.close()
 
 
