@@ -237,7 +237,7 @@ def _client(context: Context) -> ServiceClient:
     return context.service
 
 
-API = frozenset({"run", *Session.groups, *collect(Session)})
+API = frozenset({"run", *Session.groups, *(c.function.__name__ for c in collect(Session).values())})
 """What the package offers as functions: the commands of one word, the groups, and `Session.run`."""
 
 _current: Session | None = None

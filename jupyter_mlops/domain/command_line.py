@@ -119,12 +119,14 @@ class CommandLine:
         if rest[0] == "help":
             rest = [*rest[1:], "--help"]
         name, rest = self._find(rest)
-        if name in self.groups:
+        if name not in self.commands:
             return Call(help=True, group=name)
         return self._read(self.commands[name], rest)
 
     def _find(self, words: list[Word]) -> tuple[str, list[Word]]:
         first, rest = words[0], words[1:]
+        if rest and f"{first} {rest[0]}" in self.commands:
+            return f"{first} {rest[0]}", rest[1:]
         if first in self.commands:
             return first, rest
         seconds = self.groups.get(first)
@@ -136,9 +138,7 @@ class CommandLine:
             raise InvalidArgument(f"{first!r} needs one of: {', '.join(seconds)}.", hint=self._see(first))
         if rest[0] in HELP:
             return first, rest
-        if rest[0] not in seconds:
-            raise InvalidArgument.unknown(f"verb of {first!r}", rest[0], seconds, hint=self._see(first))
-        return f"{first} {rest[0]}", rest[1:]
+        raise InvalidArgument.unknown(f"verb of {first!r}", rest[0], seconds, hint=self._see(first))
 
     def _read(self, command: Command, words: list[Word]) -> Call:
         options = self.options(command)

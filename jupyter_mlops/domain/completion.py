@@ -92,13 +92,14 @@ def _candidates(
         firsts: list[Candidate] = [(verb, "command") for verb in (*line.verbs, "help")]
         return firsts + ([("--help", "option")] if partial.startswith("-") else [])
     seconds = line.groups.get(before[0])
-    if len(before) == 1 and seconds is not None and before[0] not in line.commands:
-        return [(second, "command") for second in seconds]
+    verbs: list[Candidate] = [(second, "command") for second in seconds or ()] if len(before) == 1 else []
+    if verbs and before[0] not in line.commands:
+        return verbs
     depth = 2 if " ".join(before[:2]) in line.commands else 1
     command = line.commands.get(" ".join(before[:depth]))
     if command is None:
         return []
-    return _after(line, command, before[depth:], partial, names, variables)
+    return [*verbs, *_after(line, command, before[depth:], partial, names, variables)]
 
 
 def _after(

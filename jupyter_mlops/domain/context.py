@@ -117,7 +117,10 @@ class Context:
     def acting(self, via: Via) -> Iterator[None]:
         """Name the surface that asks, for the audit trail, while a command runs."""
         before = self.actor
-        self.actor = Actor(before.user, before.host, via, self.notebook.path or before.notebook)
+        running = next((cell for cell in reversed(self.cells) if cell.outcome == "running"), None)
+        where = "" if running is None else f"In [{running.count}] {running.id}".rstrip()
+        commit = self.notebook.commit + ("+" if self.notebook.dirty else "")
+        self.actor = Actor(before.user, before.host, via, self.notebook.path or before.notebook, where, commit)
         try:
             yield
         finally:

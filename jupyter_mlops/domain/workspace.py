@@ -43,12 +43,15 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Actor(Record):
-    """Who asked, from which machine, by which surface, in which notebook."""
+    """Who asked, from which machine, by which surface, in which notebook, cell and commit."""
 
     user: str = ""
     host: str = ""
     via: Via = "python"
     notebook: str = ""
+    cell: str = ""
+    """``In [7]``, and the cell's id where the frontend tells it."""
+    commit: str = ""
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class Daemon:
             return False
         if not remembered_store(self.settings.root):
             remember_store(self.host.workspace)
-        self.trail = Trail(trail_path(home))
+        self.trail = self.host.shared["trail"] = Trail(trail_path(home))
         path = socket_path(self.settings.root)
         path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..audit.operations import DUTIES as AUDIT_DUTIES
 from ..audit.operations import OPERATIONS as AUDIT
 from ..datasets.operations import DUTIES as DATASETS_DUTIES
 from ..datasets.operations import OPERATIONS as DATASETS
@@ -46,4 +47,5 @@ DUTIES: tuple[Duty, ...] = (
     *MONITORING_DUTIES,
     *PIPELINES_DUTIES,
     *RETRAINING_DUTIES,
+    *AUDIT_DUTIES,
 )

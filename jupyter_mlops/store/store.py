@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 
 from ..domain.workspace import Workspace
 from ..errors import StoreUnavailable
+from .audit_segments import AuditSegments
 from .datasets import DataVersions
 from .door import mlflow_errors
 from .evaluations import Evaluations
@@ -47,6 +48,7 @@ class Store:
         self.models = Models(self)
         self.reports = Reports(self)
         self.evaluations = Evaluations(self)
+        self.audit = AuditSegments(self)
 
     @classmethod
     def open(cls, workspace: Workspace) -> Store:

@@ -89,3 +89,8 @@ REPORTS = "mlops/reports"  # their artifacts: "<time in ms>-<id>.json" each, a w
 # kind "evaluation" in the experiment "<experiment>.evaluations", one a model, whose `MODEL` is the logged model's id
 EVALUATED = "mlops.evaluated"
 EVALUATIONS = "mlops/evaluations"  # their artifacts: "<id>/evaluation.json" and "<id>/rows.npz"
+
+# on writers of the audit record: runs of kind "audit" in the experiment "<experiment>.audit"
+AUDIT_WRITER = "mlops.audit.writer"
+AUDIT_HEAD = "mlops.audit.head"  # how far its chain has come: "<place>:<hash>:<place of the last change>"
+AUDIT_FOLDER = "mlops/audit"  # their artifacts: "<first place>.jsonl" each

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from ..domain.audit_entry import AuditTrail
+from ..domain.audit_entry import AuditCheck, AuditTrail
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
 from ..domain.deployment import Deployment, DeploymentTable, Predictions
 from ..domain.display import Displayed
@@ -29,6 +29,7 @@ __all__ = ["STATIC", "VIEW", "draw"]
 VIEW = "application/vnd.jupyter-mlops.view+json"
 
 STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
+    AuditCheck: workspace.audit_check,
     AuditTrail: workspace.audit_trail,
     DataDiff: tables.data_diff,
     DataVersion: tables.data_version,

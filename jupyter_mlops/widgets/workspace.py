@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ..domain.audit_entry import AuditTrail
+from ..domain.audit_entry import AuditCheck, AuditTrail
 from ..domain.display import seconds
 from ..domain.drift_report import ReportTable
 from ..domain.pipeline import Pipeline, Verification
 from ..domain.workspace import Status
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 
-__all__ = ["audit_trail", "pipeline", "report_table", "status", "status_parts", "verification"]
+__all__ = ["audit_check", "audit_trail", "pipeline", "report_table", "status", "status_parts", "verification"]
 
 
 def status(told: Status) -> Markup:
@@ -63,6 +63,18 @@ def audit_trail(trail: AuditTrail) -> Markup:
         else pill(f"THE TRAIL WAS ALTERED at entry {trail.broken_at}", "bad")
     )
     return page(grid(["#", "when", "who", "via", "what", "on", "outcome"], rows), whole)
+
+
+def audit_check(check: AuditCheck) -> Markup:
+    """Whether the record is whole, else what was done to it and where."""
+    word = pill("whole", "good") if check.whole else pill("THE RECORD WAS TAMPERED WITH", "bad")
+    found = [[code(f.writer[:8]), Number(f.place, "d"), pill(f.what, "bad"), f.text] for f in check.findings]
+    return page(
+        tag("div", f"{check.entries:,} entries, {len(check.receipts)} writers ", word, class_="mlops-title"),
+        grid(["writer", "entry", "what", ""], found) if found else "",
+        more("receipts", *(tag("div", code(receipt)) for receipt in check.receipts)),
+        *(note(text) for text in check.notes),
+    )
 
 
 def pipeline(exported: Pipeline) -> Markup:
