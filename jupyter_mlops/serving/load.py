@@ -86,6 +86,11 @@ class ModelFolder:
             return False
         return flavors.get("sklearn", {}).get("serialization_format") in ("skops", "pickle", "cloudpickle")
 
+    @property
+    def method(self) -> str:
+        """The estimator's method that answers where a request names none."""
+        return str(self.facts["flavors"].get("python_function", {}).get("predict_fn") or "predict")
+
     def runs_code(self) -> str:
         """Why loading the model runs code that came with it; empty when it does not."""
         for file in sorted(self.path.rglob("*")):
@@ -119,8 +124,26 @@ class ModelFolder:
         except OSError:
             return None
 
-    def load(self, *, allow_pickle: bool) -> ServedModel:
+    def estimator(self, *, allow_pickle: bool) -> Any:
+        """The estimator of a `native` model.
+
+        Raises
+        ------
+        InvalidArgument
+            Loading it runs code of its own, and that was not allowed.
+        Exception
+            Whatever skops or pickle raise.
+        """
+        self.check_consent(str(self.facts.get("model_id") or self.path.name), allow_pickle=allow_pickle)
+        return _estimator(self)
+
+    def load(self, *, allow_pickle: bool, plan: Path | None = None) -> ServedModel:
         """Load the model.
+
+        Parameters
+        ----------
+        plan
+            The folder of its plan, if one was made: see `compiled.build`.
 
         Raises
         ------
@@ -130,11 +153,27 @@ class ModelFolder:
             Whatever skops, pickle or mlflow raise.
         """
         self.check_consent(str(self.facts.get("model_id") or self.path.name), allow_pickle=allow_pickle)
-        if self.native():
-            return SklearnModel(_estimator(self), Signature.parse(self.inputs))
-        from ..store.pyfunc import Pyfunc
+        if not self.native():
+            from ..store.pyfunc import Pyfunc
 
-        return PyfuncModel(Pyfunc(self.path, allow_pickle=allow_pickle).answer)
+            reason = f"{self.loader or 'its loader'} is served by mlflow"
+            return PyfuncModel(Pyfunc(self.path, allow_pickle=allow_pickle).answer, reason)
+        signature = Signature.parse(self.inputs)
+        found = _plan(plan)
+        if found is not None and found.operation is not None and signature is not None:
+            from .compiled.model import CompiledModel
+
+            return CompiledModel(found, signature, lambda: _estimator(self))
+        reason = found.reason if found is not None else "it was not compiled"
+        return SklearnModel(_estimator(self), signature, method=self.method, path_reason=reason)
+
+
+def _plan(folder: Path | None) -> Any:
+    if folder is None:
+        return None
+    from .compiled.plan import Plan
+
+    return Plan.read(folder)
 
 
 def _estimator(folder: ModelFolder) -> Any:

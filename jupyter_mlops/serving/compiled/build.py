@@ -1,0 +1,165 @@
+"""``python -m jupyter_mlops.serving.compiled.build MODEL FOLDER``: finds the fastest way to serve a model that is exact.
+
+Runs in a process of its own, so that the server never loads scikit-learn and pandas where it does not need them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..load import ModelFolder
+from ..model import Ask, read
+from ..signature import Signature
+from .encode import NotCompilable, Raw, encode, matrix
+from .finals import Final, final_of
+from .model import CompiledModel
+from .operations import Operation
+from .plan import Plan
+from .trees import Forest
+from .verify import Differs, Samples, body_of, refusals, verify
+
+__all__ = ["build", "main", "plan_of"]
+
+log = logging.getLogger("jupyter_mlops.serving")
+
+
+def build(folder: ModelFolder, into: Path, *, allow_pickle: bool) -> Plan:
+    """Load the model, compile it as far as that is exact, and write the plan."""
+    signature = Signature.parse(folder.inputs)
+    plan = plan_of(folder.estimator(allow_pickle=allow_pickle), signature, folder)
+    plan.write(into)
+    return plan
+
+
+def plan_of(estimator: Any, signature: Signature | None, folder: ModelFolder) -> Plan:
+    """The fastest plan that computes the same as the estimator."""
+    method = folder.method
+    while hasattr(estimator, "best_estimator_"):
+        estimator = estimator.best_estimator_
+    try:
+        if signature is None:
+            raise NotCompilable("the model has no signature")
+        rows = _example(folder, signature)
+        samples = Samples(signature, rows, folder.path / "mlops" / "profile")
+        operation, width = _preprocessing(estimator, signature)
+
+        def ask(some: list[Any]) -> Any:
+            data, _, refused = read(Ask(body_of(signature, some)), signature, method)
+            if refused is not None:
+                raise ValueError(refused.body.decode())
+            return estimator.predict(data)
+
+        missing, infinite = refusals(samples, ask)
+        plan = Plan("encoder", "", operation, refuses_missing=missing, refuses_infinite=infinite, method=method)
+    except (NotCompilable, ValueError) as error:
+        return Plan("dataframe", str(error), method=method)
+    last = _last(estimator)
+    try:
+        final, forest = final_of(last, width)
+        if forest is not None and final.tree_width != width:
+            raise NotCompilable(f"the estimator takes {final.tree_width} features and gets {width}")
+        return _checked(plan, estimator, signature, samples, final, forest)
+    except (NotCompilable, Differs) as error:
+        reason = str(error)
+    try:
+        return replace(_checked(plan, estimator, signature, samples, None, None), reason=reason)
+    except Differs as error:
+        return Plan("dataframe", f"{reason}; {error}" if reason != str(error) else reason, method=method)
+
+
+def _checked(
+    plan: Plan, estimator: Any, signature: Signature, samples: Samples, final: Final | None, forest: Forest | None
+) -> Plan:
+    trees = b"" if forest is None else forest.onnx()
+    made = replace(plan, path="compiled" if final is not None else "encoder", final=final, trees=trees)
+    splits = {} if forest is None else forest.splits()
+    single = type(_last(estimator)).__module__.startswith("xgboost")
+    made.checked = verify(CompiledModel(made, signature, lambda: estimator), estimator, samples, splits, single=single)
+    return made
+
+
+def _preprocessing(estimator: Any, signature: Signature) -> tuple[Operation, int]:
+    if signature.tensor is not None:
+        kind = {"float64": "double", "float32": "float", "int64": "long", "int32": "integer"}.get(
+            signature.tensor.dtype
+        )
+        if kind is None or len(signature.tensor.shape) != 2 or signature.tensor.shape[1] < 1:
+            raise NotCompilable("the model takes an array that is no table of numbers")
+        width = signature.tensor.shape[1]
+        source: Any = Raw(tuple(range(width)), (kind,) * width)
+    else:
+        if not signature.named:
+            raise NotCompilable("the signature's columns have no names")
+        names = tuple(column.name for column in signature.columns)
+        source = Raw(tuple(range(len(names))), tuple(column.type for column in signature.columns), names)
+        known = getattr(estimator, "feature_names_in_", None)
+        if known is not None and list(known) != list(names):
+            if set(known) - set(names):
+                raise NotCompilable("the signature lacks a column that the model was trained on")
+            source = source.some([names.index(name) for name in known])
+    steps = [estimator]
+    while hasattr(steps[-1], "steps"):
+        steps[-1:] = [step for _, step in steps[-1].steps]
+    for step in steps[:-1]:
+        if step is not None and step != "passthrough":
+            source = encode(step, source)
+    made = matrix(source)
+    return made.operation, made.width
+
+
+def _example(folder: ModelFolder, signature: Signature) -> list[Any]:
+    """The stored example's rows; without one, rows of zeros and of the empty text."""
+    example = folder.example()
+    if example is not None:
+        data, _, refused = read(Ask(*example), signature, "predict")
+        if refused is None and len(data):
+            lists = (
+                data.tolist() if hasattr(data, "tolist") else list(zip(*(data[c].tolist() for c in data), strict=True))
+            )
+            rows = [[None if isinstance(v, float) and math.isnan(v) else _text(v) for v in row] for row in lists]
+            if signature.tensor is not None or len(rows[0]) == len(signature.columns):
+                return rows * 2
+    empty: dict[str, Any] = {"string": "", "boolean": False, "long": 0, "integer": 0, "datetime": "2000-01-01T00:00:00"}
+    if signature.tensor is not None:
+        return [[1.0] * signature.tensor.shape[1], [0.0] * signature.tensor.shape[1]]
+    return [[empty.get(column.type, 0.0) for column in signature.columns]] * 2
+
+
+def _text(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _last(estimator: Any) -> Any:
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    return estimator
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build one model's plan."""
+    parser = argparse.ArgumentParser(prog="python -m jupyter_mlops.serving.compiled.build", description=__doc__)
+    parser.add_argument("model", type=Path, help="the model's folder")
+    parser.add_argument("folder", type=Path, help="where the plan is written")
+    parser.add_argument(
+        "--allow-pickle", action="store_true", help="loading the model may run code that is stored in it"
+    )
+    parser.add_argument("--root", default="", help="the project's folder, for classes that the model is made of")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    warnings.simplefilter("ignore")  # on edge rows scikit-learn has much to say
+    logging.getLogger("jupyter_mlops.serving").setLevel(logging.ERROR)
+    if given.root:
+        sys.path.append(given.root)
+    build(ModelFolder.open(given.model), given.folder, allow_pickle=given.allow_pickle)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
