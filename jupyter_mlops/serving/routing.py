@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .load import ModelFolder
 from .log_segments import LogWriter
 from .model import Answer, Ask, ServedModel
 
@@ -32,6 +33,8 @@ class Slot:
         Whether it may be given requests.
     inputs, outputs
         The signature's inputs and outputs as MLflow writes them; empty where the model states none.
+    files
+        The model on disk; None where it has none.
     """
 
     ref: str
@@ -40,6 +43,7 @@ class Slot:
     ready: bool = True
     inputs: str = ""
     outputs: str = ""
+    files: ModelFolder | None = None
     header: bytes = field(init=False)
 
     def __post_init__(self) -> None:

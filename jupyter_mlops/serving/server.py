@@ -7,14 +7,19 @@ from ``deployment.json``. It runs where no Jupyter package is installed.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
+import fcntl
 import gc
 import json
 import logging
 import os
+import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,69 +28,258 @@ import uvicorn
 from ..domain.deployment import LogRules
 from ..errors import MLOpsError, NotFound
 from .app import App
+from .compiled.plan import Plan
+from .crew import CannotStart, Crew, Crowd
 from .deployment_folder import DeploymentFolder
 from .load import ModelFolder
 from .log_segments import LogWriter
 from .metrics import Counters
+from .model import ServedModel
 from .routing import Slot
-from .traffic import TRAFFIC_FILE, WORKERS, Follower, LiveRouter, first_orders
+from .traffic import TRAFFIC_FILE, WORKERS, Follower, LiveRouter, Orders, first_orders
 
 __all__ = ["main", "serve"]
 
 GRACE_SECONDS = 30
 BACKLOG = 512
+COMPILE_SECONDS = 120.0
+MOST_PASSED = 20  # how often a process leaves a connection to another that has fewer
 
 log = logging.getLogger("jupyter_mlops.serving")
 
 
 class Server(uvicorn.Server):
-    """uvicorn, telling when it listens."""
+    """uvicorn, telling when it listens; beside others on the same socket it takes connections in turn with them.
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    Parameters
+    ----------
+    ready
+        Called when it listens.
+    crowd
+        How many connections each of the processes has that share the socket; None where this is the only one.
+    number
+        Which of them this is.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], crowd: Crowd | None = None, number: int = 0
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._crowd = crowd
+        self._number = number
+        self._listening: list[socket.socket] = []
+        self._passed = 0
+        self._opening: set[asyncio.Task[Any]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then tell of it."""
-        await super().startup(sockets)
+        if self._crowd is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            for listener in sockets or ():
+                listener.listen(BACKLOG)
+                asyncio.get_running_loop().add_reader(listener.fileno(), self._accept, listener)
+                self._listening.append(listener)
         if self.started:
             self._ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and finish those there are."""
+        for listener in self._listening:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        await super().shutdown(sockets)
 
-def load_slot(place: Path, model_ref: str, log_folder: Path, rules: LogRules, say: Callable[[str], None]) -> Slot:
-    """Load a version from its folder and warm it up.
+    async def on_tick(self, counter: int) -> bool:
+        """Tell the others how many connections this process has."""
+        if self._crowd is not None:
+            self._crowd.tell(self._number, len(self.server_state.connections))
+        return await super().on_tick(counter)
 
-    Raises
-    ------
-    MLOpsError
-        It cannot predict its own input example.
+    def _accept(self, listener: socket.socket) -> None:
+        """Take one connection, unless another process has fewer and is going to."""
+        assert self._crowd is not None  # noqa: S101 for the type checker
+        mine = len(self.server_state.connections) + len(self._opening)
+        if mine > self._crowd.fewest(self._number) and self._passed < MOST_PASSED:
+            self._passed += 1
+            return
+        self._passed = 0
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # another was quicker, or who wanted in has gone
+            return
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._crowd.tell(self._number, mine + 1)
+        task = asyncio.get_running_loop().create_task(self._open(connection))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _open(self, connection: socket.socket) -> None:
+        def protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
+        except OSError:
+            connection.close()
+
+
+@dataclass
+class Loaded:
+    """A model version that was read from disk.
+
+    Parameters
+    ----------
+    load
+        Gives the model: one that is there already, or, where it is not to be shared between processes, a new one.
     """
-    settings = json.loads((place / "serving.json").read_text())
-    if settings["root"] not in sys.path:
-        sys.path.append(settings["root"])  # classes of the project that the model is made of; last, to hide nothing
-    say(f"loading {model_ref}")
-    files = ModelFolder.open(place / "model")
-    model = files.load(allow_pickle=settings["allow_pickle"])
-    example = files.example()
-    if example is not None:
-        say("warming up")
-        answer = model.answer(*example)
-        if answer.status != 200:
-            raise MLOpsError(f"the model cannot predict its own input example: {answer.body.decode(errors='replace')}")
-    classes = tuple(str(label) for label in getattr(model, "classes", ()))
-    writer = LogWriter(log_folder, model=model_ref, inputs=files.inputs, classes=classes, rules=rules)
-    return Slot(model_ref, model, writer, inputs=files.inputs, outputs=files.outputs)
+
+    files: ModelFolder
+    load: Callable[[], ServedModel]
 
 
-def serve(folder: DeploymentFolder, generation: str, listener: socket.socket, say: Callable[[str], None]) -> None:
-    """Load the versions that are to answer, warm them up, and answer on `listener` until told to end."""
+class Versions:
+    """Model versions read from disk; what was read before a fork is shared by the processes after it.
+
+    Parameters
+    ----------
+    log_folder
+        Where answers are logged.
+    say
+        Told of progress.
+    """
+
+    def __init__(self, log_folder: Path, say: Callable[[str], None]) -> None:
+        self._log = log_folder
+        self._say = say
+        self._loaded: dict[Path, Loaded] = {}
+
+    def read(self, place: Path, model_ref: str) -> Loaded:
+        """Read the version in a folder; compile it first, if it never was."""
+        place = place.resolve()
+        if place not in self._loaded:
+            self._loaded[place] = self._read(place, model_ref)
+        return self._loaded[place]
+
+    def slot(self, place: Path, model_ref: str, rules: LogRules) -> Slot:
+        """The version warmed up in this process, with a log of its own.
+
+        Raises
+        ------
+        MLOpsError
+            It cannot predict its own input example.
+        """
+        loaded = self.read(place, model_ref)
+        self._loaded.pop(place.resolve())  # the slot has it; asked again later, the folder may hold another
+        model, files = loaded.load(), loaded.files
+        example = files.example()
+        if example is not None:
+            self._say("warming up")
+            answer = model.answer(*example)
+            if answer.status != 200:
+                told = answer.body.decode(errors="replace")
+                raise MLOpsError(f"the model cannot predict its own input example: {told}")
+        writer = LogWriter(self._log, model=model_ref, inputs=files.inputs, classes=model.classes, rules=rules)
+        return Slot(model_ref, model, writer, inputs=files.inputs, outputs=files.outputs, files=files)
+
+    def _read(self, place: Path, model_ref: str) -> Loaded:
+        settings = json.loads((place / "serving.json").read_text())
+        if settings["root"] not in sys.path:
+            sys.path.append(settings["root"])  # classes of the project that the model is made of; last, to hide nothing
+        self._say(f"loading {model_ref}")
+        files = ModelFolder.open(place / "model")
+        allowed = bool(settings["allow_pickle"])
+        files.check_consent(model_ref, allow_pickle=allowed)
+        if not files.native():
+            # whatever this is may start threads, which would not survive a fork
+            return Loaded(files, lambda: files.load(allow_pickle=allowed))
+        plan = place / "compiled"
+        with _alone(place):
+            if Plan.read(plan) is None:
+                self._say(f"compiling {model_ref}")
+                _compile(files, plan, settings)
+        model = files.load(allow_pickle=allowed, plan=plan)
+        why = f": {model.path_reason}" if model.path_reason else ""
+        log.info("%s is served by the path %s%s", model_ref, model.path, why)
+        return Loaded(files, lambda: model)
+
+
+@contextlib.contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Several processes may come to the same new version at once; one compiles it."""
+    with (place / ".compile.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(files: ModelFolder, plan: Path, settings: dict[str, Any]) -> None:
+    """Find the fastest exact way in a process of its own; where that fails, DataFrames serve."""
+    command = [sys.executable, "-P", "-m", "jupyter_mlops.serving.compiled.build", str(files.path), str(plan)]
+    command += ["--root", settings["root"], *(["--allow-pickle"] if settings["allow_pickle"] else [])]
+    # The build's standard error is the server's log.
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        import onnxruntime  # noqa: F401 what is needed next is loaded meanwhile
+
+        process.wait(COMPILE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.returncode:
+        why = "took too long" if process.returncode == -signal.SIGKILL else "failed; the server's log tells why"
+        Plan("dataframe", f"compiling it {why}", method=files.method).write(plan)
+
+
+def serve(
+    folder: DeploymentFolder, generation: str, listener: socket.socket, say: Callable[[str], None], *, workers: int = 1
+) -> None:
+    """Load the versions that are to answer, warm them up, and answer on `listener` until told to end.
+
+    Parameters
+    ----------
+    workers
+        How many processes answer. More than one are forked from this one when the models are loaded, so that they share
+        their memory; this one then brings back those that die.
+    """
     place = folder.generation(generation)
     if not (place / TRAFFIC_FILE).exists():  # started by hand, on one version
         first_orders(json.loads((place / "serving.json").read_text())["model"]).write(place)
+    versions = Versions(folder.log, say)
+    if workers <= 1:
+        _answer(folder, place, versions, listener, lambda: say("ready"))
+        return
+    orders = Orders.read(place)
+    if orders is not None:
+        stable = orders.traffic.stable.model
+        versions.read(place / orders.places[stable], stable)
+    gc.collect()
+    gc.freeze()
 
-    def load(at: Path, model_ref: str, rules: LogRules) -> Slot:
-        return load_slot(at, model_ref, folder.log, rules, say)
+    def work(number: int, ready: Callable[[], None], crowd: Crowd) -> None:
+        try:
+            _answer(folder, place, versions, listener, ready, crowd, number)
+        except MLOpsError as error:
+            say(f"error {' '.join(str(error).split())[:2000]}")
+            raise CannotStart from error
 
+    Crew(workers, work).run(say)
+
+
+def _answer(
+    folder: DeploymentFolder,
+    place: Path,
+    versions: Versions,
+    listener: socket.socket,
+    ready: Callable[[], None],
+    crowd: Crowd | None = None,
+    number: int = 0,
+) -> None:
+    """Be one process that answers."""
     counters = Counters(place / WORKERS / f"{os.getpid()}.counts")
     router = LiveRouter(counters, place / WORKERS, folder.path.name)
     app = App(router, token=folder.token())
@@ -94,7 +288,7 @@ def serve(folder: DeploymentFolder, generation: str, listener: socket.socket, sa
         with contextlib.suppress(NotFound):
             app.token = folder.token()
 
-    follower = Follower(place, router, load, renew_token)
+    follower = Follower(place, router, versions.slot, renew_token)
     follower.begin()
     gc.collect()
     gc.freeze()  # the model lives as long as the process: no collection need look at it
@@ -115,7 +309,7 @@ def serve(folder: DeploymentFolder, generation: str, listener: socket.socket, sa
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     try:
-        Server(config, lambda: say("ready")).run(sockets=[listener])
+        Server(config, ready, crowd, number).run(sockets=[listener])
     finally:
         follower.close()
         app.close()
@@ -126,6 +320,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jupyter_mlops.serving.server", description=__doc__)
     parser.add_argument("folder", type=Path, help="the deployment's folder")
     parser.add_argument("--generation", default="", help="which try of deploying; by default the one that is to run")
+    parser.add_argument("--workers", type=int, default=1, help="how many processes answer")
     parser.add_argument("--socket", type=int, default=-1, help="the number of an inherited, bound socket")
     parser.add_argument("--progress", type=int, default=-1, help="the number of an inherited pipe to tell progress on")
     given = parser.parse_args(arguments)
@@ -147,7 +342,7 @@ def main(arguments: list[str] | None = None) -> int:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((stored.host, stored.port))
         listener.setblocking(False)
-        serve(folder, generation, listener, say)
+        serve(folder, generation, listener, say, workers=given.workers)
     except BrokenPipeError:
         log.error("whoever started this server has gone before it was ready")  # noqa: TRY400
         return 1

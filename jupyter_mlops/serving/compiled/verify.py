@@ -295,7 +295,9 @@ def _profiled(folder: Path) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for column in profile.columns:
         if column.kind == "numeric":
-            places: Any = np.unique(np.linspace(0, len(column.values) - 1, 200).astype(int)) if len(column.values) else []
+            places: Any = (
+                np.unique(np.linspace(0, len(column.values) - 1, 200).astype(int)) if len(column.values) else []
+            )
             found[column.name] = [float(column.values[i]) for i in places]
         elif column.kind == "categorical":
             found[column.name] = list(column.labels[:300])
