@@ -39,7 +39,7 @@ class Answer:
     rows
         How many predictions the body holds; 0 for an answer that is none.
     probabilities
-        The class probabilities for the log, as little-endian float64, row after row; empty where there are none.
+        A classifier's, row after row, as little-endian float64; empty where they were not computed.
     """
 
     status: int
@@ -80,11 +80,14 @@ class ServedModel(Protocol):
         Why by no faster one; empty where there is none.
     quick
         Whether `answer_now` is worth asking.
+    classes
+        What the columns of an answer's probabilities stand for; empty where it brings none.
     """
 
     path: str
     path_reason: str
     quick: bool
+    classes: Sequence[str]
 
     def answer(self, body: bytes, content_type: str) -> Answer:
         """Predict for one request; never raises."""
@@ -111,6 +114,7 @@ class SklearnModel:
 
     path = "dataframe"
     quick = False
+    classes = ()
 
     def __init__(
         self, estimator: Any, signature: Signature | None, *, method: str = "predict", path_reason: str = ""
@@ -274,6 +278,7 @@ class PyfuncModel:
 
     path = "pyfunc"
     quick = False
+    classes = ()
 
     def __init__(self, ask: Callable[[bytes, str], tuple[int, bytes, str, int]], path_reason: str = "") -> None:
         self._ask = ask

@@ -51,9 +51,11 @@ class CompiledModel:
         self._original: Any = None
         self._lock = threading.Lock()
         self.quick = plan.final is not None
+        self.classes: Sequence[str] = ()
         if plan.final is not None:
             plan.final.start(plan.trees)
             self._labels = [orjson.dumps(label) for label in plan.final.classes]
+            self.classes = tuple(str(label) for label in plan.final.classes) if self._has("predict_proba") else ()
         else:
             self.original()
 
@@ -172,14 +174,16 @@ class CompiledModel:
                 choices = final.choices(sums).tolist()
             else:
                 values = final.values(sums).tolist()
+        shares = final.probabilities(sums) if self.classes else sums
         at, made = 0, []
         for _, rows, method in taken:
             end = at + len(rows)
             if method != "predict":
-                made.append(encode(final.probabilities(sums[at:end])))
+                made.append(encode(shares[at:end]))
             elif labels:
                 body = b'{"predictions":[' + b",".join([labels[c] for c in choices[at:end]]) + b"]}"
-                made.append(Answer(200, body, rows=end - at))
+                told = shares[at:end].tobytes() if self.classes else b""
+                made.append(Answer(200, body, rows=end - at, probabilities=told))
             elif all(map(math.isfinite, values[at:end])):
                 made.append(Answer(200, orjson.dumps({"predictions": values[at:end]}), rows=end - at))
             else:
