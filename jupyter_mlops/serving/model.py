@@ -114,7 +114,7 @@ class SklearnModel:
 
     path = "dataframe"
     quick = False
-    classes = ()
+    classes: Sequence[str] = ()
 
     def __init__(
         self, estimator: Any, signature: Signature | None, *, method: str = "predict", path_reason: str = ""
@@ -278,7 +278,7 @@ class PyfuncModel:
 
     path = "pyfunc"
     quick = False
-    classes = ()
+    classes: Sequence[str] = ()
 
     def __init__(self, ask: Callable[[bytes, str], tuple[int, bytes, str, int]], path_reason: str = "") -> None:
         self._ask = ask
