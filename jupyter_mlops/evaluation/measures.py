@@ -254,9 +254,9 @@ MEANS: dict[str, MeanMeasure] = {
 }
 
 
-def _groups(scores: Array) -> tuple[Array, Array]:
+def _groups(scores: Array) -> tuple[Any, Array]:
     """The order of falling scores, and where each group of equal scores begins in it."""
-    order = np.argsort(-scores, kind="stable")
+    order: Any = slice(None) if np.all(scores[1:] <= scores[:-1]) else np.argsort(-scores, kind="stable")
     inorder = scores[order]
     starts = np.flatnonzero(np.concatenate([[True], inorder[1:] != inorder[:-1]]))
     return order, starts

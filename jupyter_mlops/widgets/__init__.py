@@ -17,11 +17,12 @@ from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
 from ..domain.deployment import Deployment, DeploymentTable, Predictions
 from ..domain.display import Displayed
 from ..domain.drift_report import DriftReport, ReportTable
+from ..domain.evaluation import Difference, Evaluation, EvaluationTable
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.pipeline import Pipeline, Verification
 from ..domain.run import Run, RunComparison, RunTable
 from ..domain.workspace import Status
-from . import models, runs, tables, workspace
+from . import evaluation, models, runs, tables, workspace
 from .markup import Markup
 
 __all__ = ["STATIC", "VIEW", "draw"]
@@ -36,6 +37,9 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     DataVersionTable: tables.data_version_table,
     Deployment: models.deployment,
     DeploymentTable: models.deployment_table,
+    Difference: evaluation.difference,
+    Evaluation: evaluation.evaluation,
+    EvaluationTable: evaluation.evaluation_table,
     ModelTable: models.model_table,
     ModelVersion: models.model_version,
     Pipeline: workspace.pipeline,

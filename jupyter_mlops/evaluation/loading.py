@@ -1,0 +1,56 @@
+"""Loading: a stored model's estimator, read in the process that evaluates; without pickle unless the user says so."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from ..errors import IntegrityFailure, InvalidArgument, NotFound
+
+__all__ = ["load_estimator"]
+
+
+def load_estimator(folder: Path, name: str, *, allow_pickle: bool = False) -> Any:
+    """The scikit-learn estimator in an MLflow model folder, by skops with exactly the types its file records as trusted.
+
+    Raises
+    ------
+    InvalidArgument
+        It is stored as a pickle and that was not allowed, or it is of another flavor.
+    IntegrityFailure
+        The file cannot be read.
+    """
+    import yaml
+
+    try:
+        facts = yaml.safe_load((folder / "MLmodel").read_text())["flavors"].get("sklearn")
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise NotFound(f"{folder} holds no readable MLflow model: {error}.", hint="Register it again.") from error
+    if not facts:
+        raise InvalidArgument(
+            f"{name} is no scikit-learn model, so it is not loaded here.",
+            hint="Load it yourself and give the object with `predict`, or a column of its predictions.",
+        )
+    path = folder / Path(facts["pickled_model"]).name  # a name out of a file: no way out of the folder
+    kind = facts.get("serialization_format")
+    if kind != "skops" and not allow_pickle:
+        raise InvalidArgument(
+            f"loading {name} runs code that is stored in it: it is stored as a pickle.",
+            hint="If you trust where it comes from, add --allow-pickle (allow_pickle=True).",
+        )
+    try:
+        if kind == "skops":
+            import skops.io
+
+            return skops.io.load(path, trusted=facts.get("skops_trusted_types") or [])
+        if kind == "cloudpickle":
+            import cloudpickle  # type: ignore[import-untyped]
+
+            reader: Any = cloudpickle
+        else:
+            reader = pickle
+        with path.open("rb") as file:
+            return reader.load(file)
+    except Exception as error:
+        raise IntegrityFailure(f"{name} cannot be loaded: {type(error).__name__}: {error}.") from error

@@ -1,0 +1,199 @@
+"""Evaluations: the view one reads in five seconds, and the detail below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..domain.evaluation import Difference, Evaluation, EvaluationTable
+from ..domain.evaluation_parts import Calibration, CrossValidation, Fairness, MetricValue, Slices
+from .evaluation_figure import GREY, ORANGE, Series, confusion, intervals, plane
+from .markup import Markup, Number, code, facts, grid, more, note, page, pill, short, tag, when
+
+__all__ = ["difference", "evaluation", "evaluation_table"]
+
+LAYOUT = (
+    ".mlops-worth{display:flex;flex-wrap:wrap;gap:6px 22px;margin:6px 0}.mlops-worth b{font-size:18px}"
+    ".mlops-figures{display:flex;flex-wrap:wrap;gap:10px 18px;margin:6px 0}.mlops-figures figure{margin:0}"
+    ".mlops-figures figcaption{font-size:11px;opacity:.7}"
+)
+DRAWN_CLASSES = 8
+DIAGONAL = Series((0, 1), (0, 1), colour=GREY, dashed=True)
+UNIT = (0.0, 1.0)
+
+
+def evaluation(e: Evaluation) -> Markup:
+    """The few numbers read first, what was found besides, the figures, and every metric to unfold."""
+    about = [f"{e.rows:,} rows of ", code(e.data) if e.data else "a table", f", {e.task}"]
+    if e.positive:
+        about += [", positive is ", code(e.positive)]
+    if e.created_ms:
+        about += [" · ", when(e.created_ms)]
+    if e.id:
+        about += [" · evaluation ", code(e.id)]
+    return page(
+        tag("style", Markup(LAYOUT)),
+        tag("div", e.model, class_="mlops-title"),
+        tag("div", *about, class_="mlops-dim"),
+        tag("div", *(_card(m) for m in e.headline), class_="mlops-worth"),
+        *(tag("div", _verdict(line)) for line in e.verdicts),
+        _figures(e),
+        _slices(e.slices) if e.slices else None,
+        *(_fairness(f) for f in e.fairness),
+        more("every metric", _metrics(e.metrics)),
+        more("what the numbers mean", *(tag("div", line) for line in _conventions(e))),
+        *(note(line) for line in e.notes),
+    )
+
+
+def evaluation_table(table: EvaluationTable) -> Markup:
+    """One row an evaluation."""
+    if not table.evaluations:
+        return page("No evaluations yet. Make one with ", code("%mlops evaluate MODEL --data TABLE"), ".")
+    rows = [
+        [
+            code(e.id),
+            tag("b", e.model),
+            code(e.data) if e.data else "–",
+            Number(float(e.rows), ",.0f"),
+            ", ".join(f"{m.name} {m}" for m in e.headline[:3]),
+            when(e.created_ms),
+        ]
+        for e in table.evaluations
+    ]
+    return page(grid(["evaluation", "model", "data", "rows", "worth", "made"], rows))
+
+
+def difference(d: Difference) -> Markup:
+    """One difference, with its interval and what it says."""
+    word = "better" if d.better else "no difference beyond chance"
+    return page(
+        tag("div", d.metric, " ", pill(word, "good" if d.better else ""), class_="mlops-title"),
+        facts(
+            [
+                ("difference", f"{d.value:+.5f}"),
+                (f"{d.level:.0%} interval", f"{d.low:+.5f} to {d.high:+.5f}"),
+                ("p-value", f"{d.p_value:.3g}"),
+                ("by", f"{d.method}, {d.rows:,} rows"),
+            ]
+        ),
+    )
+
+
+def _card(m: MetricValue) -> Markup:
+    value, _, interval = str(m).partition(" ")
+    return tag("div", tag("div", m.name.replace("_", " "), class_="mlops-dim"), tag("b", value), " ", interval)
+
+
+def _verdict(line: str) -> Markup:
+    head, _, rest = line.partition(": ")
+    return tag("span", tag("b", head), ": ", rest)
+
+
+def _figures(e: Evaluation) -> Markup | None:
+    found: list[tuple[str, Markup]] = []
+    for curve in e.curves:
+        ranges: dict[str, Any] = {}
+        lines = [Series(curve.x, curve.y, curve.kind)]
+        if curve.name in ("roc", "precision-recall"):
+            ranges = {"x_range": UNIT, "y_range": UNIT}
+        if curve.name == "roc":
+            lines.insert(0, DIAGONAL)
+        if curve.name == "residuals" and curve.x:
+            lines.append(Series((min(curve.x), max(curve.x)), (0, 0), colour=ORANGE, dashed=True))
+        drawing = plane(curve.name, lines, x_label=curve.x_label, y_label=curve.y_label, **ranges)
+        found.append((curve.name, drawing))
+    if e.confusion and len(e.classes) <= DRAWN_CLASSES:
+        found.append(("confusion matrix", confusion(e.confusion, e.classes)))
+    if e.calibration is not None:
+        found.append(("reliability", _reliability(e.calibration)))
+    if e.threshold is not None and e.threshold.curve is not None:
+        curve, at = e.threshold.curve, e.threshold.threshold
+        line = [Series(curve.x, curve.y)]
+        drawing = plane("cost", line, x_label="threshold", y_label="cost a row", x_range=UNIT, mark=min(at, 1.0))
+        found.append((f"cost by threshold, cheapest at {at:.3f}", drawing))
+    if e.cross_validation is not None:
+        found += _folds(e.cross_validation)
+    if not found:
+        return None
+    figures = (tag("figure", drawing, tag("figcaption", caption)) for caption, drawing in found)
+    return tag("div", *figures, class_="mlops-figures")
+
+
+def _reliability(c: Calibration) -> Markup:
+    x, y = tuple(b.predicted for b in c.bins), tuple(b.observed for b in c.bins)
+    low, high = tuple(b.observed_low for b in c.bins), tuple(b.observed_high for b in c.bins)
+    lines = [DIAGONAL, Series(x, y, low=low, high=high)]
+    return plane("reliability", lines, x_label="predicted", y_label="observed", x_range=UNIT, y_range=UNIT)
+
+
+def _folds(c: CrossValidation) -> Iterable[tuple[str, Markup]]:
+    if c.scores:
+        rows = [(s.name, s.mean, min(s.folds), max(s.folds), f"{s.mean:.3f} ± {s.spread:.3f}", False) for s in c.scores]
+        yield f"cross-validation, {c.splitter}: mean, range, ± spread", intervals("cross-validation", rows)
+    if c.learning_rows:
+        lines = [
+            Series(c.learning_rows, c.learning_train, colour=GREY, dashed=True),
+            Series(c.learning_rows, c.learning_test),
+        ]
+        caption = f"learning curve: {c.learning_metric} on the fold, dashed on its training rows"
+        yield caption, plane("learning curve", lines, x_label="training rows", y_label=c.learning_metric)
+
+
+def _slices(s: Slices) -> Markup:
+    rows = [
+        (x.name, x.value, x.low, x.high, f"{x.value:.3f}  {x.rows:,} rows", x.worse)
+        for x in s.slices
+        if x.value is not None
+    ]
+    title = f"{s.metric} by slice; dashed: all rows; orange: worse than the rest beyond chance"
+    table = grid(
+        ["slice", "rows", s.metric, "elsewhere", "adjusted p", ""],
+        [
+            [
+                short(x.name, 60),
+                Number(float(x.rows), ",.0f"),
+                Number(x.value),
+                Number(x.rest),
+                Number(x.adjusted_p_value, ".2g"),
+                pill("worse", "bad") if x.worse else "",
+            ]
+            for x in s.slices
+        ],
+    )
+    return tag("div", note(title), intervals("slices", rows, mark=s.overall), more("slices as a table", table))
+
+
+def _fairness(f: Fairness) -> Markup:
+    rows = [
+        (g.group, r.value, r.low, r.high, f"{r.value:.3f}  {g.rows:,} rows", g.group in f.worst_pair)
+        for g in f.groups
+        if (r := g.selection_rate).value is not None
+    ]
+    traded = [
+        (g.group, g.selection_rate.value, g.accuracy.value, g.true_positive_rate.value, g.false_positive_rate.value)
+        for g in f.groups
+    ]
+    groups = grid(
+        ["group", "selected", "accuracy", "true positive rate", "false positive rate"],
+        [[name, *(Number(v, ".4f") for v in values)] for name, *values in traded],
+    )
+    return tag(
+        "div",
+        note(f"share predicted positive by {f.attribute}; orange: the pair furthest apart by {f.worst_criterion}"),
+        intervals(f.attribute, rows),
+        more(f"fairness by {f.attribute} as tables", _metrics(f.criteria), groups, note(f.convention)),
+        note(f"left out, too few rows: {', '.join(f.left_out)}") if f.left_out else None,
+    )
+
+
+def _metrics(metrics: Iterable[MetricValue]) -> Markup:
+    rows = [
+        [m.name, Number(m.value), Number(m.low), Number(m.high), m.method, short(m.convention, 90)] for m in metrics
+    ]
+    return grid(["metric", "value", "low", "high", "interval by", "what it is"], rows)
+
+
+def _conventions(e: Evaluation) -> list[str]:
+    parts = [e.slices, e.calibration, e.explanation, e.robustness]
+    return [*e.conventions, *(part.convention for part in parts if part is not None and part.convention)]
