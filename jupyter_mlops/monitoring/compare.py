@@ -1,10 +1,10 @@
 """Compare: two sides to a drift report: columns matched by name, detectors measured, one verdict a column.
 
 The rule, for every column alike: it has drifted when a detector's difference is both too large to be chance and large
-enough to matter, that is, its p-value, corrected over all columns and detectors, is below 0.02 and its value passes the
+enough to matter, that is, its p-value, corrected over all columns and detectors, is below 0.01 and its value passes the
 detector's threshold. A column that cannot be judged says so; it never passes for one that did not drift.
 
-Why these numbers: at 0.02 (and 0.01 for missing values and for categories) fewer than one report in twenty of unchanged
+Why these numbers: at 0.01 (and 0.01 for missing values and for categories) fewer than one report in twenty of unchanged
 tables tells of anything, whatever their size and number of columns; the thresholds of KS (0.02) and of the Wasserstein
 distance (0.05 standard deviations) let a shift of a tenth of a standard deviation through, which moves D by 0.03 to 0.04
 and only the heaviest tails by less. PSI's 0.1 is the custom of the trade. How large a drift is stands beside it.

@@ -28,7 +28,7 @@ class Rule:
 
 
 RULES = {
-    "level": Rule(0.02, "the adjusted p-value below which a difference is not chance"),
+    "level": Rule(0.01, "the adjusted p-value below which a difference is not chance"),
     "missing": Rule(0.01, "the change of the share of missing values that is worth a finding"),
     "new": Rule(0.0, "the share of rows with new or with vanished categories that is worth a finding"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import gcd, sqrt
+from math import comb, gcd, sqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,6 +104,8 @@ def _exact(value: float, n: int, m: int) -> float:
     steps = np.round(value * (n * m // gcd(n, m)))  # D is a whole number of these
     if steps == 0:
         return 1.0
+    if n == m:
+        return _of_equal_sizes(int(steps), n)
     outside = np.zeros(n + 1)
     taken = np.arange(n + 1)
     for length in range(1, n + m + 1):
@@ -116,6 +118,12 @@ def _exact(value: float, n: int, m: int) -> float:
         moved[low : high + 1][gaps >= steps] = 1.0
         outside = moved
     return float(min(1.0, outside[n]))
+
+
+def _of_equal_sizes(steps: int, n: int) -> float:
+    """The same count in closed form: paths reflected at both borders of the band (Gnedenko and Korolyuk 1951)."""
+    outside = sum((-1) ** (j + 1) * comb(2 * n, n - j * steps) for j in range(1, n // steps + 1))
+    return min(1.0, 2 * outside / comb(2 * n, n))
 
 
 KS = Detector(
