@@ -12,7 +12,17 @@ from .record import Record
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["AlarmSide", "ColumnDrift", "ColumnKind", "Distribution", "DriftReport", "Finding", "ReportTable", "Score"]
+__all__ = [
+    "AlarmSide",
+    "ColumnDrift",
+    "ColumnKind",
+    "Distribution",
+    "DriftReport",
+    "Finding",
+    "ReportTable",
+    "Score",
+    "Together",
+]
 
 ColumnKind = Literal["numeric", "categorical", "text", "other"]
 AlarmSide = Literal["above", "below"]
@@ -88,6 +98,33 @@ class ColumnDrift(Record):
 
 
 @dataclass(frozen=True)
+class Together(Record):
+    """A detector that looks at all columns together: what it found, its interval, and the columns that drive it.
+
+    Parameters
+    ----------
+    low, high
+        The 99 % interval of the value.
+    """
+
+    name: str
+    title: str
+    value: float
+    low: float
+    high: float
+    drifted: bool
+    columns: tuple[str, ...] = ()
+    convention: str = ""
+
+    @property
+    def message(self) -> str:
+        """In one line."""
+        verdict = "DRIFT" if self.drifted else "ok"
+        driven = f"; driven by {', '.join(self.columns)}" if self.drifted and self.columns else ""
+        return f"{verdict}: {self.title} {self.value:.3f} (99 % interval {self.low:.3f} to {self.high:.3f}){driven}"
+
+
+@dataclass(frozen=True)
 class DriftReport(Displayed, Record):
     """What moved between two tables.
 
@@ -111,6 +148,7 @@ class DriftReport(Displayed, Record):
     deployment: str = ""
     convention: str = ""
     id: str = ""
+    together: tuple[Together, ...] = ()
 
     def __iter__(self) -> Iterator[ColumnDrift]:
         return iter(self.columns)
@@ -173,6 +211,7 @@ class DriftReport(Displayed, Record):
             [
                 f"{head} ({self.reference_rows:,} rows)",
                 body,
+                *(found.message for found in self.together),
                 *(f"{f.severity}: {f.message}" for f in self.findings),
                 *self.convention.splitlines()[:1],
             ]

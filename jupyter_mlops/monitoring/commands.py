@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet, now_ms
+from ..domain.drift_history import DriftHistory
 from ..domain.drift_report import DriftReport, ReportTable
 from ..errors import InvalidArgument
-from .stretch import parse_since
+from .stretch import parse_length, parse_since, parse_window
 
 __all__ = ["MonitoringCommands"]
 
@@ -25,8 +26,13 @@ class MonitoringCommands(CommandSet):
         *,
         last: Annotated[int | None, Arg(metavar="ROWS")] = None,
         since: Annotated[str, Arg(metavar="WHEN")] = "",
+        window: Annotated[str, Arg(metavar="LENGTH")] = "",
+        against: Annotated[str, Arg(metavar="WHAT")] = "training",
+        every: Annotated[str, Arg(metavar="LENGTH")] = "",
         threshold: Annotated[list[str] | None, Arg(metavar="DETECTOR=NUMBER")] = None,
-    ) -> DriftReport:
+        detector: Annotated[list[str] | None, Arg(metavar="NAME")] = None,
+        multivariate: bool = False,
+    ) -> DriftReport | DriftHistory:
         """Show what has drifted: a deployment's inputs and predictions from its training data, or one table from another.
 
         A column has drifted when a difference is too large to be chance (corrected over all columns) and large enough
@@ -44,33 +50,59 @@ class MonitoringCommands(CommandSet):
             Only the newest rows of the deployment's log, as many.
         since
             Only what was answered since then: ``24h``, ``7d``, ``2026-11-01T09:30``.
+        window
+            Only a window of the log: a length up to now, ``24h``, ``7d``, or the current ``hour``, ``day``, ``week`` or
+            ``month`` (UTC). Windows are made of whole hours, whose profiles are kept: new rows alone are read.
+        against
+            What to compare with: ``training``, ``previous`` (the window before), or another version, ``v3``.
+        every
+            Show drift over time instead, in windows of this length (whole hours): ``1d``. They are kept as MLflow metrics.
         threshold
-            Another threshold for a detector, ``psi=0.3``, or for one column, ``age:psi=0.3``.
+            Another threshold for a detector, ``psi=0.3``, or for one column, ``age:psi=0.3``; also ``level=0.05``,
+            ``missing=5%`` and ``new=1%``.
+        detector
+            Only these detectors, or ``all``.
+        multivariate
+            For two tables: also ask a classifier to tell them apart, and measure how well the reference's principal
+            components describe the other.
 
         Examples
         --------
         %mlops drift adult-clf
         %mlops drift adult-clf --last 500 --threshold psi=0.2
+        %mlops drift adult-clf --window 1d --against previous
+        %mlops drift adult-clf --every 1d
         %mlops drift train new_customers
         """
-        limits = _thresholds(threshold)
+        limits, chosen = _thresholds(threshold), [detector] if isinstance(detector, str) else list(detector or ())
+        timed = [o for o, given in (("--last", last is not None), ("--since", since), ("--window", window)) if given]
+        if len(timed) > 1 or (every and timed):
+            raise InvalidArgument(f"{', '.join([*timed, *(['--every'] if every else [])])} exclude one another.")
         if current is None:
-            return self._served(reference, last, since, limits)
-        if last is not None or since:
+            if multivariate:
+                raise InvalidArgument(
+                    "--multivariate needs the rows of two tables.", hint="`%mlops drift REFERENCE CURRENT`."
+                )
+            return self._served(reference, last, since, limits, chosen, window=window, against=against, every=every)
+        if timed or every or against != "training":
             raise InvalidArgument(
-                "--last and --since choose from a deployment's log; two tables are compared as they are.",
+                "--last, --since, --window, --against and --every choose from a deployment's log; "
+                "two tables are compared as they are.",
                 hint="Leave them out, or name a deployment alone.",
             )
-        from ..datasets.tables import as_table, table_name
-        from .compare import compare, profile_of
+        from ..datasets.tables import table_name
+        from .tables import compared_tables
         from .thresholds import Thresholds
 
-        chosen = Thresholds.read(limits)
-        tables = [as_table(self.context, given) for given in (reference, current)]
         called = (table_name(self.context, reference, "reference"), table_name(self.context, current, "current"))
-        before, found = profile_of(tables[0], side="reference")
-        now, more = profile_of(tables[1], like=before)
-        return compare(before, now, called=called, thresholds=chosen, found=[*found, *more])
+        return compared_tables(
+            self.context,
+            (reference, current),
+            called=called,
+            thresholds=Thresholds.read(limits),
+            detectors=chosen,
+            multivariate=multivariate,
+        )
 
     @command("reports", stage="monitoring", changes=False)
     def reports(
@@ -111,12 +143,29 @@ class MonitoringCommands(CommandSet):
         """
         return DriftReport.from_dict(self.context.call("monitoring.report", id=id_))
 
-    def _served(self, given: Any, last: int | None, since: str, thresholds: list[str]) -> DriftReport:
+    def _served(
+        self,
+        given: Any,
+        last: int | None,
+        since: str,
+        thresholds: list[str],
+        detectors: list[str],
+        *,
+        window: str,
+        against: str,
+        every: str,
+    ) -> DriftReport | DriftHistory:
         if last is not None and last < 1:
             raise InvalidArgument(f"--last takes a number of rows from 1 on, not {last}.")
         since_ms = parse_since(since, now_ms()) if since else None
+        if window:
+            parse_window(window, now_ms())
         name = given if isinstance(given, str) else self._name_of(given)
-        answer = self.context.call("monitoring.drift", name=name, last=last, since_ms=since_ms, thresholds=thresholds)
+        chosen: dict[str, Any] = {"name": name, "against": against, "thresholds": thresholds, "detectors": detectors}
+        if every:
+            parse_length(every)
+            return DriftHistory.from_dict(self.context.call("monitoring.history", every=every, **chosen))
+        answer = self.context.call("monitoring.drift", last=last, since_ms=since_ms, window=window, **chosen)
         return DriftReport.from_dict(answer)
 
     def _name_of(self, given: Any) -> str:

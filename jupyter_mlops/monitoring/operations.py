@@ -13,6 +13,7 @@ from ..registry.operations import locate
 from ..serving.operations import log_of
 from ..serving.operations import names as deployment_names
 from ..store.host import Host
+from .operations_windows import compare_windows, history
 
 __all__ = ["DUTIES", "OPERATIONS"]
 
@@ -20,21 +21,54 @@ ID_LENGTH = 12
 
 
 def drift(
-    host: Host, *, name: str, last: int | None = None, since_ms: int | None = None, thresholds: list[str] | None = None
+    host: Host,
+    *,
+    name: str,
+    last: int | None = None,
+    since_ms: int | None = None,
+    thresholds: list[str] | None = None,
+    detectors: list[str] | None = None,
+    window: str = "",
+    against: str = "training",
 ) -> dict[str, Any]:
     """Compare what a deployment was asked with what its model was trained on, and keep the report."""
+    from .compare import chosen_detectors
     from .served import compare_served, read_reference, read_window
     from .thresholds import Thresholds
 
     limits = Thresholds.read(thresholds or [])
+    chosen = detectors or []
+    chosen_detectors(chosen, limits)
     where = _log_of(host, name)
+    if window or against != "training":
+        found = compare_windows(host, where, window=window, against=against, thresholds=limits, detectors=chosen)
+        return host.store.reports.record(replace(found, id=host.request[:ID_LENGTH])).to_dict()
     deployment, model = where["deployment"], where["model"]
-    window, others = read_window(Path(where["folder"]), deployment, model, last=last, since_ms=since_ms)
+    asked, others = read_window(Path(where["folder"]), deployment, model, last=last, since_ms=since_ms)
     files = Path(where["files"]) if where["files"] else locate(host, model)[1]
     reference = read_reference(files, model)
-    host.progress(f"comparing {len(window):,} predictions of {deployment} with the training data of {model}")
-    report = compare_served(reference, window, deployment, model, others=others, thresholds=limits)
+    host.progress(f"comparing {len(asked):,} predictions of {deployment} with the training data of {model}")
+    report = compare_served(reference, asked, deployment, model, others=others, thresholds=limits, detectors=chosen)
     return host.store.reports.record(replace(report, id=host.request[:ID_LENGTH])).to_dict()
+
+
+def drift_history(
+    host: Host,
+    *,
+    name: str,
+    every: str,
+    against: str = "training",
+    thresholds: list[str] | None = None,
+    detectors: list[str] | None = None,
+) -> dict[str, Any]:
+    """The drift of a deployment over time, window by window; complete windows are kept as metrics."""
+    from .compare import chosen_detectors
+    from .thresholds import Thresholds
+
+    limits = Thresholds.read(thresholds or [])
+    chosen_detectors(detectors or [], limits)
+    where = _log_of(host, name)
+    return history(host, where, every=every, against=against, thresholds=limits, detectors=detectors or []).to_dict()
 
 
 def reports(host: Host, *, name: str = "", limit: int = 20) -> dict[str, Any]:
@@ -74,6 +108,7 @@ def _known(host: Host, name: str) -> None:
 
 OPERATIONS: dict[str, Operation] = {
     "monitoring.drift": Operation(drift, action="drift.report", target="name", topics=("reports",)),
+    "monitoring.history": Operation(drift_history),
     "monitoring.reports": Operation(reports),
     "monitoring.report": Operation(report),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from .thresholds import Thresholds
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MOST_ROWS", "compare_served", "read_reference", "read_window"]
+__all__ = ["MOST_ROWS", "compare_profiles", "compare_served", "profile_served", "read_reference", "read_window"]
 
 MOST_ROWS = 100_000  # of the log at the most, the newest; more rows make no verdict clearer
 
@@ -66,33 +67,61 @@ def read_window(
 
 
 def compare_served(
-    reference: Profile, window: Window, deployment: str, model: str, *, others: int, thresholds: Thresholds
+    reference: Profile,
+    window: Window,
+    deployment: str,
+    model: str,
+    *,
+    others: int,
+    thresholds: Thresholds,
+    detectors: Sequence[str] = (),
 ) -> DriftReport:
     """The drift of inputs and predictions of one stretch of a log; predictions are a column of their own."""
-    inputs = _named_alike(window.inputs, reference)
-    current, found = profile_of(inputs, like=reference)
+    current, found = profile_served(reference, window)
+    if others:
+        message = f"{others:,} rows answered by other versions than {model} were left out"
+        found.append(Finding("", "other-versions", message, "info"))
+    rows = len(window)
+    called = (f"training data of {model}", f"{rows:,} prediction{'' if rows == 1 else 's'} of {deployment}")
+    report = compare_profiles(reference, current, called, thresholds, detectors=detectors, found=found)
+    return replace(report, deployment=deployment, model=model)
+
+
+def profile_served(reference: Profile | None, window: Window) -> tuple[Profile, list[Finding]]:
+    """The profile of the rows of a log, inputs and predictions, read as the reference has them; without one as they are."""
+    if reference is None:
+        table = window.inputs.assign(**({} if "prediction" in window.inputs else {"prediction": window.predictions}))
+        return profile_of(table)
+    current, found = profile_of(_named_alike(window.inputs, reference), like=reference)
     outputs, table = _outputs(reference, window)
     if outputs:
         predicted, more = profile_of(table, like=Profile(reference.rows, outputs))
         current = replace(current, columns=(*current.columns, *predicted.columns))
-        reference = replace(reference, columns=(*reference.columns, *outputs))
         found += more
-    else:
+    return current, found
+
+
+def compare_profiles(
+    reference: Profile,
+    current: Profile,
+    called: tuple[str, str],
+    thresholds: Thresholds,
+    *,
+    detectors: Sequence[str] = (),
+    found: Sequence[Finding] = (),
+) -> DriftReport:
+    """The drift of a profile of served rows from a training profile, whose own predictions become a column."""
+    told = list(found)
+    outputs = _named_outputs(reference, current.names)
+    if outputs:
+        reference = replace(reference, columns=(*reference.columns, *outputs))
+    elif "prediction" not in reference.names:
+        current = replace(current, columns=tuple(c for c in current.columns if c.name != "prediction"))
         message = "predictions were not compared: the model's own on its training data are not known"
-        found.append(Finding("", "no-prediction-reference", message, "info"))
-    if others:
-        message = f"{others:,} rows answered by other versions than {model} were left out"
-        found.append(Finding("", "other-versions", message, "info"))
-    found += [Finding("", "profile", f"of the training data's profile: {note}", "info") for note in reference.notes]
-    rows = len(window)
-    report = compare(
-        reference,
-        current,
-        called=(f"training data of {model}", f"{rows:,} prediction{'' if rows == 1 else 's'} of {deployment}"),
-        thresholds=thresholds,
-        found=found,
-    )
-    return replace(report, deployment=deployment, model=model)
+        told.append(Finding("", "no-prediction-reference", message, "info"))
+    told += [Finding("", "profile", f"of the reference's profile: {note}", "info") for note in reference.notes]
+    told += [Finding("", "window", f"of the window: {note}", "info") for note in current.notes]
+    return compare(reference, current, called=called, thresholds=thresholds, detectors=detectors, found=told)
 
 
 def _named_alike(inputs: pd.DataFrame, reference: Profile) -> pd.DataFrame:
@@ -107,11 +136,7 @@ def _outputs(reference: Profile, window: Window) -> tuple[tuple[ColumnProfile, .
     """The profiles of the outputs, under names that no input has, and what was answered under the same names."""
     import pandas as pd
 
-    taken = set(reference.names) | set(window.inputs.columns)
-    outputs = tuple(
-        replace(column, name=f"{column.name} (output)") if column.name in taken else column
-        for column in reference.prediction
-    )
+    outputs = _named_outputs(reference, tuple(str(name) for name in window.inputs.columns))
     if len(outputs) == 1:
         values = [v[0] if isinstance(v, list) and len(v) == 1 else v for v in window.predictions]
         if all(isinstance(v, dict) and len(v) == 1 for v in values):
@@ -122,3 +147,12 @@ def _outputs(reference: Profile, window: Window) -> tuple[tuple[ColumnProfile, .
     if outputs and all(isinstance(row, list) and len(row) == len(names) for row in rows):
         return outputs, pd.DataFrame(rows, columns=names)
     return outputs, pd.DataFrame(index=range(len(rows)))
+
+
+def _named_outputs(reference: Profile, inputs: tuple[str, ...]) -> tuple[ColumnProfile, ...]:
+    """The outputs on the training data, under names that no input has."""
+    taken = set(reference.names) | (set(inputs) - {column.name for column in reference.prediction})
+    return tuple(
+        replace(column, name=f"{column.name} (output)") if column.name in taken else column
+        for column in reference.prediction
+    )

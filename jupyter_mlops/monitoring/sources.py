@@ -6,11 +6,15 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from ..datasets.profile import ColumnProfile, Profile
+from ..errors import InvalidArgument
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FrameSource", "ProfileSource", "Source", "source_of"]
+__all__ = ["SAMPLED", "FrameSource", "ProfileSource", "Source", "source_of"]
+
+
+SAMPLED = 10_000
 
 
 class Source(Protocol):
@@ -27,6 +31,9 @@ class Source(Protocol):
     def read(self, place: int, like: ColumnProfile | None) -> ColumnProfile:
         """One column's profile, as the kind of `like` where that is possible; may raise whatever an odd column raises."""
 
+    def sampled(self) -> pd.DataFrame:
+        """Rows drawn at random, seeded, for what looks at several columns at once."""
+
 
 class ProfileSource:
     """A profile that is kept."""
@@ -40,11 +47,19 @@ class ProfileSource:
         """The column as it is kept."""
         return self._columns[place]
 
+    def sampled(self) -> pd.DataFrame:
+        """There are no rows."""
+        raise InvalidArgument(
+            "what looks at several columns at once needs rows, and of this table there are only profiles.",
+            hint="Give a DataFrame or Parquet files.",
+        )
+
 
 class FrameSource:
     """A DataFrame, compared exactly: every number counts."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
         self._columns = [column for _, column in frame.items()]
         self.rows = len(frame)
         self.names = tuple(str(name) for name in frame.columns)
@@ -54,6 +69,10 @@ class FrameSource:
         column = self._columns[place]
         kind = None if like is None else like.kind
         return ColumnProfile.of(column, self.names[place], kind=kind, most=sys.maxsize)
+
+    def sampled(self) -> pd.DataFrame:
+        """At most 10,000 rows."""
+        return self._frame if self.rows <= SAMPLED else self._frame.sample(SAMPLED, random_state=0)
 
 
 def source_of(given: Profile | Source) -> Source:

@@ -66,6 +66,34 @@ class Reports:
             self._store.client.set_tag(run.info.run_id, tags.MODEL, report.model)
             return report
 
+    def record_series(self, deployment: str, model: str, series: str, windows: list[tuple[int, DriftReport]]) -> int:
+        """Keep the scores of windows as metrics of the monitor, each window once; give how many were new.
+
+        Parameters
+        ----------
+        series
+            What the metrics' names begin with: ``every_1d_training``.
+        windows
+            The end of each, in milliseconds since 1970, which is its step, and its report.
+        """
+        from mlflow.entities import Metric
+
+        with self._door(), self._store.write_lock:
+            run_id = self._monitor(deployment, model).info.run_id
+            # The number of rows is written last: a window that was cut off half-way is written again.
+            done = {point.step for point in self._store.client.get_metric_history(run_id, f"{series}.rows")}
+            new = [(end, report) for end, report in windows if end not in done]
+            for end, report in new:
+                named = metrics_of(report)
+                rows = named.pop("rows")
+                metrics = [
+                    Metric(f"{series}.{name}"[:LONGEST_METRIC], value, end, end) for name, value in named.items()
+                ]
+                for start in range(0, len(metrics), METRICS_A_BATCH):
+                    self._store.client.log_batch(run_id, metrics=metrics[start : start + METRICS_A_BATCH])
+                self._store.client.log_batch(run_id, metrics=[Metric(f"{series}.rows", rows, end, end)])
+            return len(new)
+
     def recent(self, name: str = "", *, limit: int = 20) -> list[DriftReport]:
         """The newest reports, newest first, of a deployment or model, or of all."""
         with self._door():

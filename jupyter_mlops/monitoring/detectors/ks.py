@@ -122,8 +122,8 @@ def _exact(value: float, n: int, m: int) -> float:
 
 def _of_equal_sizes(steps: int, n: int) -> float:
     """The same count in closed form: paths reflected at both borders of the band (Gnedenko and Korolyuk 1951)."""
-    outside = sum((-1) ** (j + 1) * comb(2 * n, n - j * steps) for j in range(1, n // steps + 1))
-    return min(1.0, 2 * outside / comb(2 * n, n))
+    outside: int = sum((-1) ** (j + 1) * comb(2 * n, n - j * steps) for j in range(1, n // steps + 1))
+    return float(min(1.0, 2 * outside / comb(2 * n, n)))
 
 
 KS = Detector(
