@@ -44,6 +44,10 @@ class DriftWindow(Record):
     cells: tuple[Cell, ...]
     findings: tuple[str, ...] = ()
 
+    def cell(self, place: int) -> Cell:
+        """The cell of a column by its place; not judged where the window has none."""
+        return self.cells[place] if place < len(self.cells) else Cell("unjudged")
+
     @property
     def drifted(self) -> int:
         """How many columns drifted."""
@@ -80,7 +84,7 @@ class DriftHistory(Displayed, Record):
         """Since when a column drifts without a break up to the last judged window; None if it does not."""
         place, begun = self.columns.index(column), None
         for window in reversed(self.windows):
-            state = window.cells[place].state
+            state = window.cell(place).state
             if state == "unjudged":
                 continue
             if state == "ok":
@@ -102,7 +106,7 @@ class DriftHistory(Displayed, Record):
     def ordered(self) -> list[int]:
         """The places of the columns, those that drift most first."""
         rank = {"strong": 3, "drift": 2, "unjudged": 0, "ok": 0}
-        weight = [sum(rank[w.cells[i].state] for w in self.windows) for i in range(len(self.columns))]
+        weight = [sum(rank[w.cell(i).state] for w in self.windows) for i in range(len(self.columns))]
         return sorted(range(len(self.columns)), key=lambda i: (-weight[i], i))
 
     def to_pandas(self) -> pd.DataFrame:
@@ -119,7 +123,7 @@ class DriftHistory(Displayed, Record):
                     **cell.to_dict(),
                 }
                 for w in self.windows
-                for name, cell in zip(self.columns, w.cells, strict=True)
+                for name, cell in zip(self.columns, w.cells, strict=False)
             ]
         )
 
@@ -127,7 +131,7 @@ class DriftHistory(Displayed, Record):
         rows = []
         for i in self.ordered():
             since = self.since(self.columns[i])
-            marks = "".join(MARKS[window.cells[i].state] for window in self.windows)
+            marks = "".join(MARKS[window.cell(i).state] for window in self.windows)
             rows.append([self.columns[i], marks, "-" if since is None else clock(since)[:16]])
         head = f"{self.verdict}\n{self.deployment} ({self.model}) every {self.every} against {self.against}"
         if not self.windows:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from ..errors import NotFound
 from .display import Displayed, clock, table
 from .record import Record
 
@@ -152,6 +153,23 @@ class DriftReport(Displayed, Record):
 
     def __iter__(self) -> Iterator[ColumnDrift]:
         return iter(self.columns)
+
+    def __getitem__(self, name: str) -> DriftReport:
+        """The report of one column alone: drawn larger, with its findings.
+
+        Raises
+        ------
+        NotFound
+            The report has no such column.
+        """
+        if name not in (column.name for column in self.columns):
+            raise NotFound.among("column in the report", name, [column.name for column in self.columns])
+        return replace(
+            self,
+            columns=tuple(column for column in self.columns if column.name == name),
+            findings=tuple(finding for finding in self.findings if finding.column in (name, "")),
+            together=(),
+        )
 
     @property
     def drifted(self) -> tuple[str, ...]:

@@ -16,13 +16,14 @@ from ..domain.audit_entry import AuditCheck, AuditTrail
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
 from ..domain.deployment import Deployment, DeploymentTable, Predictions
 from ..domain.display import Displayed
+from ..domain.drift_history import DriftHistory
 from ..domain.drift_report import DriftReport, ReportTable
 from ..domain.evaluation import Difference, Evaluation, EvaluationTable
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.pipeline import Pipeline, Verification
 from ..domain.run import Run, RunComparison, RunTable
 from ..domain.workspace import Status
-from . import evaluation, models, runs, tables, workspace
+from . import drift_history, evaluation, models, runs, tables, workspace
 from .markup import Markup
 
 __all__ = ["STATIC", "VIEW", "draw"]
@@ -40,6 +41,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     Difference: evaluation.difference,
     Evaluation: evaluation.evaluation,
     EvaluationTable: evaluation.evaluation_table,
+    DriftHistory: drift_history.static_html,
     ModelTable: models.model_table,
     ModelVersion: models.model_version,
     Pipeline: workspace.pipeline,

@@ -12,7 +12,7 @@ from typing import Any
 from ..domain.display import clock
 from ..domain.drift_report import ColumnDrift, Distribution, DriftReport, Finding
 from .drift_figure import MIME, spec
-from .drift_order import SMALLEST_P, by_drift, largest, scores_in_short, state
+from .drift_order import SMALLEST_P, by_drift, farthest, largest, scores_in_short, state
 from .markup import Markup, Number, code, grid, join, more, note, page, pill, short, tag
 
 __all__ = ["bundle", "figure", "static_html"]
@@ -23,7 +23,8 @@ OPEN_TABLE = 12  # so many columns need no unfolding
 FINDINGS = 40
 WIDTH, HEIGHT = 220, 74
 BAR, GAP, LABELS = 5, 3, 92  # categories: the height of a bar, the gap between two, the width of the labels
-MOST_LABELS = 6
+MOST_LABELS, MOST_LABELS_ALONE = 6, 30
+WORST = 3
 LAYOUT = (
     ".mlops-drift{display:grid;grid-template-columns:repeat(auto-fill,minmax(228px,1fr));gap:8px;margin:6px 0}"
     ".mlops-drift>div{border:1px solid rgba(127,127,127,.3);border-radius:4px;padding:5px 8px 6px;min-width:0}"
@@ -31,6 +32,7 @@ LAYOUT = (
     ".mlops-drift .mlops-name{display:flex;justify-content:space-between;gap:6px;white-space:nowrap}"
     ".mlops-drift .mlops-name b{overflow:hidden;text-overflow:ellipsis}"
     ".mlops-drift .mlops-dim{font-size:11px;line-height:1.3}"
+    ".mlops-drift>div:only-child{grid-column:1/-1;max-width:560px}"
     ".mlops-drift svg{width:100%;height:auto;margin:3px 0}"
 )
 
@@ -60,9 +62,13 @@ def static_html(report: DriftReport) -> Markup:
     return page(
         tag("div", report.verdict, class_="mlops-title"),
         _what(report),
+        _summary(report),
+        _together(report),
         _findings(report.findings),
         tag("style", Markup(LAYOUT)) if drawn else None,
-        tag("div", *(_card(column) for column in drawn), class_="mlops-drift") if drawn else None,
+        tag("div", *(_card(column, alone=len(drawn) == 1) for column in drawn), class_="mlops-drift")
+        if drawn
+        else None,
         note(f"{len(drawn)} of {len(columns)} columns are drawn; the table has them all.") if left and drawn else None,
         _scores(columns, opened=len(columns) <= OPEN_TABLE or not drawn) if columns else None,
         _convention(report),
@@ -84,12 +90,35 @@ def _what(report: DriftReport) -> Markup:
     return tag("div", *parts)
 
 
-def _card(column: ColumnDrift) -> Markup:
+def _summary(report: DriftReport) -> Markup | None:
+    """How many columns are how, and the worst of them: what one wants to know in five seconds."""
+    strong, drifted, unjudged = report.strongly_drifted, report.drifted, report.unjudged
+    counts = (
+        (len(strong), "strong drift", "bad"),
+        (len(drifted) - len(strong), "slight drift", "warn"),
+        (len(report.columns) - len(drifted) - len(unjudged), "no drift", "good"),
+        (len(unjudged), "not judged", ""),
+    )
+    pills = [pill(f"{count} {word}", tone) for count, word, tone in counts if count]
+    worst = [c for c in by_drift(report)[:WORST] if c.drifted]
+    named = [join([tag("b", short(c.name, 24)), f" {farthest(c)}"]) for c in worst] if len(report.columns) > 1 else []
+    return tag("div", join(pills, " "), " worst: " if named else None, join(named, " · ")) if pills else None
+
+
+def _together(report: DriftReport) -> Markup | None:
+    lines = [
+        tag("div", pill("drift" if t.drifted else "ok"), " ", t.message.partition(": ")[2], title=t.convention)
+        for t in report.together
+    ]
+    return tag("div", *lines) if lines else None
+
+
+def _card(column: ColumnDrift, *, alone: bool = False) -> Markup:
     drawing = column.distribution
     word = state(column)
     picture = None
     if drawing is not None:
-        picture = _categories(column.name, drawing) if drawing.labels else _numbers(column.name, drawing)
+        picture = (_categories if drawing.labels else _numbers)(column.name, drawing, alone=alone)
     return tag(
         "div",
         tag("div", tag("b", column.name, title=column.name), " ", pill(word), class_="mlops-name"),
@@ -104,6 +133,7 @@ def _svg(name: str, height: float, *shapes: Any) -> Markup:
         "svg",
         join(shapes, " "),  # where drawings are taken out, on GitHub, their texts stay and must not run together
         viewBox=f"0 0 {WIDTH} {height:g}",
+        preserveAspectRatio="xMidYMid meet",
         width=WIDTH,
         height=f"{height:g}",
         role="img",
@@ -111,7 +141,7 @@ def _svg(name: str, height: float, *shapes: Any) -> Markup:
     )
 
 
-def _numbers(name: str, drawing: Distribution) -> Markup:
+def _numbers(name: str, drawing: Distribution, *, alone: bool) -> Markup:
     """Two histograms over one another: the reference filled, the current one as a line."""
     top = max(*drawing.reference, *drawing.current, 1e-9)
     left, right = drawing.edges[0], drawing.edges[-1]
@@ -135,18 +165,39 @@ def _numbers(name: str, drawing: Distribution) -> Markup:
         _text(0, HEIGHT - 3, _amount(left + half)),
         _text(WIDTH, HEIGHT - 3, _amount(right - half), anchor="end"),
         _text(0, 8, f"{top:.0%}" if top >= 0.095 else f"{top:.1%}"),
+        *(_hovers(drawing, places, half, base) if alone else ()),
     )
 
 
-def _categories(name: str, drawing: Distribution) -> Markup:
+def _hovers(drawing: Distribution, places: list[float], half: float, base: int) -> list[Markup]:
+    """An invisible column over each bin that tells its numbers on hover."""
+    return [
+        tag(
+            "rect",
+            tag(
+                "title",
+                f"{_amount(drawing.edges[i] + half)} to {_amount(drawing.edges[i + 1] - half)}: {before:.1%} → {now:.1%}",
+            ),
+            x=f"{places[i]:g}",
+            y=0,
+            width=f"{places[i + 1] - places[i]:.1f}",
+            height=base,
+            fill_opacity=0,
+        )
+        for i, (before, now) in enumerate(zip(drawing.reference, drawing.current, strict=True))
+    ]
+
+
+def _categories(name: str, drawing: Distribution, *, alone: bool) -> Markup:
     """Pairs of bars for the largest categories; the rest in one pair."""
-    rows = largest(drawing, MOST_LABELS)
+    rows = largest(drawing, MOST_LABELS_ALONE if alone else MOST_LABELS)
     top = max(*(max(row[1:]) for row in rows), 1e-9)
     room = WIDTH - LABELS - 60
     shapes: list[Markup] = []
     for i, (label, before, now) in enumerate(rows):
         y = i * (2 * BAR + GAP)
-        shapes.append(_text(LABELS - 5, y + 8.5, label if len(label) <= 16 else label[:15] + "…", anchor="end"))
+        cut = label if len(label) <= 16 else label[:15] + "…"
+        shapes.append(_text(LABELS - 5, y + 8.5, cut, anchor="end", hover=f"{label}: {before:.2%} → {now:.2%}"))
         for share, colour, at in ((before, REFERENCE, y), (now, CURRENT, y + BAR)):
             width = f"{share / top * room:.1f}"
             shapes.append(tag("rect", x=LABELS, y=f"{at:g}", width=width, height=BAR, fill=colour))
@@ -154,9 +205,10 @@ def _categories(name: str, drawing: Distribution) -> Markup:
     return _svg(name, len(rows) * (2 * BAR + GAP), *shapes)
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "") -> Markup:
+def _text(x: float, y: float, text: str, *, anchor: str = "", hover: str = "") -> Markup:
     return tag(
         "text",
+        tag("title", hover) if hover else None,
         text,
         x=f"{x:.4g}",
         y=f"{y:g}",

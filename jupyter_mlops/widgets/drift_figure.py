@@ -161,7 +161,7 @@ def _traces(drawing: Distribution, number: str, colours: tuple[str, str], *, leg
 
 
 def _heading(column: ColumnDrift, place: tuple[list[float], list[float]], inner: float) -> dict[str, Any]:
-    mark = {"drift": "▲ ", "ok": "", "not judged": "? "}[state(column)]
+    mark = {"drift": "▲ ", "slight drift": "△ ", "ok": "", "not judged": "? "}[state(column)]
     name = _plain(_cut(column.name, 26))
     word = "" if column.drifted is False else f" · {state(column)}"
     return {

@@ -6,7 +6,7 @@ import re
 
 from ..domain.drift_report import ColumnDrift, Distribution, DriftReport, Score
 
-__all__ = ["SMALLEST_P", "by_drift", "largest", "scores_in_short", "state", "strength"]
+__all__ = ["SMALLEST_P", "by_drift", "farthest", "largest", "scores_in_short", "state", "strength"]
 
 _OTHERS = re.compile(r"\(([\d,]+) others\)")  # what `monitoring.distribution` calls its last line
 SMALLEST_P = 1e-99  # what is smaller is not told apart
@@ -26,7 +26,19 @@ def strength(column: ColumnDrift) -> float:
 
 def state(column: ColumnDrift) -> str:
     """The verdict in a word."""
-    return {True: "drift", False: "ok", None: "not judged"}[column.drifted]
+    return {True: "drift" if column.strong else "slight drift", False: "ok", None: "not judged"}[column.drifted]
+
+
+def farthest(column: ColumnDrift) -> str:
+    """The score that stands farthest past its threshold.
+
+    Examples
+    --------
+    >>> farthest(ColumnDrift("age", "numeric", True, (Score("ks", 0.3, 0.1, "above", True, 0.0, 0.0),)))
+    'ks 0.30'
+    """
+    best = max((s for s in column.scores if s.alarm), key=_times, default=None)
+    return "" if best is None else f"{best.detector} {best.value:.2f}"
 
 
 def scores_in_short(column: ColumnDrift) -> str:

@@ -74,7 +74,7 @@ TONES = {
     "good": ("FINISHED", "running", "done", "PASS", "ok", "intact"),
     "bad": ("FAILED", "failed", "FAIL", "interrupted", "drift", "error"),
     "busy": ("RUNNING", "starting", "restarting"),
-    "warn": ("warning", "not judged"),
+    "warn": ("warning", "not judged", "slight drift"),
 }
 
 

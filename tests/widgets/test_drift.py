@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from jupyter_mlops.domain.drift_report import ColumnDrift, Distribution, DriftReport, Finding
+from jupyter_mlops.errors import NotFound
 from jupyter_mlops.monitoring.compare import compare, profile_of
 from jupyter_mlops.widgets.drift import bundle, figure, static_html
 
@@ -125,3 +126,20 @@ def test_a_mime_bundle_needs_no_plotly():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "False"]
+
+
+def test_one_column_is_drawn_alone_with_its_numbers_on_hover(wide):
+    alone = wide["sensor_07"]
+    assert [column.name for column in alone] == ["sensor_07"]
+    html = str(static_html(alone))
+    ET.fromstring(f"<div>{html}</div>")
+    assert len(re.findall(r"<title>[^<]* to [^<]*: \d+\.\d% → \d+\.\d%</title>", html)) == 30
+    with pytest.raises(NotFound, match="sensor_99"):
+        wide["sensor_99"]
+
+
+def test_the_summary_counts_and_names_the_worst(wide):
+    html = str(static_html(wide))
+    assert f"{len(wide.strongly_drifted)} strong drift" in html
+    assert f"{50 - len(wide.drifted)} no drift" in html
+    assert html.index("worst:") < html.index("<svg")
