@@ -25,6 +25,7 @@ from .registry.commands import RegistryCommands
 from .retraining.commands import RetrainingCommands
 from .service.client import ServiceClient
 from .serving.commands import ServingCommands
+from .serving.traffic_commands import TrafficCommands
 from .settings import Settings
 from .tracking.commands import TrackingCommands
 
@@ -93,6 +94,7 @@ class Session(
     EvaluationCommands,
     RegistryCommands,
     ServingCommands,
+    TrafficCommands,
     MonitoringCommands,
     PipelineCommands,
     RetrainingCommands,

@@ -10,6 +10,7 @@ key                 environment              meaning
 ``workspace``       ``MLOPS_WORKSPACE``      the project folder; default found upwards by ``.mlops``
 ``notebook``        ``MLOPS_NOTEBOOK``       the current notebook's path, where no frontend tells it
 ``idle_seconds``    ``MLOPS_IDLE_SECONDS``   how long the service stays with nothing to do; default 600
+``workers``         ``MLOPS_WORKERS``        how many processes a deployment has; default one a core
 ``user``            ``MLOPS_USER``           the name in runs and in the audit trail; default the login name
 ==================  =======================  ==================================================================
 
@@ -50,6 +51,7 @@ ENVIRONMENT = {
     "notebook": "MLOPS_NOTEBOOK",
     "idle_seconds": "MLOPS_IDLE_SECONDS",
     "user": "MLOPS_USER",
+    "workers": "MLOPS_WORKERS",
 }
 DEFAULT_IDLE_SECONDS = 600.0
 
@@ -73,6 +75,7 @@ class Settings:
     idle_seconds: float = DEFAULT_IDLE_SECONDS
     user: str = ""
     host: str = ""
+    workers: int = 0
 
     @classmethod
     def load(
@@ -100,6 +103,10 @@ class Settings:
             idle = float(values.get("idle_seconds", DEFAULT_IDLE_SECONDS))
         except ValueError:
             raise InvalidArgument(f"idle_seconds takes a number of seconds, not {values['idle_seconds']!r}.") from None
+        try:
+            workers = int(values.get("workers", 0))
+        except ValueError:
+            raise InvalidArgument(f"workers takes a number of processes, not {values['workers']!r}.") from None
         return cls(
             root=root,
             tracking_uri=str(values.get("tracking_uri", "")),
@@ -108,6 +115,7 @@ class Settings:
             idle_seconds=idle,
             user=str(values.get("user", "")) or _login(),
             host=socket.gethostname(),
+            workers=workers,
         )
 
     def workspace(self) -> Workspace:

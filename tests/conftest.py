@@ -29,6 +29,7 @@ def quiet_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
             patch.setenv(name, str(base / name.lower()))
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.setenv("MLOPS_IDLE_SECONDS", "120")
+        patch.setenv("MLOPS_WORKERS", "1")
         yield
 
 

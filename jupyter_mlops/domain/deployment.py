@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from .display import Displayed, ago, table
 from .record import Record
+from .traffic import Traffic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Deployment", "DeploymentState", "DeploymentTable", "LogRules", "Predictions"]
+__all__ = [
+    "Deployment",
+    "DeploymentState",
+    "DeploymentTable",
+    "LogRules",
+    "Predictions",
+    "VersionStatus",
+    "WorkerStatus",
+]
 
 DeploymentState = Literal["starting", "running", "restarting", "failed", "stopped"]
 
@@ -51,6 +60,52 @@ class LogRules(Record):
 
 
 @dataclass(frozen=True)
+class WorkerStatus(Record):
+    """One server process of a deployment.
+
+    Parameters
+    ----------
+    health
+        ``healthy``, or ``silent`` when its ``/health`` did not answer.
+    memory
+        Bytes of resident memory.
+    requests
+        How many it has answered.
+    """
+
+    pid: int
+    health: str
+    memory: int = 0
+    requests: int = 0
+
+
+@dataclass(frozen=True)
+class VersionStatus(Record):
+    """One model version under a deployment, counted since its servers were started.
+
+    Parameters
+    ----------
+    path
+        By which way it computes: ``compiled``, ``encoder``, ``dataframe`` or ``pyfunc``.
+    path_reason
+        Why by no faster one.
+    p50_ms, p99_ms
+        Latency quantiles in milliseconds, at most 20 % too high; None before the first request.
+    """
+
+    model: str
+    role: str
+    weight: float
+    path: str = ""
+    path_reason: str = ""
+    requests: int = 0
+    errors: int = 0
+    predictions: int = 0
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+
+
+@dataclass(frozen=True)
 class Deployment(Displayed, Record):
     """One deployment, told as it is now.
 
@@ -83,6 +138,11 @@ class Deployment(Displayed, Record):
     token_file: str = ""
     log: str = ""
     error: str = ""
+    workers: tuple[WorkerStatus, ...] = ()
+    traffic: Traffic = field(default_factory=Traffic)
+    versions: tuple[VersionStatus, ...] = ()
+    not_logged: int = 0
+    on_boot: str = ""
 
     def text(self) -> str:
         tail = f": {self.error}" if self.error else ""
@@ -90,10 +150,23 @@ class Deployment(Displayed, Record):
             return (
                 f"{self.name} no longer serves {self.model}; its {self.predictions} predictions are kept in {self.log}"
             )
-        return (
-            f"{self.name} serves {self.model} at {self.url}, {self.state}{tail}\n"
-            f"POST {self.url}/invocations with 'Authorization: Bearer <the token in {self.token_file}>'"
-        )
+        told = [
+            f"{self.name} serves {self.model} at {self.url}, {self.state}{tail}",
+            f"POST {self.url}/invocations with 'Authorization: Bearer <the token in {self.token_file}>'",
+        ]
+        if len(self.versions) > 1:
+            rows = [
+                [v.model, v.role, f"{v.weight:.4g}", v.path, v.requests, v.errors, v.p50_ms or "", v.p99_ms or ""]
+                for v in self.versions
+            ]
+            told.append(table(["model", "part", "share", "path", "requests", "errors", "p50 ms", "p99 ms"], rows))
+        told += [f"{v.model} computes by {v.path}: {v.path_reason}" for v in self.versions if v.path_reason]
+        if self.not_logged:
+            told.append(f"{self.not_logged} predictions were answered and could not be logged")
+        told += [f"{d.what}: {d.why}" for d in reversed(self.traffic.decisions)]
+        if self.on_boot:
+            told.append(self.on_boot)
+        return "\n".join(told)
 
 
 @dataclass(frozen=True)
@@ -122,10 +195,27 @@ class DeploymentTable(Displayed, Record):
             return "no deployments; start one with `%mlops deploy MODEL@ALIAS`."
         now = int(time.time() * 1000)
         rows = [
-            [d.name, d.model, d.state, d.url, d.predictions, d.restarts, ago(d.started_ms, now)]
+            [
+                d.name,
+                ", ".join(f"{v.model} {v.weight:.4g}" for v in d.versions if v.weight)
+                if len(d.versions) > 1
+                else d.model,
+                d.state,
+                d.url,
+                f"{sum(w.health == 'healthy' for w in d.workers)}/{len(d.workers)}",
+                f"{sum(w.memory for w in d.workers) / 1e6:.0f} MB",
+                d.predictions,
+                d.versions[0].p50_ms if d.versions and d.versions[0].p50_ms is not None else "",
+                d.versions[0].p99_ms if d.versions and d.versions[0].p99_ms is not None else "",
+                d.restarts,
+                ago(d.started_ms, now),
+            ]
             for d in self.deployments
         ]
-        return table(["deployment", "model", "state", "url", "predictions", "restarts", "started"], rows)
+        heads = ["deployment", "model", "state", "url", "healthy", "memory", "predictions", "p50 ms", "p99 ms"]
+        told = [table([*heads, "restarts", "started"], rows)]
+        told += [f"{d.name}: {n.what}: {n.why}" for d in self.deployments for n in reversed(d.traffic.decisions[-2:])]
+        return "\n".join(told)
 
 
 @dataclass(frozen=True)
@@ -158,3 +248,31 @@ class Predictions(Displayed, Record):
         shown = ", ".join(str(v) for v in self.values[:10])
         more = f", ... ({len(self.values)} in all)" if len(self.values) > 10 else ""
         return f"[{shown}{more}] from {self.model} in {self.took_ms:.1f} ms"
+
+
+@dataclass(frozen=True)
+class Rollback(Displayed, Record):
+    """An alias that went back, and the deployments that went with it."""
+
+    model: str
+    alias: str
+    version: int
+    previous: int | None = None
+    deployments: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        before = f" (it was version {self.previous})" if self.previous not in (None, self.version) else ""
+        served = f"; {', '.join(self.deployments)} answers by it" if self.deployments else "; no deployment follows it"
+        return f"{self.model}@{self.alias} is version {self.version} again{before}{served}"
+
+
+@dataclass(frozen=True)
+class Erasure(Displayed, Record):
+    """Rows that were erased from an inference log."""
+
+    deployment: str
+    rows: int
+    files: int = 0
+
+    def text(self) -> str:
+        return f"{self.rows} rows were erased from the inference log of {self.deployment}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
 import uuid
 from collections.abc import Sequence
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,7 +21,7 @@ from .deployment_folder import StoredDeployment
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ROWS_A_REQUEST", "ServerGone", "ask", "body_of", "check_columns"]
+__all__ = ["ROWS_A_REQUEST", "ServerGone", "ask", "body_of", "check_columns", "connect"]
 
 ROWS_A_REQUEST = 10_000
 TIMEOUT_SECONDS = 600.0
@@ -51,7 +52,7 @@ def ask(stored: StoredDeployment, token: str, frame: pd.DataFrame, done: Predict
     began = time.perf_counter()
     values, ids = (list(done.values), list(done.ids)) if done is not None else ([], [])
     model = stored.model
-    connection = HTTPConnection(stored.host, stored.port, timeout=TIMEOUT_SECONDS)
+    connection = connect(stored, TIMEOUT_SECONDS)
     try:
         for at in range(len(values), len(frame), ROWS_A_REQUEST):
             piece = frame.iloc[at : at + ROWS_A_REQUEST]
@@ -82,6 +83,16 @@ def ask(stored: StoredDeployment, token: str, frame: pd.DataFrame, done: Predict
     finally:
         connection.close()
     return _result(stored, model, values, ids, began)
+
+
+def connect(stored: StoredDeployment, patience: float) -> HTTPConnection:
+    """A connection to a deployment; over TLS it must show the certificate that it was deployed with."""
+    host = "127.0.0.1" if stored.host == "0.0.0.0" else "::1" if stored.host == "::" else stored.host  # noqa: S104
+    if not stored.certificate:
+        return HTTPConnection(host, stored.port, timeout=patience)
+    context = ssl.create_default_context(cafile=stored.certificate)
+    context.check_hostname = False  # it is known by its certificate
+    return HTTPSConnection(host, stored.port, timeout=patience, context=context)
 
 
 def body_of(frame: pd.DataFrame) -> bytes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
+from pathlib import Path
 from typing import Annotated, Any
 
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
-from ..domain.deployment import Deployment, DeploymentTable, Predictions
+from ..domain.deployment import Deployment, DeploymentTable, LogRules, Predictions
 from ..domain.reference import Reference, check_name
+from ..domain.traffic import Traffic, parse_shares
 from ..errors import InvalidArgument
 from .deployment_folder import DeploymentFolder, find
 
@@ -25,7 +28,23 @@ class ServingCommands(CommandSet):
         model: Annotated[str, Arg(complete="model-versions", metavar="MODEL")],
         *,
         name: Annotated[str, Arg(complete="deployments", metavar="NAME")] = "",
+        canary: Annotated[list[str] | None, Arg(complete="model-versions", metavar="MODEL=SHARE")] = None,
+        shadow: Annotated[list[str] | None, Arg(complete="model-versions", metavar="MODEL")] = None,
+        sticky: Annotated[str, Arg(metavar="HEADER")] = "",
+        holdout: float = 0.0,
+        pin: bool = False,
+        workers: int = 0,
         port: int = 0,
+        host: Annotated[str, Arg(metavar="ADDRESS")] = "",
+        certificate: Annotated[str, Arg(value="path", metavar="FILE")] = "",
+        key: Annotated[str, Arg(value="path", metavar="FILE")] = "",
+        mask: Annotated[list[str] | None, Arg(metavar="COLUMN")] = None,
+        blank: Annotated[list[str] | None, Arg(metavar="COLUMN")] = None,
+        log_sample: float = 1.0,
+        log_days: float = 0.0,
+        log_bytes: int = 0,
+        unlogged: Annotated[str, Arg(choices=("refuse", "serve"))] = "refuse",
+        on_boot: bool = False,
         allow_pickle: bool = False,
     ) -> Deployment:
         """Serve a model version from a process of its own on this machine, behind a token.
@@ -40,20 +59,67 @@ class ServingCommands(CommandSet):
             The model version: ``clf@champion``, ``clf@7``, or ``clf`` for the latest.
         name
             What to call the deployment; by default as the model.
+        canary
+            A version on trial and its share: ``clf@challenger=10%``. It is taken back by itself when it is shown to be
+            worse, see `traffic`.
+        shadow
+            A version that is asked a copy of every request, or of a share, and never answers.
+        sticky
+            A header, such as ``X-User``: who sends the same value always gets the same version.
+        holdout
+            A share, from 0 to 1, of the requests that goes to a version drawn with even chances, which are logged.
+        pin
+            Stay with this version when the alias it was asked for by moves.
+        workers
+            How many processes answer; by default one a core.
         port
-            The loopback port to answer on; by default one that is free.
+            The port to answer on; by default one that is free.
+        host
+            The address to answer on; by default loopback. Any other needs a certificate.
+        certificate, key
+            PEM files for TLS.
+        mask
+            A column of which only a keyed hash is logged. Columns that the training data declares as personal are
+            masked without being named.
+        blank
+            A column that is not logged.
+        log_sample
+            Which share of the requests is logged, above 0 to 1.
+        log_days
+            Remove logged rows older than this many days; 0 keeps them.
+        log_bytes
+            Remove the oldest logged rows while the log is larger; 0 keeps them.
+        unlogged
+            What to do with a prediction that cannot be logged: ``refuse`` it, or ``serve`` it and count it.
+        on_boot
+            Start the deployment when the machine comes up again.
         allow_pickle
             Load a model whose files run code when they are loaded; only if you trust where it comes from.
 
         Examples
         --------
         %mlops deploy adult-clf@champion
-        %mlops deploy adult-clf@7 --name canary --port 8080
+        %mlops deploy adult-clf@7 --name second --port 8080
+        %mlops deploy adult-clf@champion --canary adult-clf@challenger=10% --sticky X-User
         """
         reference = Reference.parse(model, "model version")
         name = check_name(name or reference.name, "deployment")
         if not 0 <= port <= 65_535:
             raise InvalidArgument(f"--port takes a number up to 65535, not {port}.")
+        if not 0 < log_sample <= 1:
+            raise InvalidArgument(f"--log-sample is a share above 0 up to 1, not {log_sample:g}.")
+        if workers < 0 or log_days < 0 or log_bytes < 0:
+            raise InvalidArgument("--workers, --log-days and --log-bytes take no negative numbers.")
+        certificate, key = check_tls(host, certificate, key)
+        shares = (*parse_shares(canary or (), "canary", 0.1), *parse_shares(shadow or (), "shadow"))
+        rules = LogRules(
+            unwritable="serve" if unlogged == "serve" else "refuse",
+            sample=log_sample,
+            mask=tuple(mask or ()),
+            blank=tuple(blank or ()),
+            keep_days=log_days,
+            keep_bytes=log_bytes,
+        )
         answer = self.context.call(
             "serving.deploy",
             model=model,
@@ -61,6 +127,14 @@ class ServingCommands(CommandSet):
             port=port,
             allow_pickle=allow_pickle,
             python=self.context.interpreter,
+            traffic=Traffic(name, shares, sticky, holdout).to_dict(),
+            log_rules=rules.to_dict(),
+            workers=workers,
+            pin=pin,
+            address=host,
+            certificate=certificate,
+            key=key,
+            on_boot=on_boot,
         )
         return Deployment.from_dict(answer)
 
@@ -129,6 +203,7 @@ class ServingCommands(CommandSet):
         return Deployment.from_dict(self.context.call("serving.undeploy", name=check_name(name, "deployment")))
 
     def _rows(self, table: Any) -> Any:
+        """The rows of whatever a table may be given as."""
         if isinstance(table, (dict, list)):
             import pandas as pd
 
@@ -146,3 +221,31 @@ class ServingCommands(CommandSet):
         if not len(frame):
             raise InvalidArgument("the table has no rows; there is nothing to predict.")
         return frame
+
+
+def check_tls(host: str, certificate: str, key: str) -> tuple[str, str]:
+    """The files for TLS as full paths, where an address beyond this machine is asked for.
+
+    Raises
+    ------
+    InvalidArgument
+        The address is not loopback and there is no certificate, or a file is not there.
+    """
+    loopback = not host or host == "localhost"
+    if not loopback:
+        try:
+            loopback = ipaddress.ip_address(host).is_loopback
+        except ValueError as error:
+            raise InvalidArgument(f"--host takes an address of this machine, not {host!r}.") from error
+    if not loopback and not certificate:
+        raise InvalidArgument(
+            f"a deployment on {host} can be reached from other machines, so it answers over TLS only.",
+            hint="Give --certificate FILE --key FILE, or leave --host out.",
+        )
+    paths = []
+    for option, given in (("--certificate", certificate), ("--key", key)):
+        path = Path(given).expanduser().resolve() if given else None
+        if path is not None and not path.is_file():
+            raise InvalidArgument(f"{option}: there is no file {path}.")
+        paths.append(str(path or ""))
+    return paths[0], paths[1]

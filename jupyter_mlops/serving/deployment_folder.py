@@ -7,7 +7,8 @@
     server.pid             "<pid> <start time> <generation>", one line a server process
     server.log             what the servers wrote to their standard error
     log/                   the inference log, kept when the deployment is taken down
-    generations/<id>/      one try of deploying: model/ (a copy of the model's files) and serving.json
+    generations/<id>/      one try of deploying: model/ (a copy of the model's files) and serving.json of the version it
+                           began with, slots/<version>/ the same of others, traffic.json, workers/ (what they tell)
 """
 
 from __future__ import annotations
@@ -17,19 +18,20 @@ import json
 import os
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..domain.deployment import DeploymentState
+from ..domain.deployment import DeploymentState, LogRules
 from ..domain.model_version import SignatureColumn
 from ..domain.record import Record
 from ..domain.reference import check_name
+from ..domain.traffic import Traffic
 from ..errors import Conflict, NotFound
 from .process import Process
 
 __all__ = ["DeploymentFolder", "StoredDeployment", "find", "stored_deployments"]
 
-LOG_TAIL = 16_384
+LOG_TAIL = 262_144
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class StoredDeployment(Record):
     ----------
     generation
         The try that is to run.
+    born
+        The version that the generation began with, whose files lie in its own folder.
     request
         The request that wrote this: asked again after a crash, it is found by this.
     needs_all
@@ -51,6 +55,20 @@ class StoredDeployment(Record):
         How many servers in a row have died soon after their start.
     next_start_ms
         Not before this is a dead server started again.
+    workers
+        How many server processes answer.
+    traffic
+        The versions and their shares; the stable one is `model`.
+    log
+        What is logged, and how long it is kept.
+    pin
+        Whether the deployment stays with its version when the alias it was asked for by moves.
+    number, rotate
+        Of the orders the workers follow, see `traffic.Orders`.
+    certificate, key
+        Files for TLS; empty for plain HTTP, which is for loopback only.
+    on_boot
+        What starts the deployment after a reboot; empty for nothing.
     """
 
     name: str
@@ -71,11 +89,22 @@ class StoredDeployment(Record):
     quick_deaths: int = 0
     next_start_ms: int = 0
     error: str = ""
+    born: str = ""
+    workers: int = 1
+    traffic: Traffic = field(default_factory=Traffic)
+    log: LogRules = field(default_factory=LogRules)
+    pin: bool = False
+    number: int = 1
+    rotate: int = 0
+    certificate: str = ""
+    key: str = ""
+    on_boot: str = ""
 
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.certificate else 'http'}://{host}:{self.port}"
 
     @property
     def wanted(self) -> bool:
@@ -124,6 +153,12 @@ class DeploymentFolder:
         """Replace what is to run, in one step."""
         _replace(self.path / "deployment.json", json.dumps(stored.to_dict(), indent=2) + "\n")
 
+    def renew_token(self) -> str:
+        """Make another token; the earlier one is worth nothing once the servers have read it."""
+        made = secrets.token_urlsafe(32)
+        _replace(self.token_file, made + "\n")
+        return made
+
     def token(self, *, make: bool = False) -> str:
         """The token, made if asked for.
 
@@ -138,9 +173,7 @@ class DeploymentFolder:
                 return found
         if not make:
             raise NotFound(f"{self.token_file} holds no token.", hint="Deploy the model again.")
-        made = secrets.token_urlsafe(32)
-        _replace(self.token_file, made + "\n")
-        return made
+        return self.renew_token()
 
     def processes(self) -> dict[Process, str]:
         """The living server processes, each with its generation."""

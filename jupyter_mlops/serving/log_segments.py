@@ -58,6 +58,7 @@ class LogWriter:
         self._limit = segment_bytes
         self._lock = threading.Lock()
         self._file = -1
+        self._path, self._used = folder, False
         self._size = 0
         self._rows = 0
         self._missed = 0
@@ -137,6 +138,8 @@ class LogWriter:
 
     def _close(self) -> None:
         if self._file >= 0:
+            if not self._used:
+                self._path.unlink(missing_ok=True)
             os.close(self._file)
         self._file = -1
 
@@ -144,6 +147,7 @@ class LogWriter:
         self._close()
         path = self.folder / f"{time.time_ns():020d}-{os.getpid()}{SEGMENT_SUFFIX}"
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        self._path, self._used = path, False
         self._size = self._rows = 0
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)  # others hold it for a moment at most, to see who does
@@ -162,6 +166,7 @@ class LogWriter:
             entries = (self._gap(), *entries)
         frames, rows = entry_frames(entries, self._rows)
         self._put(frames)
+        self._used = True
         self._rows = rows
         self.written_ms = entries[-1].time_ms
         if missed:

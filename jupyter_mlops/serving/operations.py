@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ..domain.context import now_ms
-from ..domain.deployment import DeploymentTable
+from ..domain.deployment import DeploymentTable, LogRules
+from ..domain.model_version import ModelVersion
 from ..domain.operation import Duty, Operation
 from ..domain.reference import check_name
+from ..domain.traffic import Decision, Share, Traffic
 from ..domain.workspace import Actor
 from ..errors import NotFound, NotReady
 from ..registry.operations import locate
@@ -18,8 +23,11 @@ from ..store.host import Host
 from .deployment_folder import DeploymentFolder, StoredDeployment, find, stored_deployments
 from .inference_log import count
 from .load import ModelFolder
+from .log_keeping import compact, forget, remove_old
+from .on_boot import start_on_boot
+from .operations_traffic import follow, guard, outcomes, resolved, rollback, set_traffic, supervisor, switch, traffic
 from .signature import signature_columns
-from .supervisor import Supervisor
+from .status import cores
 
 __all__ = ["DUTIES", "OPERATIONS", "names"]
 
@@ -28,17 +36,26 @@ log = logging.getLogger("jupyter_mlops.service")
 LOOPBACK = "127.0.0.1"
 READY_SECONDS = 60.0
 
-
-def supervisor(host: Host) -> Supervisor:
-    """The one supervisor of this service."""
-    found = host.shared.get("serving")
-    if found is None:
-        found = host.shared.setdefault("serving", Supervisor(host.workspace.root))
-    supervisor_: Supervisor = found
-    return supervisor_
+_keeping = threading.Lock()  # one at a time makes Parquet of a log
 
 
-def deploy(host: Host, *, model: str, name: str, port: int, allow_pickle: bool, python: str) -> dict[str, Any]:
+def deploy(
+    host: Host,
+    *,
+    model: str,
+    name: str,
+    port: int,
+    allow_pickle: bool,
+    python: str,
+    traffic: dict[str, Any] | None = None,
+    log_rules: dict[str, Any] | None = None,
+    workers: int = 0,
+    pin: bool = False,
+    address: str = "",
+    certificate: str = "",
+    key: str = "",
+    on_boot: bool = False,
+) -> dict[str, Any]:
     """Serve a model version under a name; one that is served under it already is replaced when the new one answers."""
     keeper = supervisor(host)
     folder = DeploymentFolder.of(host.workspace.home, check_name(name, "deployment"))
@@ -49,10 +66,15 @@ def deploy(host: Host, *, model: str, name: str, port: int, allow_pickle: bool, 
         version, files = locate(host, model)
         found = ModelFolder.open(files)
         found.check_consent(version.ref, allow_pickle=allow_pickle)
+        asked = Traffic.from_dict(traffic or {})
+        others = resolved(host, asked.shares)
+        stable = Share(version.ref, 1.0, "stable", model)
+        wanted = replace(asked, shares=(stable, *others), deployment=name).checked()
         replaced = before if before is not None and before.wanted else None
         keep_port = replaced is not None and port in (0, replaced.port)
         if replaced is not None:
             host.progress(f"{name} goes on serving {replaced.model} until {version.ref} answers")
+        rules = LogRules.from_dict(log_rules or {})
         stored = keeper.start(
             StoredDeployment(
                 name=name,
@@ -60,22 +82,81 @@ def deploy(host: Host, *, model: str, name: str, port: int, allow_pickle: bool, 
                 asked=model,
                 state="starting",
                 generation=host.request[:16],
-                request=host.request,
-                host=LOOPBACK,
+                request="" if others else host.request,
+                host=address or LOOPBACK,
                 port=replaced.port if replaced is not None and keep_port else port,
                 python=python,
                 allow_pickle=allow_pickle,
                 inputs=signature_columns(found.inputs),
                 needs_all=found.native(),
                 started_ms=now_ms(),
+                born=version.ref,
+                workers=workers or host.settings.workers or cores(),
+                traffic=replace(wanted, shares=(replace(stable, weight=1.0),)),
+                log=replace(rules, mask=(*rules.mask, *(c for c in personal(host, version) if c not in rules.mask))),
+                pin=pin,
+                certificate=certificate,
+                key=key,
+                on_boot=start_on_boot(host.workspace.root) if on_boot else "",
             ),
             files,
             keep_port=keep_port,
             progress=host.progress,
         )
+        if others:
+            told = ", ".join(f"{share.model} ({share.role}) {share.weight:.4g}" for share in others)
+            stored = switch(host, stored, wanted, Decision(now_ms(), f"deployed with {told}", "asked"))
         if replaced is not None and stored.port != replaced.port:
             host.progress(f"{name} has moved from port {replaced.port} to {stored.port}")
         return keeper.look(stored).to_dict()
+
+
+def personal(host: Host, version: ModelVersion) -> list[str]:
+    """The columns that the data versions a model was trained on declare as personal, where they declare any."""
+    declared = getattr(host.store.datasets, "personal_columns", None)
+    if declared is None:
+        return []
+    taken = {column.name for column in version.inputs}
+    found: list[str] = []
+    for ref in version.data:
+        with contextlib.suppress(NotFound):  # removed since
+            found += [column for column in declared(ref) if column in taken and column not in found]
+    return found
+
+
+def new_token(host: Host, *, name: str) -> dict[str, Any]:
+    """Give a deployment another token; its servers take the new one, and the old one no more, within a moment."""
+    keeper = supervisor(host)
+    stored = find(host.workspace.home, name)
+    with keeper.changing(stored.name):
+        folder = DeploymentFolder.of(host.workspace.home, stored.name)
+        folder.renew_token()
+        stored = replace(find(host.workspace.home, stored.name), number=stored.number + 1)
+        folder.write(stored)
+        keeper.order(stored, patience=10.0)
+        return keeper.look(stored).to_dict()
+
+
+def erase(host: Host, *, name: str, column: str, value: Any) -> dict[str, Any]:
+    """Erase a person's rows from a deployment's inference log."""
+    keeper = supervisor(host)
+    log_folder = Path(log_of(host, name=name)["folder"])
+    folder = DeploymentFolder(log_folder.parent)
+    with keeper.changing(folder.path.name):
+        stored = folder.read()
+        if stored is not None and stored.wanted:
+            stored = replace(stored, number=stored.number + 1, rotate=stored.rotate + 1)
+            folder.write(stored)
+            keeper.order(stored, patience=10.0)
+        with _keeping:
+            erased = forget(log_folder, column, value)
+    return {"rows": erased.rows, "files": erased.files, "deployment": folder.path.name}
+
+
+def server_log(host: Host, *, name: str, lines: int = 40) -> str:
+    """The end of what a deployment's servers wrote to their log."""
+    folder = DeploymentFolder(Path(log_of(host, name=name)["folder"]).parent)
+    return folder.last_lines(lines=lines) or "the servers have written nothing."
 
 
 def undeploy(host: Host, *, name: str) -> dict[str, Any]:
@@ -186,6 +267,21 @@ def _tell_answers(host: Host, folder: DeploymentFolder) -> None:
             host.changed("deployments")
 
 
+def keep_logs(host: Host) -> None:
+    """Make closed segments of every inference log Parquet, and remove what is too old."""
+    for folder in supervisor(host).folders():
+        if not folder.log.is_dir() or host.stopping.is_set():
+            continue
+        try:
+            with _keeping:
+                compact(folder.log)
+                stored = folder.read()
+                if stored is not None:
+                    remove_old(folder.log, stored.log, now_ms())
+        except Exception:
+            log.exception("the inference log of %s cannot be looked after", folder.path.name)
+
+
 def busy(host: Host) -> bool:
     """Whether a deployment is to be kept running."""
     return any(stored.wanted for stored in stored_deployments(host.workspace.home))
@@ -199,6 +295,20 @@ OPERATIONS: dict[str, Operation] = {
     "serving.deployments": Operation(deployments),
     "serving.ready": Operation(ready),
     "serving.log_of": Operation(log_of),
+    "serving.traffic": Operation(traffic),
+    "serving.set_traffic": Operation(set_traffic, action="deployment.traffic", target="name", topics=("deployments",)),
+    "serving.rollback": Operation(
+        rollback, action="deployment.rollback", target="model", topics=("deployments", "models")
+    ),
+    "serving.outcomes": Operation(outcomes),
+    "serving.new_token": Operation(new_token, action="deployment.new_token", target="name"),
+    "serving.erase": Operation(erase, action="deployment.erase", target="name", topics=("deployments",)),
+    "serving.server_log": Operation(server_log),
 }
 
-DUTIES: tuple[Duty, ...] = (Duty("deployments", 1.0, keep, busy),)
+DUTIES: tuple[Duty, ...] = (
+    Duty("deployments", 1.0, keep, busy),
+    Duty("canaries", 1.0, guard, busy),
+    Duty("aliases", 2.0, follow, busy),
+    Duty("inference logs", 10.0, keep_logs, lambda _host: False),
+)

@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ class Server(uvicorn.Server):
             return made
 
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection)
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, connection, ssl=self.config.ssl)
         except OSError:
             connection.close()
 
@@ -158,6 +159,10 @@ class Versions:
         self._log = log_folder
         self._say = say
         self._loaded: dict[Path, Loaded] = {}
+
+    def only_log(self) -> None:
+        """From now on, progress goes to the log alone: whoever started the server waits for it no more."""
+        self._say = partial(log.info, "process %s: %s", os.getpid())
 
     def read(self, place: Path, model_ref: str) -> Loaded:
         """Read the version in a folder; compile it first, if it never was."""
@@ -288,8 +293,12 @@ def _answer(
         with contextlib.suppress(NotFound):
             app.token = folder.token()
 
-    follower = Follower(place, router, versions.slot, renew_token)
+    # a port of this process alone: connections to the deployment's own go to any of its processes
+    own = socket.socket(socket.AF_INET)
+    own.bind(("127.0.0.1", 0))
+    follower = Follower(place, router, versions.slot, renew_token, own.getsockname()[1])
     follower.begin()
+    versions.only_log()
     gc.collect()
     gc.freeze()  # the model lives as long as the process: no collection need look at it
     config = uvicorn.Config(
@@ -307,12 +316,21 @@ def _answer(
         backlog=BACKLOG,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        **tls_of(folder),
     )
     try:
-        Server(config, ready, crowd, number).run(sockets=[listener])
+        Server(config, ready, crowd, number).run(sockets=[listener, own])
     finally:
         follower.close()
         app.close()
+
+
+def tls_of(folder: DeploymentFolder) -> dict[str, Any]:
+    """Uvicorn's settings for TLS, where the deployment has a certificate."""
+    stored = folder.read()
+    if stored is None or not stored.certificate:
+        return {}
+    return {"ssl_certfile": stored.certificate, "ssl_keyfile": stored.key or None}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,16 +15,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from ..domain.context import now_ms
 from ..domain.deployment import Deployment
-from ..errors import Conflict, InvalidArgument, MLOpsError, NotReady
+from ..errors import InvalidArgument, MLOpsError, NotReady
 from ..settings import child_environment
 from .deployment_folder import DeploymentFolder, StoredDeployment
 from .inference_log import count
+from .listening import answers, bind, orders_of, place_of
+from .log_keeping import not_logged
+from .metrics import read_counters
 from .process import Process, reap
+from .status import parent_of, versions_of, worker_of
+from .traffic import WORKERS, WorkerState, read_workers
 
 __all__ = ["Supervisor"]
 
@@ -36,6 +40,10 @@ QUICK_MS = 30_000  # who dies sooner after its start is counted
 QUICK_DEATHS = 5
 STEADY_MS = 60_000
 LONGEST_LOG = 5_000_000
+LONGEST_WAIT_MS = 60_000
+PROBE_SECONDS = 2.0
+PROBES = 3  # so many times in a row a server must not answer before it is ended
+LOOPBACK = "127.0.0.1"
 
 
 class Supervisor:
@@ -52,6 +60,8 @@ class Supervisor:
         self.home = root / ".mlops"
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._children: set[int] = set()
+        self._listeners: dict[str, socket.socket] = {}
+        self._unwell: defaultdict[int, int] = defaultdict(int)
 
     def folders(self) -> list[DeploymentFolder]:
         """Every deployment's folder, by name."""
@@ -90,45 +100,122 @@ class Supervisor:
             The server did not come up; with the last it said.
         """
         folder = DeploymentFolder.of(self.home, stored.name)
-        listener = bind(stored.host, stored.port, shared=keep_port)
+        earlier = self._listeners.get(stored.name)
+        listener = self._bound(stored, keep_port=keep_port)
         stored = replace(stored, port=listener.getsockname()[1], state="running", spawned_ms=now_ms())
         place = folder.generation(stored.generation)
         server: Process | None = None
         try:
-            with listener:
-                shutil.rmtree(place, ignore_errors=True)
-                for made in (folder.path.parent, folder.path, place.parent, place):
-                    made.mkdir(mode=0o700, exist_ok=True)
-                shutil.copytree(model, place / "model")
-                settings = {"model": stored.model, "allow_pickle": stored.allow_pickle, "root": str(self.root)}
-                (place / "serving.json").write_text(json.dumps(settings))
-                folder.token(make=True)
-                log_size = folder.server_log.stat().st_size if folder.server_log.exists() else 0
-                reading, writing = os.pipe()
-                try:
-                    server = self._spawn(folder, stored, listener, writing)
-                finally:
-                    os.close(writing)
-                self._await(server, reading, folder, log_size, progress)
+            shutil.rmtree(place, ignore_errors=True)
+            for made in (folder.path.parent, folder.path, place.parent, place):
+                made.mkdir(mode=0o700, exist_ok=True)
+            shutil.copytree(model, place / "model")
+            (place / "serving.json").write_text(self._settings(stored.model, stored))
+            orders_of(stored).write(place)
+            folder.token(make=True)
+            log_size = folder.server_log.stat().st_size if folder.server_log.exists() else 0
+            reading, writing = os.pipe()
+            try:
+                server = self._spawn(folder, stored, listener, writing)
+            finally:
+                os.close(writing)
+            self._await(server, reading, folder, log_size, progress)
             if not answers(stored):
                 raise NotReady(f"the server of {stored.name} started and does not answer at {stored.url}.")
             folder.write(stored)
         except BaseException:
             if server is not None:
                 server.end(2.0)
+            if listener is not earlier:
+                listener.close()
             shutil.rmtree(place, ignore_errors=True)
             now = folder.read()
             if now is None or not now.wanted:
                 folder.remove_unused()
             raise
+        self._listeners[stored.name] = listener
         self._end_others(folder, stored.generation)
+        if earlier is not None and earlier is not listener:
+            earlier.close()
         return stored
+
+    def add_version(self, stored: StoredDeployment, model: str, files: Path) -> None:
+        """Lay a version's files beside the others of the generation, whole or not at all."""
+        place = DeploymentFolder.of(self.home, stored.name).generation(stored.generation) / place_of(stored, model)
+        if (place / "serving.json").exists():
+            return
+        staged = place.with_name(f".{place.name}.{os.getpid()}")
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir(mode=0o700, parents=True)
+        shutil.copytree(files, staged / "model")
+        (staged / "serving.json").write_text(self._settings(model, stored))
+        staged.replace(place)
+
+    def remove_versions(self, stored: StoredDeployment) -> None:
+        """Remove the files of versions that take no part in the deployment any more."""
+        slots = DeploymentFolder.of(self.home, stored.name).generation(stored.generation) / "slots"
+        for place in slots.iterdir() if slots.is_dir() else ():
+            if stored.traffic.of_model(place.name) is None:
+                shutil.rmtree(place, ignore_errors=True)
+
+    def _settings(self, model: str, stored: StoredDeployment) -> str:
+        return json.dumps({"model": model, "allow_pickle": stored.allow_pickle, "root": str(self.root)})
+
+    def order(self, stored: StoredDeployment, *, patience: float) -> dict[int, WorkerState]:
+        """Tell the workers what `stored` says, and wait until every living one follows it.
+
+        Raises
+        ------
+        NotReady
+            One does not follow in time, or cannot load a version; what it says is in the message.
+        """
+        folder = DeploymentFolder.of(self.home, stored.name)
+        generation = folder.generation(stored.generation)
+        orders_of(stored).write(generation)
+        deadline = time.monotonic() + patience
+        while True:
+            states = self._workers(folder, stored)
+            living = set(states)
+            failed = {
+                m: why for state in states.values() if state.number == stored.number for m, why in state.failed.items()
+            }
+            if failed:
+                told = "; ".join(f"{model}: {why}" for model, why in failed.items())
+                raise NotReady(f"{stored.name} cannot load {told}.", hint="The traffic is as it was.")
+            if states and living == {pid for pid, state in states.items() if state.number >= stored.number}:
+                return states
+            if time.monotonic() > deadline:
+                late = living - {pid for pid, state in states.items() if state.number >= stored.number}
+                raise NotReady(
+                    f"{len(late) or 'all'} of the servers of {stored.name} do not follow within {patience:.0f} s.",
+                    hint="`%mlops deployments` shows how it is; they follow as soon as they can.",
+                )
+            time.sleep(0.01)
+
+    def _workers(self, folder: DeploymentFolder, stored: StoredDeployment) -> dict[int, WorkerState]:
+        """The living processes that answer, and what each tells; the one that only watches over them is not among them."""
+        servers = [p.pid for p, of in folder.processes().items() if of == stored.generation]
+        told = read_workers(folder.generation(stored.generation))
+        return {pid: state for pid, state in told.items() if pid in servers or parent_of(pid) in servers}
+
+    def _bound(self, stored: StoredDeployment, *, keep_port: bool) -> socket.socket:
+        """The deployment's socket; the one that is held already is used again, so that nothing waiting in it is lost."""
+        held = self._listeners.get(stored.name)
+        if held is not None and keep_port and held.getsockname()[1] == stored.port:
+            return held
+        return bind(stored.host, stored.port, shared=keep_port)
 
     def stop(self, folder: DeploymentFolder, stored: StoredDeployment) -> None:
         """Take a deployment down; its inference log stays. Asked again it goes on where it was cut off."""
         folder.write(replace(stored, state="stopped", error=""))
         self._end_others(folder, "")
+        self._let_go(stored.name)
         folder.remove_unused()
+
+    def _let_go(self, name: str) -> None:
+        held = self._listeners.pop(name, None)
+        if held is not None:
+            held.close()
 
     def check(self, folder: DeploymentFolder) -> tuple[StoredDeployment | None, str]:
         """One look after one deployment: bring its server back if it died.
@@ -146,19 +233,49 @@ class Supervisor:
             return stored, ""
         self._end_others(folder, stored.generation)
         alive = next(iter(folder.processes()), None)
-        if alive is not None:
-            return self._check_living(folder, stored, alive)
+        if alive is None:
+            return self._bring_back(folder, stored)
+        if stored.state != "running":
+            if answers(stored):
+                stored = replace(stored, state="running", error="")
+                folder.write(stored)
+                return stored, "came back"
+            if now_ms() - stored.spawned_ms > START_SECONDS * 1000:
+                alive.end(2.0)
+            return stored, ""
+        if stored.quick_deaths and now_ms() - stored.spawned_ms > STEADY_MS:
+            stored = replace(stored, quick_deaths=0)
+            folder.write(stored)
+        self._end_unwell(folder, stored)
+        return stored, ""
+
+    def _bring_back(self, folder: DeploymentFolder, stored: StoredDeployment) -> tuple[StoredDeployment, str]:
+        """Note that the server has died, and start another when it is time."""
         if stored.spawned_ms:
             return self._note_death(folder, stored, folder.last_lines(lines=1))
-        if now_ms() >= stored.next_start_ms:
-            again = replace(stored, spawned_ms=now_ms(), restarts=stored.restarts + 1)
-            folder.write(again)
-            try:
-                with bind(stored.host, stored.port) as listener:
-                    self._spawn(folder, again, listener, None)
-            except (MLOpsError, OSError) as error:
-                return self._note_death(folder, again, str(error))
-        return stored, ""
+        if now_ms() < stored.next_start_ms:
+            return stored, ""
+        again = replace(stored, spawned_ms=now_ms(), restarts=stored.restarts + 1)
+        folder.write(again)
+        try:
+            orders_of(again).write(folder.generation(again.generation))
+            self._listeners[again.name] = self._bound(again, keep_port=again.name in self._listeners)
+            self._spawn(folder, again, self._listeners[again.name], None)
+        except (MLOpsError, OSError) as error:
+            return self._note_death(folder, again, str(error))
+        return again, ""
+
+    def _end_unwell(self, folder: DeploymentFolder, stored: StoredDeployment) -> None:
+        """End a process that has not answered its own ``/health`` several times in a row; it is then brought back."""
+        for pid, state in self._workers(folder, stored).items():
+            well = answers(replace(stored, host=LOOPBACK, port=state.port), path="/health", patience=PROBE_SECONDS)
+            self._unwell[pid] = 0 if well else self._unwell[pid] + 1
+            if self._unwell[pid] >= PROBES:
+                log.warning("process %s of %s does not answer; it is ended", pid, stored.name)
+                process = Process.of(pid)
+                if process is not None:
+                    process.end(0.5)
+                self._unwell.pop(pid, None)
 
     def look(self, stored: StoredDeployment) -> Deployment:
         """A deployment as it is at this moment: whether its process lives is looked up now."""
@@ -166,6 +283,11 @@ class Supervisor:
         processes = folder.processes() if stored.wanted else {}
         alive = next((p for p, generation in processes.items() if generation == stored.generation), None)
         state = "restarting" if stored.state == "running" and alive is None else stored.state
+        generation = folder.generation(stored.generation)
+        counted = list(read_counters(generation / WORKERS))
+        states = self._workers(folder, stored) if alive is not None else {}
+        if state == "restarting" and states:  # it is back, and nobody has looked since
+            state = "running"
         return Deployment(
             name=stored.name,
             model=stored.model,
@@ -180,6 +302,11 @@ class Supervisor:
             token_file=str(folder.token_file) if stored.state != "stopped" else "",
             log=str(folder.log),
             error=stored.error,
+            workers=tuple(worker_of(pid, counted, self._unwell.get(pid, 0)) for pid in sorted(states)),
+            traffic=replace(stored.traffic, deployment=stored.name),
+            versions=versions_of(stored, list(states.values()), counted),
+            not_logged=not_logged(folder.log),
+            on_boot=stored.on_boot,
         )
 
     def reap(self) -> None:
@@ -189,28 +316,11 @@ class Supervisor:
             if Process.of(pid) is None:
                 self._children.discard(pid)
 
-    def _check_living(
-        self, folder: DeploymentFolder, stored: StoredDeployment, alive: Process
-    ) -> tuple[StoredDeployment, str]:
-        age = now_ms() - stored.spawned_ms
-        if stored.state == "running":
-            if stored.quick_deaths and age > STEADY_MS:
-                stored = replace(stored, quick_deaths=0)
-                folder.write(stored)
-            return stored, ""
-        if answers(stored):
-            stored = replace(stored, state="running", error="")
-            folder.write(stored)
-            return stored, "came back"
-        if age > START_SECONDS * 1000:
-            alive.end(2.0)
-        return stored, ""
-
     def _note_death(self, folder: DeploymentFolder, stored: StoredDeployment, why: str) -> tuple[StoredDeployment, str]:
         quick = now_ms() - stored.spawned_ms < QUICK_MS
         deaths = stored.quick_deaths + 1 if quick else 1
         failed = deaths >= QUICK_DEATHS
-        wait = 0 if deaths == 1 else 1000 * 2 ** (deaths - 2)
+        wait = 0 if deaths == 1 else min(1000 * 2 ** (deaths - 2), LONGEST_WAIT_MS)
         reason = f"its server ended{f': {why}' if why else ''}"
         stored = replace(
             stored,
@@ -221,6 +331,8 @@ class Supervisor:
             next_start_ms=now_ms() + wait,
         )
         folder.write(stored)
+        if failed:
+            self._let_go(stored.name)
         return stored, "failed" if failed else "died"
 
     def _spawn(
@@ -229,6 +341,7 @@ class Supervisor:
         """Start a server process that outlives this one, and write it down."""
         command = [stored.python, "-P", "-m", "jupyter_mlops.serving.server", str(folder.path)]
         command += ["--generation", stored.generation, "--socket", str(listener.fileno())]
+        command += ["--workers", str(stored.workers)]
         handed = [listener.fileno()]
         if progress is not None:
             command += ["--progress", str(progress)]
@@ -308,53 +421,3 @@ class Supervisor:
         if others:
             folder.write_processes({p: of for p, of in processes.items() if of == generation})
         folder.clean(generation)
-
-
-def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A socket bound to the port, or to any free one for 0; a server that inherits it listens.
-
-    A deployment's old and new server meet on one port while one replaces the other, so the port is bound as one that
-    can be shared; that it is free otherwise is found by binding it as one that cannot.
-
-    Raises
-    ------
-    Conflict
-        Another program has the port.
-    """
-    if port and not shared:
-        with socket.socket(socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            _bind(probe, host, port)
-    listener = socket.socket(socket.AF_INET)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        _bind(listener, host, port)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _bind(listener: socket.socket, host: str, port: int) -> None:
-    try:
-        listener.bind((host, port))
-    except PermissionError as error:
-        raise InvalidArgument(f"port {port} needs the rights of root.", hint="Choose one from 1024 on.") from error
-    except OSError as error:
-        raise Conflict(
-            f"port {port} is in use by another program.",
-            hint="Choose another with --port, or leave it out for a free one.",
-        ) from error
-
-
-def answers(stored: StoredDeployment) -> bool:
-    """Whether a server answers ``/ping`` at the deployment's address."""
-    connection = HTTPConnection(stored.host, stored.port, timeout=2.0)
-    try:
-        connection.request("GET", "/ping")
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()

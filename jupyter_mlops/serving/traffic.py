@@ -93,6 +93,8 @@ class WorkerState(Record):
         The versions it could not load, each with the reason.
     reasons
         Why a version computes by no faster way.
+    port
+        The loopback port on which this process alone answers, for who watches over it.
     """
 
     pid: int
@@ -101,6 +103,7 @@ class WorkerState(Record):
     failed: dict[str, str]
     reasons: dict[str, str]
     rotate: int = 0
+    port: int = 0
 
 
 def read_workers(generation: Path) -> dict[int, WorkerState]:
@@ -267,6 +270,8 @@ class Follower:
         Loads and warms up a version: its folder, its name and the log's rules to a slot. Raises where it cannot.
     changed
         Called after every look that changed something.
+    port
+        The loopback port of this process alone.
     """
 
     def __init__(
@@ -275,11 +280,13 @@ class Follower:
         router: LiveRouter,
         load: Callable[[Path, str, LogRules], Slot],
         changed: Callable[[], None] = lambda: None,
+        port: int = 0,
     ) -> None:
         self._generation = generation
         self._router = router
         self._load = load
         self._changed = changed
+        self._port = port
         self._slots: dict[str, Slot] = {}
         self._failed: dict[str, str] = {}
         self._retired: list[tuple[float, Slot]] = []
@@ -343,10 +350,12 @@ class Follower:
                     self._failed[model] = " ".join(f"{error}".split())[:500]
         self._router.exchange(orders.traffic, {m: slot for m, slot in self._slots.items() if m in wanted})
         for model in [m for m in self._slots if m not in wanted]:
-            self._retired.append((time.monotonic() + RETIRE_SECONDS, self._slots.pop(model)))
+            slot = self._slots.pop(model)
+            slot.writer.rotate()  # what it still answers begins another segment
+            self._retired.append((time.monotonic() + RETIRE_SECONDS, slot))
         self._failed = {m: why for m, why in self._failed.items() if m in wanted}
         if orders.rotate != self._rotated:
-            for slot in self._slots.values():
+            for slot in (*self._slots.values(), *(slot for _, slot in self._retired)):
                 slot.writer.rotate()
             self._rotated = orders.rotate
         self._seen = seen
@@ -361,6 +370,7 @@ class Follower:
             self._failed,
             {m: s.model.path_reason for m, s in self._slots.items() if getattr(s.model, "path_reason", "")},
             self._rotated,
+            self._port,
         )
         path = self._generation / WORKERS / f"{os.getpid()}.json"
         path.parent.mkdir(mode=0o700, exist_ok=True)

@@ -1,0 +1,162 @@
+"""Guards: watches a canary beside the stable version and tells when it is shown to be worse; runs inside the service.
+
+Errors and slow requests come out of the workers' counters, predictions out of the inference log, losses from whoever has
+labels. Only what both versions answered since the canary began is compared. Every check is `sequential.compare`, and they
+share the guard's alpha evenly, so that looking every second raises a false alarm with probability at most alpha in all.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .deployment_folder import DeploymentFolder, StoredDeployment
+from .inference_log import Window, read_after
+from .metrics import VersionCounts, add_up, read_counters
+from .sequential import Comparison, compare
+from .traffic import WORKERS
+
+__all__ = ["Watch", "Watched"]
+
+RANKED = 500  # of the stable version's first numbers, which later ones are ranked among
+CLASSES = 20  # so many classes are watched, the first that are seen; each check has its share of alpha from the start
+
+
+@dataclass
+class Watched:
+    """Sums of one version's values, each from 0 to 1.
+
+    Parameters
+    ----------
+    classes
+        How often each class was predicted.
+    ranks
+        The number and the sum of the ranks of its numbers.
+    losses
+        The number and the sum of its losses.
+    """
+
+    classes: Counter[str] = field(default_factory=Counter)
+    ranks: list[float] = field(default_factory=lambda: [0, 0.0])
+    losses: list[float] = field(default_factory=lambda: [0, 0.0])
+
+
+@dataclass
+class Watch:
+    """One deployment's canaries under watch.
+
+    Parameters
+    ----------
+    key
+        What is watched: when it changes, another watch begins.
+    position
+        How far the inference log has been read.
+    counted
+        What the counters said when the watch began.
+    """
+
+    key: Any
+    folder: DeploymentFolder
+    position: str
+    counted: dict[str, VersionCounts]
+    watched: dict[str, Watched] = field(default_factory=dict)
+    reference: list[float] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, key: Any, folder: DeploymentFolder, stored: StoredDeployment) -> Watch:
+        """Watch from now on."""
+        _, position = read_after(folder.log)
+        return cls(key, folder, position, _counted(folder, stored.generation))
+
+    def look(self, stored: StoredDeployment) -> tuple[str, str] | None:
+        """The first canary that breaks its guard, and how; None while none does."""
+        guard = stored.traffic.guard
+        if guard.drift:
+            window, self.position = read_after(self.folder.log, self.position)
+            if len(window):
+                self.add_predictions(window, stored.model)
+        now = _counted(self.folder, stored.generation)
+        for canary in stored.traffic.of_role("canary"):
+            for told in self.checks(stored, canary.model, now):
+                return canary.model, told
+        return None
+
+    def checks(self, stored: StoredDeployment, canary: str, now: Mapping[str, VersionCounts]) -> list[str]:
+        """What is shown to be wrong with a canary, each in a sentence."""
+        guard, stable = stored.traffic.guard, stored.model
+        active = 1 + (guard.latency_ms > 0) + (guard.drift > 0) + (guard.outcome > 0)
+        alpha = guard.alpha / active / max(len(stored.traffic.of_role("canary")), 1)
+        ours, theirs = self._since(now, canary), self._since(now, stable)
+        told = []
+
+        def check(
+            what: str, mine: Sequence[float], other: Sequence[float], margin: float, level: float, *, both: bool
+        ) -> None:
+            found = compare(mine[0], mine[1], other[0], other[1], margin=margin, alpha=level)
+            if found.above or (both and found.below):
+                told.append(_sentence(what, found, mine[0], other[0], margin))
+
+        one, two = (ours.requests, ours.errors), (theirs.requests, theirs.errors)
+        check("failed requests", one, two, guard.errors, alpha, both=False)
+        if guard.latency_ms:
+            one, two = (ours.requests, ours.slow), (theirs.requests, theirs.slow)
+            check(f"requests over {guard.latency_ms:g} ms", one, two, guard.slow, alpha, both=False)
+        mine, other = self.watched.get(canary, Watched()), self.watched.get(stable, Watched())
+        if guard.drift and self.reference:
+            check("the rank of its predictions", mine.ranks, other.ranks, guard.drift, alpha, both=True)
+        elif guard.drift:
+            for label in self.labels:
+                one = (mine.classes.total(), mine.classes[label])
+                two = (other.classes.total(), other.classes[label])
+                check(f"predictions of {label}", one, two, guard.drift, alpha / CLASSES, both=True)
+        if guard.outcome:
+            check("the loss", mine.losses, other.losses, guard.outcome, alpha, both=False)
+        return told
+
+    def add_predictions(self, window: Window, stable: str) -> None:
+        """Take note of what was answered: numbers by their rank among the stable version's first, else by class."""
+        for model, value in zip(window.models, window.predictions, strict=True):
+            watched = self.watched.setdefault(model, Watched())
+            if isinstance(value, float):
+                if len(self.reference) < RANKED:
+                    if model == stable:
+                        bisect.insort(self.reference, value)
+                elif value == value:  # noqa: PLR0124 NaN has no rank
+                    low, high = bisect.bisect_left(self.reference, value), bisect.bisect_right(self.reference, value)
+                    watched.ranks[0] += 1
+                    watched.ranks[1] += (low + high) / 2 / len(self.reference)
+            else:
+                label = str(value)
+                if label not in self.labels and len(self.labels) < CLASSES:
+                    self.labels.append(label)
+                watched.classes[label if label in self.labels else "another class"] += 1
+
+    def add_outcomes(self, losses: Mapping[str, Sequence[float]]) -> None:
+        """Take note of losses from 0 to 1, by model version."""
+        for model, values in losses.items():
+            watched = self.watched.setdefault(model, Watched())
+            watched.losses[0] += len(values)
+            watched.losses[1] += sum(min(max(float(value), 0.0), 1.0) for value in values)
+
+    def _since(self, now: Mapping[str, VersionCounts], model: str) -> VersionCounts:
+        counts, before = now.get(model, VersionCounts()), self.counted.get(model, VersionCounts())
+        return VersionCounts(
+            statuses=[max(a - b, 0) for a, b in zip(counts.statuses, before.statuses, strict=True)],
+            slow=max(counts.slow - before.slow, 0),
+        )
+
+
+def _counted(folder: DeploymentFolder, generation: str) -> dict[str, VersionCounts]:
+    return add_up(list(read_counters(folder.generation(generation) / WORKERS)))
+
+
+def _sentence(what: str, found: Comparison, n: float, other_n: float, margin: float) -> str:
+    return (
+        f"{what}: {found.mean:.4g} of {n:.0f} against {found.other_mean:.4g} of {other_n:.0f} of the stable version; "
+        f"at least {found.low - found.other_high if found.above else found.other_low - found.high:.3g} apart, "
+        f"{margin:g} is allowed"
+    )

@@ -1,0 +1,272 @@
+"""What the service does about traffic: shares, canaries and shadows, going back, following an alias, guarding a canary."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import replace
+from typing import Any
+
+from ..domain.context import now_ms
+from ..domain.reference import Reference
+from ..domain.traffic import Decision, Share, Traffic
+from ..domain.workspace import Actor
+from ..errors import Conflict, InvalidArgument, NotFound, NotReady
+from ..registry.operations import locate, move_alias
+from ..store import model_versions
+from ..store.host import Host
+from .deployment_folder import DeploymentFolder, StoredDeployment, find, stored_deployments
+from .guards import Watch
+from .load import ModelFolder
+from .supervisor import Supervisor
+
+__all__ = ["follow", "guard", "outcomes", "resolved", "rollback", "set_traffic", "supervisor", "switch", "traffic"]
+
+log = logging.getLogger("jupyter_mlops.service")
+
+LOAD_SECONDS = 300.0
+SWITCH_SECONDS = 10.0
+KEPT = 1  # how many versions that answer nothing are kept loaded
+CHAMPION = "champion"
+
+
+def supervisor(host: Host) -> Supervisor:
+    """The one supervisor of this service."""
+    found = host.shared.get("serving")
+    if found is None:
+        found = host.shared.setdefault("serving", Supervisor(host.workspace.root))
+    supervisor_: Supervisor = found
+    return supervisor_
+
+
+def resolved(host: Host, shares: tuple[Share, ...]) -> tuple[Share, ...]:
+    """The same with every alias as the version it points to now."""
+    found = []
+    for share in shares:
+        entity = model_versions.find(host.store.models, share.asked or share.model)
+        found.append(replace(share, model=f"{entity.name}@{entity.version}", asked=share.asked or share.model))
+    return tuple(found)
+
+
+def traffic(host: Host, *, name: str) -> dict[str, Any]:
+    """How a deployment's requests are shared now."""
+    stored = find(host.workspace.home, name)
+    return replace(stored.traffic, deployment=stored.name).to_dict()
+
+
+def set_traffic(host: Host, *, name: str, wanted: dict[str, Any], reason: str = "") -> dict[str, Any]:
+    """Change how a deployment's requests are shared; versions that are new to it are loaded and warmed up first."""
+    stored = find(host.workspace.home, name)
+    with supervisor(host).changing(stored.name):
+        stored = find(host.workspace.home, stored.name)
+        if stored.request == host.request:
+            return replace(stored.traffic, deployment=stored.name).to_dict()
+        asked = Traffic.from_dict(wanted)
+        shares = resolved(host, asked.shares)
+        if not any(share.role == "stable" for share in shares):
+            own = next((share for share in shares if share.model == stored.model), None)
+            stable = own or Share(stored.model, 1.0, "stable", stored.asked)
+            shares = (replace(stable, role="stable"), *(s for s in shares if s is not own))
+        given = replace(asked, shares=shares, decisions=stored.traffic.decisions).checked()
+        what = ", ".join(f"{s.model} {s.weight:.4g}{'' if s.role == 'stable' else f' ({s.role})'}" for s in given)
+        done = switch(
+            host, stored, given, Decision(now_ms(), f"traffic is {what}", reason or host.actor.user or "asked")
+        )
+        return replace(done.traffic, deployment=done.name).to_dict()
+
+
+def switch(host: Host, stored: StoredDeployment, wanted: Traffic, why: Decision) -> StoredDeployment:
+    """Bring a deployment's traffic to `wanted`: load what is new beside what answers, then exchange the table.
+
+    The version that was stable stays loaded, so that going back to it takes no time. What was written down last is
+    what the workers follow, also after a crash between the steps.
+
+    Raises
+    ------
+    NotReady
+        A version cannot be loaded; the traffic is as it was.
+    """
+    keeper = supervisor(host)
+    before = stored.traffic
+    known = {share.model for share in before}
+    names = {share.model for share in wanted}
+    left = [
+        replace(s, weight=0.0, role="kept") for s in (before.stable, *before.of_role("kept")) if s.model not in names
+    ]
+    wanted = replace(wanted, shares=(*wanted.shares, *left[:KEPT]))
+    wanted = wanted.checked()
+    new = [share for share in wanted if share.model not in known]
+    if new:
+        for share in new:
+            version, files = locate(host, share.model)
+            ModelFolder.open(files).check_consent(version.ref, allow_pickle=stored.allow_pickle)
+            host.progress(f"loading {share.model} beside {stored.model}")
+            keeper.add_version(stored, share.model, files)
+        waiting = tuple(replace(share, weight=0.0, role="kept") for share in new)
+        loading = replace(stored, number=stored.number + 1, traffic=replace(before, shares=(*before.shares, *waiting)))
+        try:
+            keeper.order(loading, patience=LOAD_SECONDS)
+        except NotReady:
+            with contextlib.suppress(NotReady):  # whoever is late reads it later
+                keeper.order(replace(stored, number=stored.number + 2), patience=SWITCH_SECONDS)
+            DeploymentFolder.of(host.workspace.home, stored.name).write(replace(stored, number=stored.number + 2))
+            keeper.remove_versions(stored)
+            raise
+        stored = replace(stored, number=loading.number)
+    done = replace(
+        stored,
+        number=stored.number + 1,
+        model=wanted.stable.model,
+        asked=wanted.stable.asked or stored.asked,  # a version that was asked for by its number follows no alias
+        traffic=wanted.with_decision(why),
+        request=host.request or stored.request,
+    )
+    DeploymentFolder.of(host.workspace.home, stored.name).write(done)
+    keeper.order(done, patience=SWITCH_SECONDS)
+    keeper.remove_versions(done)
+    host.changed("deployments")
+    return done
+
+
+def rollback(host: Host, *, model: str, to: str = "", reason: str = "") -> dict[str, Any]:
+    """Bring a model's alias back to the version before, and with it every deployment that follows the alias.
+
+    `model` may be a model, a model and an alias, or a deployment. The deployments go first: that takes no time where
+    the version is still loaded.
+    """
+    home = host.workspace.home
+    reference = Reference.parse(model, "model")
+    with contextlib.suppress(NotFound, Conflict):
+        stored = find(home, model)
+        reference = Reference.parse(stored.asked if reference.alias is None else model, "model")
+        reference = replace(reference, name=stored.model.partition("@")[0])
+    alias = reference.alias or CHAMPION
+    name, models = reference.name, host.store.models
+    now = models.alias(name, alias)
+    serving = [s for s in stored_deployments(home) if s.model.partition("@")[0] == name and s.wanted]
+    following = [s for s in serving if s.asked == f"{name}@{alias}"] or (serving if len(serving) == 1 else [])
+    target = _target(host, name, alias, now, to, following)
+    ref = f"{name}@{target}"
+    told = reason or f"rolled back by {host.actor.user}"
+    switched = []
+    for stored in following:
+        with supervisor(host).changing(stored.name):
+            stored = find(home, stored.name)  # noqa: PLW2901 as it is now that nobody else changes it
+            if stored.model == ref:
+                switched.append(stored.name)
+                continue
+            shares = (Share(ref, 1.0, "stable", f"{name}@{alias}"), *_shadows(stored, ref))
+            wanted = replace(stored.traffic, shares=shares)
+            why = Decision(now_ms(), f"rolled back from {stored.model} to {ref}", told)
+            switch(host, stored, wanted, why)
+            switched.append(stored.name)
+    if now is not None and now != target:
+        move_alias(host, name, alias, target, reason=reason or "rollback")
+    host.changed("models")
+    return {"model": name, "alias": alias, "version": target, "previous": now, "deployments": switched}
+
+
+def _shadows(stored: StoredDeployment, ref: str) -> tuple[Share, ...]:
+    return tuple(share for share in stored.traffic.of_role("shadow") if share.model != ref)
+
+
+def _target(host: Host, name: str, alias: str, now: int | None, to: str, following: list[StoredDeployment]) -> int:
+    """The version to go back to: the one asked for, else the one before in the alias's history, else the one kept."""
+    from ..store import alias_history
+
+    models = host.store.models
+    if to:
+        text = to if "@" in to else f"{name}@{to}"
+        return int(model_versions.find(models, text).version)
+    moves = alias_history.read(models, name, alias)
+    for move in reversed(moves):
+        if move.request == host.request and move.before is not None:
+            return int(move.version or 0)  # asked again after a crash
+        if move.version == now and move.before is not None:
+            return int(move.before)
+    kept = [share for stored in following for share in stored.traffic.of_role("kept")]
+    if kept:
+        return int(kept[0].model.rpartition("@")[2])
+    raise NotReady(
+        f"{name}@{alias} has never pointed to another version, so there is none to go back to.",
+        hint=f"Name one: `%mlops rollback {name} --to VERSION`; `%mlops models {name}` lists them.",
+    )
+
+
+def follow(host: Host) -> None:
+    """Let every deployment that was asked for by an alias, and is not pinned, follow it."""
+    home = host.workspace.home
+    for seen in stored_deployments(home):
+        reference = Reference.parse(seen.asked, "model version")
+        if seen.pin or not seen.wanted or seen.state != "running" or reference.alias is None:
+            continue
+        version = host.store.models.alias(reference.name, reference.alias)
+        ref = f"{reference.name}@{version}"
+        if version is None or ref == seen.model or _tried(host, seen.name, ref):
+            continue
+        with supervisor(host).changing(seen.name, wait=False) as held:
+            stored = find(home, seen.name) if held else seen
+            if not held or stored.model != seen.model or not stored.wanted:
+                continue
+            shares = tuple(s for s in stored.traffic if s.role in ("canary", "shadow") and s.model != ref)
+            wanted = replace(stored.traffic, shares=(Share(ref, 1.0, "stable", stored.asked), *shares))
+            _by_itself(
+                host, stored, wanted, f"follows {seen.asked} from {stored.model} to {ref}", "the alias has moved"
+            )
+
+
+def _tried(host: Host, name: str, ref: str) -> bool:
+    """Whether a version could not be loaded a moment ago."""
+    failed: dict[tuple[str, str], int] = host.shared.setdefault("follow_failed", {})
+    return now_ms() - failed.get((name, ref), 0) < 60_000
+
+
+def _by_itself(host: Host, stored: StoredDeployment, wanted: Traffic, what: str, why: str) -> bool:
+    """Change a deployment's traffic without being asked, and write down that it was done or could not be."""
+    actor = Actor(host.settings.user, host.settings.host, "service")
+    details = {"what": what, "reason": why, "from": stored.model, "to": wanted.stable.model}
+    key = f"traffic/{stored.name}/{stored.generation}/{stored.number}"
+    try:
+        switch(host, stored, wanted.checked(), Decision(now_ms(), what, why))
+    except (NotReady, NotFound, InvalidArgument) as error:
+        log.warning("the deployment %s: %s: %s", stored.name, what, error)
+        host.shared.setdefault("follow_failed", {})[stored.name, wanted.stable.model] = now_ms()
+        host.audit(f"{key}/failed", actor, "deployment.traffic_failed", stored.name, {**details, "error": str(error)})
+        return False
+    host.audit(key, actor, "deployment.traffic", stored.name, details)
+    log.info("the deployment %s: %s: %s", stored.name, what, why)
+    return True
+
+
+def guard(host: Host) -> None:
+    """Look at every canary once, and take back those that are shown to be worse than the version beside them."""
+    home = host.workspace.home
+    watches: dict[str, Watch] = host.shared.setdefault("watches", {})
+    for seen in stored_deployments(home):
+        canaries = seen.traffic.of_role("canary") if seen.wanted else ()
+        if not canaries:
+            watches.pop(seen.name, None)
+            continue
+        folder = DeploymentFolder.of(home, seen.name)
+        watch = watches.get(seen.name)
+        key = (seen.generation, seen.model, tuple(c.model for c in canaries))
+        if watch is None or watch.key != key:
+            watch = watches[seen.name] = Watch.begin(key, folder, seen)
+        broken = watch.look(seen)
+        if broken is None:
+            continue
+        model, why = broken
+        with supervisor(host).changing(seen.name):
+            stored = find(home, seen.name)
+            if stored.traffic.of_model(model) is None:
+                continue
+            wanted = replace(stored.traffic, shares=tuple(s for s in stored.traffic if s.model != model))
+            _by_itself(host, stored, wanted, f"took the canary {model} back", why)
+
+
+def outcomes(host: Host, *, name: str, losses: dict[str, list[float]]) -> None:
+    """Take note of losses from 0 to 1, by model version, of predictions whose labels have come."""
+    stored = find(host.workspace.home, name)
+    watch = host.shared.setdefault("watches", {}).get(stored.name)
+    if watch is not None:
+        watch.add_outcomes(losses)

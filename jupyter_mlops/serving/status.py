@@ -1,0 +1,74 @@
+"""Status: what a deployment's workers are doing at this moment, out of the system, their counters and what they tell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from ..domain.deployment import VersionStatus, WorkerStatus
+from .deployment_folder import StoredDeployment
+from .metrics import VersionCounts, WorkerCounts, add_up
+from .traffic import WorkerState
+
+__all__ = ["cores", "parent_of", "versions_of", "worker_of"]
+
+
+def worker_of(pid: int, counted: Sequence[WorkerCounts], unwell: int) -> WorkerStatus:
+    """One living worker."""
+    mine = add_up([worker for worker in counted if worker.pid == pid])
+    health = "silent" if unwell else "healthy"
+    return WorkerStatus(pid, health, memory_of(pid), sum(counts.requests for counts in mine.values()))
+
+
+def versions_of(
+    stored: StoredDeployment, states: Sequence[WorkerState], counted: Sequence[WorkerCounts]
+) -> tuple[VersionStatus, ...]:
+    """Every version of a deployment: its part, its path, and what was counted of it since its servers were started."""
+    total = add_up(counted)
+    found = []
+    for share in stored.traffic:
+        counts = total.get(share.model, VersionCounts())
+        if share.role == "shadow":
+            counts = total.get(f"{share.model} (shadow)", VersionCounts())
+        p50, p99 = counts.quantile(0.5), counts.quantile(0.99)
+        found.append(
+            VersionStatus(
+                model=share.model,
+                role=share.role,
+                weight=share.weight,
+                path=next((s.ready[share.model] for s in states if share.model in s.ready), ""),
+                path_reason=next((s.reasons[share.model] for s in states if share.model in s.reasons), ""),
+                requests=counts.requests,
+                errors=counts.errors,
+                predictions=counts.rows,
+                p50_ms=None if p50 is None else round(p50 * 1000, 3),
+                p99_ms=None if p99 is None else round(p99 * 1000, 3),
+            )
+        )
+    return tuple(found)
+
+
+def memory_of(pid: int) -> int:
+    """How many bytes of memory a process holds, 0 where that cannot be told."""
+    try:
+        import psutil
+
+        return int(psutil.Process(pid).memory_info().rss)
+    except Exception:  # it has just ended, or another system's rules
+        return 0
+
+
+def parent_of(pid: int) -> int:
+    """The number of a living process's parent, 0 where it has ended."""
+    try:
+        import psutil
+
+        process = psutil.Process(pid)
+        return 0 if process.status() == psutil.STATUS_ZOMBIE else int(process.ppid())
+    except Exception:  # it has ended
+        return 0
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,313 @@
+"""Traffic on real deployments: canaries, shadows, sticky keys, following an alias, rolling back, guards, and every change
+under load without one failed or unlogged request."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from jupyter_mlops.errors import InvalidArgument, NotFound, NotReady
+from jupyter_mlops.serving.client import body_of
+from jupyter_mlops.serving.deployment_folder import DeploymentFolder, find
+from jupyter_mlops.serving.inference_log import read, read_shadow
+from jupyter_mlops.session import Session
+
+TABLE = pd.DataFrame({"age": np.arange(60) % 17 * 1.5, "children": np.arange(60) % 4})
+
+
+@pytest.fixture(scope="module")
+def deployed(make_session: Callable[..., Session]) -> Session:
+    """Three versions: 1 and 2 predict much alike, 3 always says `many`."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    session = make_session()
+    target = np.where(TABLE.children > 1, "many", "few")
+    for number in (1, 2, 3):
+        labels = target if number < 3 else np.where(TABLE.age > -1, "many", "few")
+        model = DecisionTreeClassifier(max_depth=number, random_state=0).fit(TABLE, labels)
+        session.register(model, name="kids", data=TABLE, alias={1: "champion", 2: "challenger", 3: "constant"}[number])
+    session.deploy("kids@champion", workers=2)
+    return session
+
+
+def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.05)
+
+
+class Load:
+    """Asks without pause over several connections; a connection that breaks is opened again and the request sent again."""
+
+    def __init__(self, session: Session, name: str = "kids") -> None:
+        home = session.context.workspace.home
+        self.stored = find(home, name)
+        self.folder = DeploymentFolder.of(home, name)
+        self.token = self.folder.token()
+        self.answered: dict[str, str] = {}
+        self.failed: list[str] = []
+        self.again = 0
+        self._stop = threading.Event()
+
+    def _ask(self) -> None:
+        body = body_of(TABLE.head(1))
+        connection = HTTPConnection(self.stored.host, self.stored.port, timeout=30)
+        while not self._stop.is_set():
+            request_id = uuid.uuid4().hex
+            headers = {
+                "Content-Type": "application/json",
+                "Authorization": f"Bearer {self.token}",
+                "X-Request-Id": request_id,
+            }
+            for attempt in range(20):
+                try:
+                    connection.request("POST", "/invocations", body, headers)
+                    response = connection.getresponse()
+                    told = response.read()
+                    break
+                except (OSError, HTTPException) as error:
+                    connection.close()
+                    self.again += 1
+                    if attempt == 19:
+                        self.failed.append(repr(error))
+                    time.sleep(0.02)
+            if response.status == 200:
+                self.answered[request_id] = response.headers["X-Model-Version"]
+            else:
+                self.failed.append(f"{response.status} {told[:200]!r}")
+        connection.close()
+
+    @contextmanager
+    def running(self, connections: int = 4) -> Iterator[Load]:
+        threads = [threading.Thread(target=self._ask) for _ in range(connections)]
+        for thread in threads:
+            thread.start()
+        try:
+            time.sleep(0.3)
+            yield self
+            time.sleep(0.3)
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+        assert not self.failed, self.failed[:3]
+        logged = {
+            name.rpartition("-")[0] for name in read(self.folder.log, since_ms=self.stored.started_ms).inputs.index
+        }
+        assert set(self.answered) <= logged
+        assert self.answered
+
+
+def ask(session: Session, count: int, name: str = "kids", **headers: str) -> Counter[str]:
+    stored, folder = (
+        find(session.context.workspace.home, name),
+        DeploymentFolder.of(session.context.workspace.home, name),
+    )
+    connection = HTTPConnection(stored.host, stored.port, timeout=30)
+    sent = {"Content-Type": "application/json", "Authorization": f"Bearer {folder.token()}"}
+    found: Counter[str] = Counter()
+    for _ in range(count):
+        connection.request("POST", "/invocations", body_of(TABLE.head(1)), sent | headers)
+        response = connection.getresponse()
+        response.read()
+        assert response.status == 200
+        found[response.headers["X-Model-Version"]] += 1
+    connection.close()
+    return found
+
+
+def test_what_is_deployed_is_told_truthfully(deployed: Session) -> None:
+    ask(deployed, 20)
+    (told,) = deployed.deployments()
+    assert len(told.workers) == 2
+    assert {worker.health for worker in told.workers} == {"healthy"}
+    assert all(1e7 < worker.memory < 2e9 for worker in told.workers)
+    assert sum(worker.requests for worker in told.workers) == told.versions[0].requests == 20
+    assert told.versions[0].path
+    assert 0 < told.versions[0].p50_ms <= told.versions[0].p99_ms
+    assert [s.model for s in deployed.traffic("kids")] == ["kids@1"]
+
+
+def test_a_canary_gets_its_share_and_keys_stick(deployed: Session) -> None:
+    told = deployed.traffic("kids", ["champion=70%", "challenger=30%"], sticky="X-User", reason="try")
+    assert [(s.model, s.role, s.weight) for s in told.answering] == [
+        ("kids@1", "stable", 0.7),
+        ("kids@2", "canary", 0.3),
+    ]
+    assert 55 < ask(deployed, 300)["kids@2"] < 130
+    for user in ("ada", "grace", "alan"):
+        assert len(ask(deployed, 5, **{"X-User": user})) == 1
+    share = sum(ask(deployed, 1, **{"X-User": f"u{n}"})["kids@2"] for n in range(200))
+    assert 35 < share < 90
+    window = read(DeploymentFolder.of(deployed.context.workspace.home, "kids").log, last=200)
+    assert set(window.keys) == {f"u{n}" for n in range(200)}
+    assert {m: set(window.propensities[window.models == m].round(6)) for m in ("kids@1", "kids@2")} == {
+        "kids@1": {0.7},
+        "kids@2": {0.3},
+    }
+    deployed.traffic("kids", holdout=0.2)
+    ask(deployed, 10)
+    window = read(DeploymentFolder.of(deployed.context.workspace.home, "kids").log, last=10)
+    assert set(window.propensities.round(6)) <= {0.66, 0.34}
+    assert any(e.action == "deployment.traffic" for e in deployed.audit("kids"))
+    deployed.traffic("kids", ["champion=100%"], sticky="", holdout=0.0)
+    assert set(ask(deployed, 30)) == {"kids@1"}
+
+
+def test_a_shadow_is_asked_and_never_answers(deployed: Session) -> None:
+    deployed.traffic("kids", shadow=["kids@constant"])
+    folder = DeploymentFolder.of(deployed.context.workspace.home, "kids")
+    assert set(ask(deployed, 25)) == {"kids@1"}
+    wait_until(lambda: len(read_shadow(folder.log)) >= 25)
+    shadow = read_shadow(folder.log)
+    assert set(shadow.models) == {"kids@3"}
+    assert set(shadow.predictions) == {"many"}
+    assert set(shadow.inputs.index) <= set(read(folder.log).inputs.index)
+    (told,) = deployed.deployments()
+    assert next(v for v in told.versions if v.role == "shadow").requests >= 25
+    deployed.traffic("kids", shadow=[])
+
+
+def test_mistakes_change_nothing(deployed: Session) -> None:
+    before = deployed.traffic("kids")
+    for shares, told in [
+        (["champion=70%", "challenger=50%"], "120%"),
+        (["challenger=lots"], "no share"),
+    ]:
+        with pytest.raises(InvalidArgument, match=told):
+            deployed.traffic("kids", shares)
+    with pytest.raises(NotFound):
+        deployed.traffic("kids", ["kids@99=10%"])
+    with pytest.raises(NotFound):
+        deployed.traffic("nothing")
+    with pytest.raises(InvalidArgument, match="answers over TLS only"):
+        deployed.deploy("kids@1", name="open", host="0.0.0.0")
+    assert deployed.traffic("kids") == before
+
+
+def test_a_version_that_cannot_be_loaded_takes_no_traffic(deployed: Session) -> None:
+    home = deployed.context.workspace.home
+    examples = [p for p in home.rglob("serving_input_example.json") if "deployments" not in p.parts]
+    whole = {path: path.read_bytes() for path in examples}
+    deployed.traffic("kids", ["champion=100%"])
+    try:
+        for path in examples:
+            path.write_text('{"dataframe_split": {"columns": ["x"], "data": [[1]]}}')
+        with pytest.raises(NotReady, match=r"cannot load kids@3.*input example"):
+            deployed.traffic("kids", ["kids@3=50%"])
+    finally:
+        for path, content in whole.items():
+            path.write_bytes(content)
+    assert set(ask(deployed, 20)) == {"kids@1"}
+
+
+def test_traffic_rollback_and_a_kill_under_load(deployed: Session) -> None:
+    """No request fails and none is unlogged; a client whose server is killed in the middle of its request asks again."""
+    deployed.traffic("kids", ["champion=100%"])
+    with Load(deployed).running() as load:
+        deployed.traffic("kids", ["kids@2=50%"])
+        deployed.traffic("kids", ["kids@2=100%"])
+    assert set(load.answered.values()) == {"kids@1", "kids@2"}
+    assert load.again == 0
+    began = time.monotonic()
+    with Load(deployed).running() as load:
+        told = deployed.rollback("kids", to="kids@1", reason="on second thoughts")
+        took = time.monotonic() - began
+    assert (told.version, told.deployments) == (1, ("kids",))
+    assert set(load.answered.values()) == {"kids@1", "kids@2"}
+    assert load.again == 0
+    assert took < 10  # the figure is in the benchmark; this only tells that nothing was loaded
+    with Load(deployed).running() as load:
+        (told,) = deployed.deployments()
+        os.kill(told.workers[0].pid, signal.SIGKILL)
+        wait_until(lambda: back(deployed, told.workers[0].pid))
+
+
+def back(session: Session, gone: int) -> bool:
+    """Whether another process answers in the place of the one that is gone."""
+    (told,) = session.deployments()
+    return [w.health for w in told.workers] == ["healthy"] * 2 and gone not in {w.pid for w in told.workers}
+
+
+def test_a_hung_worker_is_ended_and_brought_back(deployed: Session) -> None:
+    (before,) = deployed.deployments()
+    os.kill(before.workers[0].pid, signal.SIGSTOP)
+    wait_until(lambda: back(deployed, before.workers[0].pid))
+
+
+def test_it_follows_its_alias_and_rolls_back(deployed: Session) -> None:
+    deployed.traffic("kids", ["champion=100%"])
+    deployed.promote("kids@2", to="champion")
+    wait_until(lambda: deployed.deployments()[0].model == "kids@2")
+    assert set(ask(deployed, 20)) == {"kids@2"}
+    assert "follows kids@champion" in deployed.deployments()[0].traffic.decisions[-1].what
+    told = deployed.rollback("kids", reason="no good")
+    assert (told.version, told.previous, told.deployments) == (1, 2, ("kids",))
+    assert set(ask(deployed, 20)) == {"kids@1"}
+    assert [v.version for v in deployed.models("kids") if "champion" in v.aliases] == [1]
+    time.sleep(2.5)
+    assert deployed.deployments()[0].model == "kids@1"
+
+
+def test_a_canary_that_breaks_its_guard_is_taken_back(deployed: Session) -> None:
+    deployed.traffic("kids", ["kids@3=50%"], max_drift=0.2)
+    for _ in range(40):
+        ask(deployed, 100)
+        if not deployed.traffic("kids").of_role("canary"):
+            break
+    told = deployed.traffic("kids")
+    assert not told.of_role("canary")
+    assert "took the canary kids@3 back" in told.decisions[-1].what
+    assert "predictions of" in told.decisions[-1].why
+    assert set(ask(deployed, 20)) == {"kids@1"}
+    assert any(e.action == "deployment.traffic" and e.actor.via == "service" for e in deployed.audit("kids"))
+
+
+def test_metrics_token_logs_and_forgetting(deployed: Session) -> None:
+    stored, folder = (
+        find(deployed.context.workspace.home, "kids"),
+        DeploymentFolder.of(deployed.context.workspace.home, "kids"),
+    )
+
+    def get(path: str, token: str) -> tuple[int, str]:
+        connection = HTTPConnection(stored.host, stored.port, timeout=10)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+    before = folder.token()
+    status, text = get("/metrics", before)
+    assert status == 200
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    counted = {s.labels["model"]: s.value for s in families["mlops_predictions"].samples}
+    assert {
+        v.model: v.predictions for v in deployed.deployments()[0].versions if v.predictions
+    }.items() <= counted.items()
+    assert counted["kids@1"] > 0
+    deployed.new_token("kids")
+    assert folder.token() != before
+    for _ in range(10):
+        assert get("/metrics", before)[0] == 401
+        assert get("/metrics", folder.token())[0] == 200
+    assert "loading kids@" in deployed.logs("kids", lines=400)
+    rows = len(read(folder.log))
+    gone = int((read(folder.log).inputs["age"] == 0).sum())
+    assert deployed.forget("kids", "age", "0").rows >= gone
+    assert len(read(folder.log)) == rows - gone
+    ask(deployed, 5)
+    assert len(read(folder.log)) == rows - gone + 5
+    assert Path(folder.path / "deployment.json").stat().st_mode & 0o077 == 0
