@@ -15,14 +15,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .effects import Call, Effects, FunctionEffects
-from .names import dotted_name, shared_names
+from .known_calls import SHOWING
+from .names import dotted_name, shared_names, stored_names
 from .outside import depends_on_file
 from .parse import Statement
 from .statement_reader import effects_of
 
 __all__ = ["Flow", "Missing", "Slice", "link", "slice_back"]
 
-KNOWN = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__", "__annotations__", "display", "get_ipython"}
+KNOWN = (
+    frozenset(dir(builtins))
+    | {"__name__", "__file__", "__doc__", "__annotations__", "display", "get_ipython"}
+    | {"restore_random_state"}
+)
 SETTINGS = (
     "warnings.filterwarnings",
     "warnings.simplefilter",
@@ -113,10 +118,13 @@ class _Linker:
     """Names bound to what a function or class of the notebook has made: it may run again when they are used."""
     constants: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
+    _told: dict[int, set[str]] = field(default_factory=dict)
+    _drawings: set[str] = field(default_factory=set)
     ever_bound: set[str] = field(default_factory=set)
 
     def read(self, statements: Iterable[Statement]) -> Iterable[Flow]:
         statements = list(statements)
+        self._drawings = {n for n, value in self.live.items() if _is_drawing(value)}
         firsts = [effects_of(statement.node, ()) for statement in statements]
         self.ever_bound = {name for effects in firsts for name in (*effects.writes, *effects.maybe)}
         for statement in statements:
@@ -124,8 +132,11 @@ class _Linker:
             effects = effects_of(node, self.modules)
             if isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names):
                 effects.writes = set(self.star_names(node.module or ""))
+            effects.outside.seeds = effects.outside.seeds or statement.seeds
             if not statement.execution.ok:
                 _doubt(statement, effects)
+            elif statement.failed:
+                effects.maybe, effects.writes = effects.maybe | effects.writes, set()
             yield self._flow(statement, effects)
 
     def _flow(self, statement: Statement, effects: Effects) -> Flow:
@@ -136,6 +147,7 @@ class _Linker:
         mutates = effects.mutates.union(*(f.mutates for f in inner)) - self.modules - KNOWN
         mutates |= self._changed_arguments(effects) - KNOWN
         mutates |= effects.reads & self.iterators
+        mutates |= self._seen_to_change(statement, effects) | self._drawn_on(statement, effects)
         if not statement.execution.ok:  # it failed somewhere: only what it does for certain counts
             mutates &= effects.surely
         shared = {name: self._really_shared(name, effects) for name in effects.aliases}
@@ -157,6 +169,30 @@ class _Linker:
             uses=frozenset(effects.reads),
             setting=_is_setting(statement.node),
         )
+
+    def _seen_to_change(self, statement: Statement, effects: Effects) -> set[str]:
+        """What the cell was seen to change though no text of it says so: any call of it may have done that."""
+        seen = statement.execution.evidence
+        if seen is None or not seen.changed or not (effects.calls or hasattr(statement.node, "body")):
+            return set()
+        told = self._told.get(id(statement.execution))
+        if told is None:
+            firsts = [effects_of(s.node, self.modules) for s in statement.execution.statements]
+            told = set().union(*(e.mutates | e.writes | e.maybe for e in firsts))
+            self._told[id(statement.execution)] = told
+        return (set(seen.changed) - told - self.modules) & self.seen
+
+    def _drawn_on(self, statement: Statement, effects: Effects) -> set[str]:
+        """The variables that hold drawings, where a statement draws: into those it names, or into the current figure."""
+        if not self._drawings or not effects.calls:
+            return set()
+        draws = any(
+            call.dotted.partition(".")[0] in ("plt", "sns", "pyplot", "pylab", *self._drawings)
+            or call.dotted.rpartition(".")[2] in SHOWING
+            for call in effects.calls
+        ) or bool(effects.reads & self._drawings)
+        here = {n for s in statement.execution.statements for n in stored_names([s.node])} if draws else set()
+        return self._drawings & (effects.reads | here) & self.seen
 
     def _evident(self, reads: set[str]) -> set[str]:
         """Of the names that functions read, those that they can have read: bound by now, or nowhere in the trace."""
@@ -266,7 +302,8 @@ def slice_back(flows: list[Flow], targets: Iterable[str]) -> Slice:
         elif flow.effects.outside.seeds and RANDOM in needed:
             wanted |= {RANDOM}
         writes_wanted = depends_on_file(files, flow.effects.outside.files_written)
-        if not wanted and not writes_wanted and not flow.setting and not _for_its_effect(flow.statement.node):
+        kept_anyway = flow.setting or flow.statement.keep or _for_its_effect(flow.statement.node)
+        if not wanted and not writes_wanted and not kept_anyway:
             dropped.append(flow)
             continue
         kept.append(flow)
@@ -275,7 +312,7 @@ def slice_back(flows: list[Flow], targets: Iterable[str]) -> Slice:
             needed.pop(name, None)
         if flow.effects.outside.seeds:
             needed.pop(RANDOM, None)
-        for name in flow.reads | (flow.mutates & wanted):
+        for name in flow.reads | ((flow.mutates & wanted) - flow.writes):
             needed[name] = flow.statement  # the earliest reader is named when it is missing
         files |= flow.effects.outside.files_read
     missing = [
@@ -323,6 +360,12 @@ def _is_display_option(node: ast.stmt) -> bool:
 
 def _for_its_effect(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and node.module in SIDE_EFFECT_IMPORTS
+
+
+def _is_drawing(value: Any) -> bool:
+    if type(value).__name__ == "ndarray" and value.dtype.kind == "O" and value.size:
+        value = value.flat[0]
+    return type(value).__module__.partition(".")[0] in ("matplotlib", "seaborn")
 
 
 def _is_callable(value: Any) -> bool:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Magic", "find_magic", "plain_transform", "read_magic"]
+__all__ = ["Magic", "find_magic", "only_looks", "plain_transform", "read_magic", "shell_call"]
 
 # Only change what is shown, or ask for something; the pipeline needs none of them.
 SHOWS = frozenset(
@@ -19,16 +19,63 @@ SHOWS = frozenset(
     for line in """
     aimport alias autoawait autocall automagic autoreload autosave cat cd_history colors conda config
     connect_info debug dhist dirs doctest_mode edit env_list gui hist history less lf ll load load_ext lprun ls
-    lsmagic lx magic mamba man matplotlib memit micromamba more mprun notebook page pastebin pdb pdef pdoc pfile
-    pinfo pinfo2 pip pip_install popd pprint precision prun psearch psource pushd pwd pycat qtconsole recall
-    rehashx reload_ext reset_selective save sql_help timeit unalias unload_ext uv watermark who who_ls whos
-    xmode
+    logstart logstop lsmagic lx magic mamba man matplotlib memit micromamba more mprun notebook page pastebin pdb
+    pdef pdoc pfile pinfo pinfo2 pip pip_install popd pprint precision psearch psource pushd pwd pycat qtconsole
+    recall rehashx reload_ext save sql_help tb timeit unalias unload_ext uv watermark who who_ls whos xmode
     """.splitlines()
     for name in line.split()
 )
-SHOWS_CELL = frozenset(("html", "javascript", "js", "latex", "markdown", "memit", "mprun", "prun", "svg", "timeit"))
-KEEPS_BODY = frozenset(("capture", "time"))
+SHOWS_CELL = frozenset(("html", "HTML", "javascript", "js", "latex", "markdown", "memit", "mprun", "svg", "timeit"))
+KEEPS_BODY = frozenset(("capture", "prun", "time"))
 SYSTEM = ("system", "getoutput")
+SHELLS = {"bash": "bash", "sh": "sh", "zsh": "zsh", "!": "sh", "sx": "sh", "system": "sh"}
+FILES = frozenset(("mkdir", "rm", "rmdir", "cp", "mv"))
+"""What IPython hands to the shell under the name of a magic."""
+PYLAB = """import numpy
+import matplotlib
+from matplotlib import pylab, mlab, pyplot
+np = numpy
+plt = pyplot
+from pylab import *
+from numpy import *"""
+
+_LOOKS = frozenset(
+    [
+        "cat",
+        "conda",
+        "date",
+        "df",
+        "du",
+        "echo",
+        "file",
+        "find",
+        "free",
+        "git",
+        "grep",
+        "head",
+        "htop",
+        "java",
+        "jupyter",
+        "ls",
+        "lscpu",
+        "mamba",
+        "nproc",
+        "nvidia-smi",
+        "pip",
+        "pip3",
+        "ps",
+        "pwd",
+        "tail",
+        "tree",
+        "uname",
+        "uptime",
+        "uv",
+        "wc",
+        "which",
+        "whoami",
+    ]
+)
+"""Shell commands that only show something, unless their output is put into a file."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +110,22 @@ def read_magic(magic: Magic) -> Meaning:
     >>> read_magic(Magic("env", "DEPTH=3"))
     Meaning(kind='code', code="import os\nos.environ['DEPTH'] = '3'")
     >>> read_magic(Magic("matplotlib", "inline")).kind, read_magic(Magic("!", "ls")).kind
-    ('shown', 'opaque')
+    ('shown', 'shown')
+    >>> print(read_magic(Magic("!", "touch {name}.csv")).code)
+    import subprocess
+    subprocess.run(f'touch {name}.csv', shell=True, check=False)
     """
     name, line = magic.name, magic.line.strip()
     if magic.body is not None:
-        if name in KEEPS_BODY:
-            return Meaning("code", magic.body)
-        return Meaning("shown" if name in SHOWS_CELL else "opaque")
-    if name == "time":
-        return Meaning("code", line)
+        return _read_cell_magic(name, line, magic.body)
+    if name in ("time", "prun"):
+        return Meaning("code", re.sub(r"^(-\w+\s+(\d+\s+)?)+", "", line)) if line else Meaning("shown")
+    if name == "pylab":
+        return Meaning("code", PYLAB)
+    if name == "xdel" and line.isidentifier():
+        return Meaning("code", f"del {line}")
+    if name in FILES:
+        return Meaning("code", f"import subprocess\n{shell_call(f'{name} {line}')}")
     if name in ("env", "set_env"):
         key, equals, value = line.partition("=")
         if not equals:
@@ -85,8 +139,70 @@ def read_magic(magic: Magic) -> Meaning:
         folder = line.strip("'\"")
         return Meaning("code", f"import os\nos.chdir({folder!r})")
     if name == "!":
-        return Meaning("shown" if re.match(r"(python -m )?(pip|conda|mamba|uv) ", line) else "opaque")
+        return Meaning("shown") if only_looks(line) else Meaning("code", f"import subprocess\n{shell_call(line)}")
     return Meaning("shown" if name in SHOWS else "opaque")
+
+
+def _read_cell_magic(name: str, line: str, body: str) -> Meaning:
+    if name in KEEPS_BODY:
+        return Meaning("code", body)
+    if name in ("writefile", "file") and line:
+        words = line.split()
+        file, mode = words[-1].strip("'\""), "a" if "-a" in words or "--append" in words else "w"
+        if "$" in file or "{" in file:
+            return Meaning("opaque")
+        return Meaning(
+            "code", f'with open({file!r}, {mode!r}, encoding="utf-8") as written:\n    written.write({body!r})'
+        )
+    shell = SHELLS.get(name) or (line if name == "script" and line in SHELLS else "")
+    if shell and (name == "script" or not line):
+        return Meaning(
+            "code", f"import subprocess\nsubprocess.run([{shell!r}], input={body!r}, text=True, check=False)"
+        )
+    if name in ("python", "python3") and not line:
+        return Meaning(
+            "code",
+            f"import subprocess\nimport sys\nsubprocess.run([sys.executable], input={body!r}, text=True, check=False)",
+        )
+    return Meaning("shown" if name in SHOWS_CELL else "opaque")
+
+
+def only_looks(command: str) -> bool:
+    """Whether a shell command is known to only show something, or to install packages.
+
+    Examples
+    --------
+    >>> only_looks("ls -l data | head"), only_looks("echo a > b.txt"), only_looks("python -m pip install x")
+    (True, False, True)
+    """
+    if ">" in command or "tee " in command or "`" in command:
+        return False
+    command = re.sub(r"^\s*(sudo |python3? -m )?", "", command)
+    parts = [part.split() for part in re.split(r"[|;&]+", command)]
+    return all(not words or words[0] in _LOOKS for words in parts) and not re.search(
+        r"\bgit (clone|pull|checkout)|-delete|-exec", command
+    )
+
+
+def shell_call(command: str, *, lines: bool = False) -> str:
+    """The Python that runs a shell command as IPython does: ``{expression}`` and ``$name`` are filled in.
+
+    Parameters
+    ----------
+    lines
+        Give the lines that it prints.
+    """
+    text = re.sub(r"(?<!\$)\$([A-Za-z_]\w*)", lambda m: m[0] if m[1].isupper() else "{" + m[1] + "}", command)
+    filled = re.search(r"(?<!\{)\{[A-Za-z_][^{}]*\}(?!\})", text) is not None and "'" not in "".join(
+        re.findall(r"\{([^{}]*)\}", text)
+    )
+    given = f"f{text!r}" if filled else repr(command)
+    if not lines:
+        return f"subprocess.run({given}, shell=True, check=False)"
+    return (
+        f"subprocess.run({given}, shell=True, check=False, text=True, stdout=subprocess.PIPE, "
+        "stderr=subprocess.STDOUT).stdout.splitlines()"
+    )
 
 
 def find_magic(node: ast.AST) -> Magic | None:

@@ -58,6 +58,8 @@ class Outside:
 
     def _note_files(self, node: ast.Call, first: str, last: str) -> bool:
         named = {a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)}
+        if last in ("to_sql", "read_sql", "read_sql_query", "read_sql_table"):
+            named = set()  # which tables a query reads is not looked into
         mode = [a for a in node.args[1:2] if last == "open"] + [k.value for k in node.keywords if k.arg == "mode"]
         modes = {str(m.value) for m in mode if isinstance(m, ast.Constant)}
         writes = last in WRITES_FILE or (last == "open" and any(c in m for m in modes for c in "wax+"))

@@ -6,17 +6,20 @@ All executions count, not only the last of each cell: only so does the trace giv
 from __future__ import annotations
 
 import ast
+import builtins
 import keyword
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..domain.workspace import Cell
-from .magic_lines import Magic, find_magic, plain_transform, read_magic
+from .evidence import CellEvidence
+from .magic_lines import Magic, find_magic, plain_transform, read_magic, shell_call
 from .own_lines import NAMES, Own, Scope, metric_calls, metric_name, read_line
-from .source import Edit, Segment, apply_edits, edit_span, segments
+from .source import Edit, Segment, apply_edits, edit_span, indent, segments
 
-__all__ = ["Execution", "Statement", "Trace", "parse_cells"]
+__all__ = ["Execution", "Statement", "Trace", "parse_cells", "parse_statement"]
 
 IMPORT_OURS = "import jupyter_mlops as mlops"
 
@@ -44,6 +47,14 @@ class Statement:
     in_run: bool = False
     opaque: str = ""
     metric: str = ""
+    magic: str = ""
+    """The magic or shell command that it stands for."""
+    failed: bool = False
+    """It raised in the notebook; its text lets that pass."""
+    keep: bool = False
+    """It belongs to every pipeline that keeps what stands around it."""
+    seeds: bool = False
+    """It sets the global random generators, though its text does not show that."""
 
     @property
     def where(self) -> str:
@@ -59,11 +70,18 @@ class Execution:
     text: str
     """The cell as Python."""
     statements: list[Statement] = field(default_factory=list)
+    evidence: CellEvidence | None = None
+    """What it was seen to do, where somebody watched."""
 
     @property
     def ok(self) -> bool:
-        """Whether all of it ran; a cell that runs right now has come as far as the line that asks."""
-        return self.cell.outcome in ("ok", "running")
+        """Whether all that is left of it ran; a cell that runs right now has come as far as the line that asks."""
+        return self.cell.outcome in ("ok", "running") or self.settled
+
+    @property
+    def settled(self) -> bool:
+        """Whether it failed at a line that is known: what stands above it ran, what stands below did not."""
+        return self.cell.outcome == "error" and self.evidence is not None and self.evidence.error_line > 0
 
 
 @dataclass
@@ -92,6 +110,8 @@ def parse_cells(
     *,
     transform: Callable[[str], str] = plain_transform,
     taken: Mapping[str, Any] | None = None,
+    evidence: Mapping[int, CellEvidence] | None = None,
+    keep_shown: bool = False,
 ) -> Trace:
     r"""Read executed cells.
 
@@ -101,6 +121,10 @@ def parse_cells(
         IPython's ``transform_cell`` where there is one.
     taken
         Names that may not be given to anything new.
+    evidence
+        What the cells were seen to do, by execution count.
+    keep_shown
+        Leave statements that show a metric as they are, rather than keep what they show under a name.
 
     Examples
     --------
@@ -117,17 +141,33 @@ def parse_cells(
         except SyntaxError:
             continue
     scope = Scope({"mlops"} if "mlops" in names else set())
-    for cell, text in zip(cells, texts, strict=True):
-        execution = Execution(cell, text)
-        try:
-            body = ast.parse(text).body
-        except SyntaxError:
+    for cell, transformed in zip(cells, texts, strict=True):
+        text, body = _parsed(transformed, transform)
+        if body is None:
             if cell.outcome == "ok":
                 trace.shown.setdefault("what is no Python", []).append(f"[{cell.count}]")
             continue
+        execution = Execution(cell, text, evidence=(evidence or {}).get(cell.count))
         trace.executions.append(execution)
-        _Reader(trace, execution, scope, transform, names).block(text, body, in_run=False)
+        _Reader(trace, execution, scope, transform, names, keep_shown).block(text, body, in_run=False)
     return trace
+
+
+def parse_statement(text: str, execution: Execution, **more: Any) -> Statement:
+    """A statement that stands in no cell, to be put into an execution."""
+    return Statement(text, ast.parse(text).body[0], execution, **more)
+
+
+def _parsed(text: str, transform: Callable[[str], str]) -> tuple[str, list[ast.stmt] | None]:
+    """A cell as Python; a lone line may be a magic without its percent sign."""
+    for source in (text, transform(f"%{text.strip()}") if re.match(r"\s*[a-z_0-9]+ [^=\n]*\s*$", text) else ""):
+        try:
+            body = ast.parse(source).body
+        except (SyntaxError, ValueError):
+            continue
+        if source:
+            return source, body
+    return text, [] if not text.strip() else None
 
 
 @dataclass
@@ -139,15 +179,39 @@ class _Reader:
     scope: Scope
     transform: Callable[[str], str]
     taken: set[str]
+    keep_shown: bool = False
     over: bool = False
+    depth: int = 0
     source: str = ""
 
     def block(self, source: str, body: list[ast.stmt], *, in_run: bool) -> None:
         """Read the statements of a block; `source` is the text they were parsed from."""
         self.source = source
+        self.depth += 1
         for segment, node in zip(segments(source, body), body, strict=True):
-            if not self.over:
+            if not self.over and not self._fails(segment, node, in_run=in_run):
                 self._statement(source, segment, node, in_run=in_run)
+        self.depth -= 1
+
+    def _fails(self, segment: Segment, node: ast.stmt, *, in_run: bool) -> bool:
+        """Whether this is where the cell failed: it is kept so that it may fail again, and what follows never ran."""
+        if not self.execution.settled or self.depth > 1:
+            return False
+        seen = self.execution.evidence
+        if seen is None or not node.lineno <= seen.error_line <= (node.end_lineno or node.lineno):
+            return False
+        name = seen.error if isinstance(getattr(builtins, seen.error, None), type) else "Exception"
+        text = self._within(segment.text)[0]
+        if text and "get_ipython" not in text:
+            self._keep("from contextlib import suppress", segment.line)
+            self._keep(
+                f"with suppress({name}):  # it fails in the notebook too\n{indent(text)}",
+                segment.line,
+                in_run=in_run,
+                failed=True,
+            )
+        self.over = True
+        return True
 
     def _statement(self, source: str, segment: Segment, node: ast.stmt, *, in_run: bool) -> None:
         self.scope.note_import(node)
@@ -168,7 +232,7 @@ class _Reader:
             return
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             return  # a loose string or number
-        if isinstance(node, ast.Expr) and metric_calls(node.value):
+        if isinstance(node, ast.Expr) and not self.keep_shown and metric_calls(node.value):
             for call in metric_calls(node.value):
                 self.trace.metrics.append(self._named(metric_name(call), call, segment, in_run=in_run))
             return
@@ -190,17 +254,45 @@ class _Reader:
                 return
             self._own(segment, node, read_line(magic.line), in_run=in_run)
             return
+        if bound and magic.name in ("!", "sx", "system") and magic.body is None:
+            self._code(
+                f"import subprocess\n{bound} = {shell_call(magic.line, lines=True)}", in_run=in_run, magic=magic.title
+            )
+            return
+        if magic.name == "run" and magic.body is None and self._ran(magic, in_run=in_run):
+            return
         meaning = read_magic(magic)
-        if meaning.kind == "code":
-            self._code(f"{bound} = {meaning.code}" if bound else meaning.code, in_run=in_run)
+        if meaning.kind == "code" and not (bound and "\n" in meaning.code):
+            self._code(f"{bound} = {meaning.code}" if bound else meaning.code, in_run=in_run, magic=_named_magic(magic))
         elif meaning.kind == "shown" and not bound:
             self.trace.shown.setdefault(magic.title, []).append(f"[{self.execution.cell.count}]")
         else:
             self._keep(segment.text, segment.line, in_run=in_run, opaque=magic.title)
 
-    def _code(self, code: str, *, in_run: bool) -> None:
+    def _code(self, code: str, *, in_run: bool, magic: str = "") -> None:
         text = self.transform(code)
+        first = len(self.execution.statements)
+        outer = self.source
         self.block(text, ast.parse(text).body, in_run=in_run)
+        self.source = outer
+        if magic:
+            made = self.execution.statements
+            made[first:] = [replace(statement, magic=magic) for statement in made[first:]]
+
+    def _ran(self, magic: Magic, *, in_run: bool) -> bool:
+        """Keep ``%run file.py`` as the call that runs the file, and binds what it was seen to bind."""
+        seen = self.execution.evidence
+        file = magic.line.strip()
+        if seen is None or not re.fullmatch(r"[\w./-]+\.py", file):
+            return False
+        alone = [s for s in self.execution.text.split("\n") if s.strip()]
+        names = sorted(seen.bound) if len(alone) == 1 else []
+        if not names:
+            return False
+        taken = f"ran_{len(self.taken)}"
+        lines = [f'{taken} = runpy.run_path({file!r}, run_name="__main__")', *(f"{n} = {taken}[{n!r}]" for n in names)]
+        self._code("import runpy\n" + "\n".join(lines), in_run=in_run, magic=magic.title)
+        return True
 
     def _own(self, segment: Segment, node: ast.stmt, own: Own, *, in_run: bool) -> None:
         bound = _targets(node) or own.binds
@@ -261,6 +353,14 @@ class _Reader:
                 )
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "display":
                 edits.append(edit_span(text, node.func, node.func, "print"))
+            elif (magic := find_magic(node)) is not None and magic.name == "!" and magic.line:
+                called = (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Attribute)
+                    and node.func.attr == "getoutput"
+                )
+                edits.append(edit_span(text, node, node, shell_call(magic.line, lines=called)))
+                self._keep("import subprocess", 1)
         if recorded:
             self._keep("from contextlib import nullcontext", 1)
         text = apply_edits(text, _outermost(edits)).rstrip()
@@ -299,6 +399,11 @@ def _removal(text: str, node: ast.stmt, *, whole: bool) -> Edit:
 
 def _outermost(edits: list[Edit]) -> list[Edit]:
     return [e for e in edits if not any(o is not e and o.start <= e.start and e.end <= o.end for o in edits)]
+
+
+def _named_magic(magic: Magic) -> str:
+    """The title of a magic whose code is another one than what was written."""
+    return "" if magic.name in ("time", "prun", "capture", "env", "set_env") else magic.title
 
 
 def _is_shown(magic: Magic) -> bool:

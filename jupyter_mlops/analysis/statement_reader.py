@@ -167,10 +167,10 @@ class _Visitor(ast.NodeVisitor):
         self.visit_With(node)
 
     def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
-        handlers = [[*([h.type] if h.type else []), *h.body] for h in node.handlers]
+        handlers: list[list[ast.AST]] = []
         for handler in node.handlers:
-            if handler.name:
-                self.stored.add(handler.name)
+            named: list[ast.AST] = [ast.Name(handler.name, ast.Store())] if handler.name else []
+            handlers.append([*([handler.type] if handler.type else []), *named, *handler.body])
         self._branches([[*node.body, *node.orelse], *handlers])
         self._block(node.finalbody)
 

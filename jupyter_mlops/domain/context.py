@@ -100,6 +100,8 @@ class Context:
     interpreter: str = sys.executable
     namespace: dict[str, Any] | None = None
     cells: list[Cell] = field(default_factory=list)
+    evidence: Any = None
+    """What each cell was seen to bind and change, an `analysis.evidence.Watch`; None where nobody watches."""
     recorder: Recorder | None = None
     known_tables: KnownObjects = field(default_factory=KnownObjects)
     """Tables in memory that hold a saved data version: its ref and digest."""

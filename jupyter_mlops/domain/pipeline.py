@@ -51,12 +51,20 @@ class Pipeline(Displayed, Record):
     verification: Verification | None = None
 
     def text(self) -> str:
-        rows = [[s.name, ", ".join(s.inputs) or "-", ", ".join(s.outputs) or "-"] for s in self.steps]
+        rows = [[s.name, _few(s.inputs), _few(s.outputs)] for s in self.steps]
         lines = [f"{self.name} in {self.directory}", table(["step", "needs", "gives"], rows)]
         lines += [f"note: {note}" for note in self.notes]
         if self.verification is not None:
             lines.append(self.verification.text())
         return "\n".join(lines)
+
+
+def _few(names: tuple[str, ...]) -> str:
+    """The first few names, and how many more there are."""
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") or "-"
+
+
+Verdict = Literal["same", "differs", "not comparable", "nondeterministic", "failed"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,10 @@ class Check(Record):
     kind: Literal["metric", "table", "array", "predictions", "value", "error"]
     ok: bool
     message: str = ""
+    verdict: Verdict = "same"
+    """`not comparable` for what belongs to the process that made it; `nondeterministic` for what two runs of the pipeline give differently."""
+    accepted: bool = False
+    """The user has accepted by name that it is not the same."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +93,9 @@ class Verification(Displayed, Record):
 
     @property
     def ok(self) -> bool:
-        """True when it ran and every result agreed, and there was at least one."""
-        return not self.error and bool(self.checks) and all(check.ok for check in self.checks)
+        """True when it ran, at least one result was compared, and every one that can be compared agreed or was accepted."""
+        compared = [check for check in self.checks if check.verdict != "not comparable"]
+        return not self.error and bool(compared) and all(check.ok or check.accepted for check in compared)
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a check."""
@@ -93,12 +106,18 @@ class Verification(Displayed, Record):
     def text(self) -> str:
         if self.error:
             return f"FAIL {self.directory}: {self.error}"
-        bad = [c for c in self.checks if not c.ok]
-        if not self.checks:
+        compared = [c for c in self.checks if c.verdict != "not comparable"]
+        if not compared:
             return f"FAIL {self.directory}: nothing to compare"
-        if not bad:
-            what = f"{len(self.checks)} results equal the notebook's"
-            return f"PASS {self.directory}: {what} ({seconds(self.took_ms)} in a fresh process)"
-        rows = [[c.step, c.variable, c.kind, c.message] for c in bad]
-        head = f"FAIL {self.directory}: {len(bad)} of {len(self.checks)} results differ"
-        return f"{head}\n{table(['step', 'variable', 'kind', 'difference'], rows)}"
+        bad = [c for c in compared if not c.ok]
+        rest = [f"{c.variable} is not comparable: {c.message}" for c in self.checks if c.verdict == "not comparable"]
+        rows = [[c.step, c.variable, "accepted" if c.accepted else c.verdict, c.message] for c in bad]
+        told = "\n".join([table(["step", "variable", "verdict", "difference"], rows)] if rows else [])
+        told = "\n".join(line for line in (told, *rest) if line)
+        told = f"\n{told}" if told else ""
+        if self.ok:
+            same = len(compared) - len(bad)
+            accepted = f", {len(bad)} accepted though they are not" if bad else ""
+            what = f"{same} result{'s' if same != 1 else ''} equal the notebook's{accepted}"
+            return f"PASS {self.directory}: {what} ({seconds(self.took_ms)} in a fresh process){told}"
+        return f"FAIL {self.directory}: {len(bad)} of {len(compared)} results differ{told}"

@@ -62,6 +62,6 @@ class CellHooks:
                 self.progress.finish()
                 error = result.error_before_exec or result.error_in_exec
                 interrupted = isinstance(error, KeyboardInterrupt)
-                self.session.cell_finished("interrupted" if interrupted else "error" if error else "ok")
+                self.session.cell_finished("interrupted" if interrupted else "error" if error else "ok", error)
         except Exception:
             _log.debug("the hook after a cell failed", exc_info=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
@@ -25,7 +24,11 @@ class PipelineCommands(CommandSet):
         to: Literal["python"] = "python",
         output: Annotated[str, Arg(value="path", metavar="DIR")] = "pipeline",
         targets: Annotated[str, Arg(metavar="NAMES")] = "",
+        whole: bool = False,
+        run: bool = False,
+        accept: Annotated[str, Arg(metavar="NAMES")] = "",
         verify: bool = True,
+        timeout: float = 0.0,
     ) -> Pipeline:
         """Turn the notebook, as it was run, into a Python pipeline, and prove that it gives the same results.
 
@@ -45,24 +48,43 @@ class PipelineCommands(CommandSet):
         targets
             The variables that the pipeline must give, separated by commas; by default what runs logged and what was
             registered, else the models and metrics, else what the last cell made.
+        whole
+            Every variable that holds data, and every model, must come out as the notebook has it.
+        run
+            Execute the notebook first, in a kernel of its own that ends afterwards, as Run All does.
+        accept
+            Variables that need not come out the same, separated by commas: times, random numbers nobody has fixed.
         verify
             Run it and compare; ``--no-verify`` leaves that to `verify`.
+        timeout
+            Seconds that a cell, or the pipeline, may take; 0 for as long as it takes.
 
         Examples
         --------
         %mlops export --to python -o pipeline
         %mlops export --targets model,accuracy
+        %mlops export --whole --accept started
+        jupyter mlops export notebook.ipynb --run --whole
         """
-        from .export import write_project
-        from .plan import make_plan
-        from .verify import verify_project
+        if timeout < 0:
+            raise InvalidArgument(f"--timeout takes a number of seconds, not {timeout:g}.")
+        if whole and targets:
+            raise InvalidArgument("--whole takes every variable, and --targets some.", hint="Leave one of them out.")
+        if run:
+            return self._run_and_export(notebook, to=to, output=output, targets=targets, whole=whole, accept=accept, verify=verify, timeout=timeout)  # fmt: skip
+        from .handing_over import hand_over
 
-        wanted = [name.strip() for name in targets.split(",") if name.strip()]
-        self.context.progress("export: reading what was executed")
-        plan = make_plan(self.context, notebook, wanted)
-        pipeline = write_project(self.context, plan, to, Path(output))
-        if verify:
-            pipeline = replace(pipeline, verification=verify_project(self.context, Path(pipeline.directory)))
+        pipeline = hand_over(
+            self.context,
+            notebook,
+            target=to,
+            output=Path(output),
+            names=_names(targets),
+            whole=whole,
+            accept=_names(accept),
+            verify=verify,
+            timeout=timeout,
+        )
         self.context.call(
             "pipelines.exported",
             directory=pipeline.directory,
@@ -72,12 +94,25 @@ class PipelineCommands(CommandSet):
         )
         return pipeline
 
+    def _run_and_export(self, notebook: str, *, timeout: float, **given: Any) -> Pipeline:
+        from .fresh_kernel import export_from_fresh_kernel
+
+        if not notebook:
+            raise InvalidArgument(
+                "--run needs a notebook to execute.", hint="`jupyter mlops export NOTEBOOK.ipynb --run`."
+            )
+        given["output"] = str(Path(given["output"]).expanduser().absolute())
+        return export_from_fresh_kernel(
+            self.context, Path(notebook).expanduser(), {**given, "timeout": timeout}, timeout=timeout
+        )
+
     @command("verify", stage="pipelines", changes=True)
     def verify(
         self,
         directory: Annotated[str, Arg(value="path", metavar="DIR")] = "pipeline",
         *,
         python: Annotated[str, Arg(value="path", metavar="PATH")] = "",
+        accept: Annotated[str, Arg(metavar="NAMES")] = "",
         timeout: float = 0.0,
     ) -> Verification:
         """Run an exported pipeline in a fresh process and compare its results with the notebook's.
@@ -88,6 +123,8 @@ class PipelineCommands(CommandSet):
             Where it was exported to.
         python
             The interpreter to run it with; by default this one.
+        accept
+            Variables that need not come out the same, separated by commas.
         timeout
             Seconds after which to give up; 0 waits as long as it takes.
 
@@ -99,9 +136,15 @@ class PipelineCommands(CommandSet):
 
         if timeout < 0:
             raise InvalidArgument(f"--timeout takes a number of seconds, not {timeout:g}.")
-        verification = verify_project(self.context, Path(directory), python=python, timeout=timeout)
+        verification = verify_project(
+            self.context, Path(directory), python=python, timeout=timeout, accept=_names(accept)
+        )
         self.context.call("pipelines.verified", directory=directory, verdict=_verdict(verification))
         return verification
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _verdict(verification: Verification | None) -> str:

@@ -15,13 +15,13 @@ from ..domain.context import Context
 from ..domain.pipeline import Pipeline
 from ..errors import Conflict, InvalidArgument, NotReady
 from .environment import local_modules, pinned
-from .fingerprint import NotComparable, take, versions
+from .fingerprint import FILES, NotComparable, take, versions
 from .plan import Plan
 from .results import data_used, is_estimator, is_number
 from .targets import TARGETS
 from .targets.python import TEMPLATES
 
-__all__ = ["DESCRIPTION", "read_description", "write_project"]
+__all__ = ["DESCRIPTION", "copy_checks", "read_description", "write_project"]
 
 DESCRIPTION = "pipeline.json"
 SCHEMA = 1
@@ -49,8 +49,7 @@ def write_project(context: Context, plan: Plan, target: str, directory: Path) ->
         facts = _facts(context, plan, target, directory, results)
         TARGETS[target].write(plan, new, facts)
         _bring_along(plan, new)
-        shutil.copy(TEMPLATES / "check.py", new)
-        shutil.copy(Path(__file__).with_name("fingerprint.py"), new)
+        copy_checks(new)
         facts["digest"] = _digest(new / "pipeline.py")
         _write_json(new / "expected.json", {"schema": SCHEMA, "results": results})
         _write_json(new / DESCRIPTION, facts)
@@ -75,6 +74,14 @@ def write_project(context: Context, plan: Plan, target: str, directory: Path) ->
         results=tuple(result["variable"] for result in results),
         notes=tuple(facts["notes"]),
     )
+
+
+def copy_checks(folder: Path) -> None:
+    """Put the check and what it needs beside a pipeline, where it runs without us."""
+    shutil.copy(TEMPLATES / "check.py", folder)
+    for name in FILES:
+        text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+        (folder / name).write_text(text.replace("from .fingerprint", "from fingerprint"), encoding="utf-8")
 
 
 def read_description(directory: Path) -> dict[str, Any]:
@@ -126,18 +133,21 @@ def _take_results(plan: Plan, folder: Path) -> list[dict[str, Any]]:
     for step, name in plan.compared():
         wanted = name in plan.results.values
         value = plan.results.values[name] if wanted else plan.live[name]
-        used_on = data_used(name, plan.flows, plan.live) if is_estimator(value) else None
+        used_on = data_used(name, plan.flows, plan.live) if is_estimator(value) and not plan.whole else None
         try:
             fingerprint = take(value, folder, name, used_on=used_on)
         except NotComparable as error:
+            if plan.whole:
+                results.append({"step": step, "variable": name, "kind": "value", "not_comparable": str(error)})
+                continue
             if wanted:
                 causes.append(f"{name} is not compared: it is {error}")
                 plan.notes.append(causes[-1])
             continue
-        kinds = {"table": "table", "array": "array", "predictions": "predictions"}
+        kinds = {"table": "table", "array": "array", "model": "predictions", "items": "value"}
         kind = "metric" if wanted and is_number(value) else kinds.get(fingerprint["kind"], "value")
         results.append({"step": step, "variable": name, "kind": kind, "fingerprint": fingerprint})
-    if not any(result["variable"] in plan.results.values for result in results):
+    if not plan.whole and not any(result["variable"] in plan.results.values for result in results):
         raise NotReady(
             f"none of the results can be compared: {'; '.join(causes) or ', '.join(plan.results.names)}.",
             hint="Name others: `%mlops export --targets NAME`.",
@@ -173,6 +183,9 @@ def _facts(context: Context, plan: Plan, target: str, directory: Path, results: 
         "results": [result["variable"] for result in results],
         "environment": {**versions([]), **pins},
         "unseeded": plan.unseeded,
+        "form": plan.form,
+        "whole": plan.whole,
+        "hash_seed": os.environ.get("PYTHONHASHSEED", ""),
         "notes": plan.notes,
     }
 

@@ -1,9 +1,10 @@
 """Fingerprints: what a value is, small enough to keep, exact enough to tell whether another value is the same.
 
-This file stands alone, and is copied beside every exported pipeline: the notebook's kernel takes the fingerprints, and
-the pipeline's check compares them, with nothing of ours installed. Tables and arrays are the same when their content
-is, bit by bit; where it is not, floating point numbers may differ by `RELATIVE`, against a kept copy of the values.
-Fitted estimators are the same when they predict the same from the data they were used on.
+This file is copied beside every exported pipeline, with the two it imports: the notebook's kernel takes the
+fingerprints, and the pipeline's check compares them, with nothing of ours installed. Tables and arrays are the same
+when their content is, bit by bit; where it is not, floating point numbers may differ by `RELATIVE`, against a kept copy
+of the values. Fitted estimators are the same when their parameters and everything they have learnt are, and they
+predict the same from the data they were used on. Any other object is the same when what it consists of is.
 """
 
 from __future__ import annotations
@@ -15,22 +16,42 @@ import sys
 from pathlib import Path
 from typing import Any
 
-RELATIVE = 1e-9
-"""How far two floating point numbers may be apart, relative to the larger one."""
-ABSOLUTE = 1e-12
-"""The same near zero."""
+from .fingerprint_objects import NotComparable, class_name, is_estimator, state_of
+from .fingerprint_tables import (
+    ABSOLUTE,
+    LARGEST_COPY,
+    RELATIVE,
+    Fingerprint,
+    array_difference,
+    close,
+    from_package,
+    jsonable,
+    table_difference,
+    take_array,
+    take_pandas,
+    take_sparse,
+)
 
-LARGEST_COPY = 1_000_000  # cells; of larger values only digests and summaries are kept
-LARGEST_CONTAINER = 10_000
+__all__ = [
+    "ABSOLUTE",
+    "FILES",
+    "RELATIVE",
+    "Fingerprint",
+    "NotComparable",
+    "difference",
+    "fingerprint_text",
+    "take",
+    "versions",
+]
+
+FILES = ("fingerprint.py", "fingerprint_objects.py", "fingerprint_tables.py")
+"""What is copied beside a pipeline."""
+LARGEST_CONTAINER = 100_000
+DEEPEST = 60
 INPUT_ROWS = 1_000
 _PLAIN = (complex, bytes, bytearray, range, slice)
+_SCALARS = (bool, int, float, str, type(None))
 OUTPUTS = ("predict", "predict_proba", "decision_function", "transform")
-
-Fingerprint = dict[str, Any]
-
-
-class NotComparable(Exception):
-    """There is no way to tell whether another value would be the same."""
 
 
 def take(value: Any, folder: Path, name: str, *, used_on: Any = None) -> Fingerprint:
@@ -43,355 +64,234 @@ def take(value: Any, folder: Path, name: str, *, used_on: Any = None) -> Fingerp
     name
         What the copies' files are called.
     used_on
-        For an estimator: data to predict from.
+        For an estimator: data to predict from, besides comparing what it has learnt.
 
     Raises
     ------
     NotComparable
         The value is of a kind that cannot be compared; the message says which.
     """
-    return _take(value, folder, name, used_on)
+    return _Taker(folder).take(value, name, used_on)
 
 
 def difference(expected: Fingerprint, value: Any, folder: Path) -> str:
     """How `value` differs from what a fingerprint was taken of; empty when it is the same."""
-    if expected["kind"] == "predictions":
-        return _estimator_difference(expected, value, folder)
     try:
-        found = _take(value, None, "", None)
+        found = _Taker(None).take(value, "", None)
     except NotComparable as error:
         return f"is {error}"
-    return _difference(expected, found, value, folder)
+    told = _Comparison(folder).difference(expected, found, value)
+    if not told and expected["kind"] == "model" and expected["outputs"]:
+        return _outputs_difference(expected, value, folder)
+    return told
 
 
-def _take(value: Any, folder: Path | None, name: str, used_on: Any) -> Fingerprint:
-    plain = value.item() if _from(value, "numpy") and getattr(value, "ndim", None) == 0 else value
-    if plain is None:
-        return {"kind": "value", "type": "None", "value": None}
-    for kind in (bool, int, float, str):
-        if isinstance(plain, kind):
-            return {"kind": "value", "type": kind.__name__, "value": _jsonable(kind(plain))}
-    if _from(value, "polars") and hasattr(value, "to_pandas"):
-        value = value.to_pandas()
-    if _from(value, "pandas"):
-        return _take_pandas(value, folder, name)
-    if _from(value, "numpy") and hasattr(value, "dtype") and hasattr(value, "shape"):
-        return _take_array(value, folder, name)
-    if _from(value, "scipy") and hasattr(value, "tocsr"):
-        return (
-            _take_array(value.toarray(), folder, name)
-            if math.prod(value.shape) <= LARGEST_COPY
-            else _take_sparse(value)
-        )
-    if isinstance(value, (dict, list, tuple, set, frozenset)):
-        return _take_container(value, folder, name)
-    if hasattr(value, "get_params") and hasattr(value, "fit"):
-        return _take_estimator(value, folder, name, used_on)
-    if type(value).__module__ in ("datetime", "decimal", "fractions", "pathlib", "uuid") or type(value) in _PLAIN:
-        return {"kind": "value", "type": type(value).__name__, "value": repr(value)}
-    raise NotComparable(f"a {type(value).__module__}.{type(value).__qualname__}")
+def fingerprint_text(value: Any) -> str:
+    """A value's fingerprint as one short text, the same in every process for the same value."""
+    return hashlib.sha256(json.dumps(_Taker(None).take(value, "", None), sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _from(value: Any, package: str) -> bool:
-    return type(value).__module__.partition(".")[0] == package
+class _Taker:
+    """Takes the fingerprint of one value and of everything in it, each object once."""
 
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.known: dict[int, str] = {}
+        self.alive: list[Any] = []
+        self.depth = 0
 
-# tables
-
-
-def _take_pandas(value: Any, folder: Path | None, name: str) -> Fingerprint:
-    import pandas as pd
-
-    if isinstance(value, (pd.Timestamp, pd.Timedelta, pd.Period, pd.Interval)):
-        return {"kind": "value", "type": type(value).__name__, "value": repr(value)}
-    shape = type(value).__name__
-    if isinstance(value, pd.Series):
-        table = value.to_frame("")
-    elif isinstance(value, pd.Index):
-        table = value.to_frame(index=False)
-    elif isinstance(value, pd.DataFrame):
-        table = value
-    else:
-        raise NotComparable(f"a pandas {shape}")
-    columns = [
-        {
-            "name": repr(value.name) if isinstance(value, pd.Series) else str(label),
-            "dtype": str(table.dtypes.iloc[i]),
-            "digest": _column_digest(table.iloc[:, i]),
-            "summary": _summary(table.iloc[:, i]),
-        }
-        for i, label in enumerate(table.columns)
-    ]
-    index = table.index.to_frame(index=False)
-    found: Fingerprint = {
-        "kind": "table",
-        "type": shape,
-        "rows": len(table),
-        "columns": columns,
-        "index": [_column_digest(index.iloc[:, i]) for i in range(index.shape[1])],
-    }
-    if folder is not None and table.size <= LARGEST_COPY:
-        copy = table.set_axis([str(i) for i in range(table.shape[1])], axis=1).reset_index(drop=True)
+    def take(self, value: Any, name: str, used_on: Any) -> Fingerprint:
+        plain = value.item() if from_package(value, "numpy") and getattr(value, "ndim", None) == 0 else value
+        if plain is None:
+            return {"kind": "value", "type": "None", "value": None}
+        for kind in (bool, int, float, str):
+            if isinstance(plain, kind) and not hasattr(plain, "__members__") and type(plain).__module__ != "enum":
+                return {"kind": "value", "type": kind.__name__, "value": jsonable(kind(plain))}
+        if type(value).__module__ in ("datetime", "decimal", "fractions", "pathlib", "uuid") or type(value) in _PLAIN:
+            return {"kind": "value", "type": type(value).__name__, "value": repr(value)}
+        if id(value) in self.known:
+            return {"kind": "value", "type": "the same", "value": self.known[id(value)]}
+        self.known[id(value)] = name.partition(".")[2]
+        self.alive.append(value)
+        self.depth += 1
         try:
-            copy.to_parquet(folder / f"{name}.parquet")
-            found["copy"] = f"{name}.parquet"
-        except Exception:  # a column of mixed or unknown objects: digests and summaries have to do
-            (folder / f"{name}.parquet").unlink(missing_ok=True)
-    return found
+            if self.depth > DEEPEST:
+                raise NotComparable(f"more than {DEEPEST} objects deep")
+            return self._take(value, name, used_on)
+        finally:
+            self.depth -= 1
+
+    def _take(self, value: Any, name: str, used_on: Any) -> Fingerprint:
+        if from_package(value, "polars") and hasattr(value, "to_pandas"):
+            value = value.to_pandas()
+        if from_package(value, "pandas"):
+            found = take_pandas(value, self.folder, name)
+            if found is not None:
+                return found
+        if from_package(value, "numpy") and hasattr(value, "dtype") and hasattr(value, "shape"):
+            if value.dtype.kind == "O":
+                items = self._items([(str(i), v) for i, v in enumerate(value.ravel())], name)
+                return {"kind": "items", "type": "array of objects", "shape": list(value.shape), "items": items}
+            return take_array(value.filled() if hasattr(value, "filled") else value, self.folder)
+        if from_package(value, "scipy") and hasattr(value, "tocsr"):
+            small = math.prod(value.shape) <= LARGEST_COPY
+            return take_array(value.toarray(), self.folder) if small else take_sparse(value)
+        if isinstance(value, (dict, list, tuple, set, frozenset)):
+            return self._container(value, name)
+        if is_estimator(value):
+            state = self.take(state_of(value), f"{name}.state", None)
+            kept, outputs = _outputs(value, used_on, self.folder, name)
+            return {"kind": "model", "type": type(value).__name__, "params": _params(value), "state": state, "input": kept, "outputs": outputs}  # fmt: skip
+        return {"kind": "object", "type": class_name(value), "state": self.take(state_of(value), f"{name}.state", None)}
+
+    def _container(self, value: Any, name: str) -> Fingerprint:
+        kind = type(value).__name__
+        if isinstance(value, (set, frozenset)):
+            try:
+                texts = sorted(map(_text, value))
+            except RecursionError:
+                raise NotComparable(f"a {kind} that holds itself") from None
+            return {"kind": "items", "type": kind, "items": [[t, {"kind": "value", "type": "str", "value": t}] for t in texts]}  # fmt: skip
+        pairs = [(_text(k), v) for k, v in value.items()] if isinstance(value, dict) else []
+        values = [v for _, v in pairs] if isinstance(value, dict) else list(value)
+        if len(values) > 200 and all(type(v) in _SCALARS for v in values):
+            return {"kind": "items", "type": kind, "long": _long(values, self.folder), "keys": _digest([k for k, _ in pairs]), "items": []}  # fmt: skip
+        if len(values) > LARGEST_CONTAINER:
+            raise NotComparable(f"a {kind} of {len(values):,} objects")
+        return {"kind": "items", "type": kind, "items": self._items(pairs or [(str(i), v) for i, v in enumerate(values)], name)}  # fmt: skip
+
+    def _items(self, pairs: list[tuple[str, Any]], name: str) -> list[list[Any]]:
+        return [[key, self.take(item, f"{name}.{i}", None)] for i, (key, item) in enumerate(pairs)]
 
 
-def _column_digest(column: Any) -> str:
-    import pandas as pd
-
-    try:
-        hashes = pd.util.hash_pandas_object(column, index=False)
-    except TypeError:  # lists and other things without a hash
-        hashes = pd.util.hash_pandas_object(column.map(repr), index=False)
-    return hashlib.sha256(hashes.to_numpy().tobytes()).hexdigest()[:32]
+def _text(key: Any) -> str:
+    text = repr(key)
+    if " at 0x" in text:
+        raise NotComparable(f"a container keyed by {type(key).__qualname__} objects")
+    return text
 
 
-def _summary(column: Any) -> dict[str, Any]:
-    from pandas.api import types
-
-    missing = int(column.isna().sum())
-    if (
-        types.is_numeric_dtype(column)
-        and not types.is_bool_dtype(column)
-        and not types.is_complex_dtype(column)
-        and len(column)
-    ):
-        numbers = {"mean": column.mean(), "min": column.min(), "max": column.max()}
-        return {"missing": missing, **{k: _jsonable(float(v)) if v == v else "nan" for k, v in numbers.items()}}  # noqa: PLR0124 NaN
-    return {"missing": missing}
-
-
-def _table_difference(expected: Fingerprint, found: Fingerprint, value: Any, folder: Path) -> str:
-    if expected["rows"] != found["rows"]:
-        return f"{expected['rows']} rows became {found['rows']}"
-    names, found_names = ([c["name"] for c in t["columns"]] for t in (expected, found))
-    if names != found_names:
-        lost, new = [n for n in names if n not in found_names], [n for n in found_names if n not in names]
-        if not lost and not new:
-            return "the columns are in another order"
-        return "; ".join(f"{what} {', '.join(n[:5])}" for what, n in (("lost column", lost), ("new column", new)) if n)
-    copy = _read_table(expected, folder)
-    table = value.to_frame() if hasattr(value, "to_frame") else value
-    for i, (was, now) in enumerate(zip(expected["columns"], found["columns"], strict=True)):
-        where = f"column {was['name']}" if expected["type"] == "DataFrame" else expected["type"].lower()
-        if was["dtype"] != now["dtype"]:
-            return f"{where} was {was['dtype']}, is {now['dtype']}"
-        if was["digest"] == now["digest"]:
-            continue
-        if copy is None:
-            return f"{where} differs: {_summaries(was['summary'], now['summary'])}"
-        place = _first_cell(copy.iloc[:, i], table.iloc[:, i])
-        if place:
-            return f"{where}, {place}"
-    if expected["index"] != found["index"]:
-        return "the index differs"
-    return ""
-
-
-def _first_cell(was: Any, now: Any) -> str:
-    row, count = -1, 0
-    for i, (a, b) in enumerate(zip(was.tolist(), now.tolist(), strict=True)):
-        if not _same_cell(a, b):
-            count += 1
-            row = i if row < 0 else row
-    if row < 0:
-        return ""
-    label, a, b = (_shown(v) for v in (now.index[row], was.iloc[row], now.iloc[row]))
-    return f"row {label}: {a} became {b} ({count} of {len(was)} rows differ)"
-
-
-def _shown(value: Any) -> str:
-    return repr(value.item()) if _from(value, "numpy") and hasattr(value, "item") else repr(value)
-
-
-def _same_cell(a: Any, b: Any) -> bool:
-    if isinstance(a, float) and isinstance(b, float):
-        return _close(a, b)
-    try:
-        return bool(a == b) or (bool(a != a) and bool(b != b)) or str(a) == str(b)  # noqa: PLR0124 missing values differ from themselves
-    except (TypeError, ValueError):
-        return str(a) == str(b)
-
-
-def _summaries(was: dict[str, Any], now: dict[str, Any]) -> str:
-    told = [f"{k} {was[k]} became {now.get(k)}" for k in was if was[k] != now.get(k)]
-    return ", ".join(told) or "same summary, another content (too large to keep a copy)"
-
-
-def _read_table(expected: Fingerprint, folder: Path) -> Any:
-    if "copy" not in expected or not (folder / expected["copy"]).exists():
-        return None
-    import pandas as pd
-
-    try:
-        return pd.read_parquet(folder / expected["copy"])
-    except ImportError:
-        return None
-
-
-# arrays
-
-
-def _take_array(value: Any, folder: Path | None, name: str) -> Fingerprint:
+def _long(values: list[Any], folder: Path | None) -> Fingerprint:
+    """A long list of plain values: of numbers as an array, else by its digest."""
     import numpy as np
 
-    array = np.ascontiguousarray(value)
-    plain = array.dtype.kind in "biufcSUmM"
-    content = array.tobytes() if plain else json.dumps([repr(v) for v in array.ravel()]).encode()
-    found: Fingerprint = {
-        "kind": "array",
-        "dtype": str(array.dtype)
-        if array.dtype.kind not in "OSU"
-        else {"O": "object", "S": "bytes", "U": "str"}[array.dtype.kind],
-        "shape": list(np.shape(value)),
-        "digest": hashlib.sha256(content).hexdigest()[:32],
-    }
-    if array.dtype.kind in "iuf" and array.size:
-        with np.errstate(all="ignore"):
-            found["summary"] = {
-                k: _jsonable(float(f(array))) for k, f in (("mean", np.mean), ("min", np.min), ("max", np.max))
-            }
-    if folder is not None and plain and array.size <= LARGEST_COPY:
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        found["copy"] = f"{name}.npy"
-    return found
+    if all(type(v) is float for v in values):
+        return take_array(np.asarray(values, dtype=float), folder)
+    return {"kind": "value", "type": "text", "value": f"{len(values)} items, {_digest([repr(v) for v in values])}"}
 
 
-def _take_sparse(value: Any) -> Fingerprint:
-    rows = value.tocsr()
-    rows.sort_indices()
-    content = b"".join(part.tobytes() for part in (rows.indptr, rows.indices, rows.data))
-    digest = hashlib.sha256(content).hexdigest()[:32]
-    return {"kind": "array", "dtype": f"sparse {rows.dtype}", "shape": list(rows.shape), "digest": digest}
+def _digest(texts: list[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode(errors="replace")).hexdigest()[:32]
 
 
-def _array_difference(expected: Fingerprint, found: Fingerprint, value: Any, folder: Path) -> str:
+class _Comparison:
+    """Compares two fingerprints, and the values where copies of them were kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def difference(self, expected: Fingerprint, found: Fingerprint, value: Any) -> str:
+        if expected["kind"] != found["kind"]:
+            return f"was a {expected.get('type', expected['kind'])}, is a {found.get('type', found['kind'])}"
+        if expected["kind"] == "table":
+            return table_difference(expected, found, value, self.folder)
+        if expected["kind"] == "array":
+            return array_difference(expected, found, value, self.folder)
+        if expected["kind"] == "items":
+            return self._items(expected, found, value)
+        if expected["kind"] in ("object", "model"):
+            return self._object(expected, found, value)
+        if expected["type"] != found["type"]:
+            return f"was {expected['value']!r} ({expected['type']}), is {found['value']!r} ({found['type']})"
+        a, b = expected["value"], found["value"]
+        if expected["type"] == "float":
+            return "" if close(float(a), float(b)) else f"{a} became {b}"
+        return "" if a == b else f"{_cut(a)} became {_cut(b)}"
+
+    def _items(self, expected: Fingerprint, found: Fingerprint, value: Any) -> str:
+        if expected["type"] != found["type"]:
+            return f"was a {expected['type']}, is a {found['type']}"
+        if expected.get("shape") != found.get("shape"):
+            return f"shape was {expected.get('shape')}, is {found.get('shape')}"
+        if ("long" in expected) != ("long" in found):
+            return f"{len(expected['items']) or 'more than 200'} items became {len(value)}"
+        if "long" in expected:
+            if expected["keys"] != found["keys"]:
+                return "the keys differ"
+            return self.difference(expected["long"], found["long"], _as_array(value, found["long"]))
+        was, now = ([key for key, _ in side["items"]] for side in (expected, found))
+        if was != now:
+            if len(was) != len(now):
+                return f"{len(was)} items became {len(now)}"
+            return next(f"item {_cut(a, '')} became {_cut(b, '')}" for a, b in zip(was, now, strict=True) if a != b)
+        if isinstance(value, dict):
+            values = list(value.values())
+        elif "set" in found["type"]:
+            values = list(now)
+        else:
+            values = list(value.ravel()) if hasattr(value, "ravel") else list(value)
+        for (key, a), (_, b), item in zip(expected["items"], found["items"], values, strict=True):
+            told = self.difference(a, b, item)
+            if told:
+                return f"item {key}: {told}"
+        return ""
+
+    def _object(self, expected: Fingerprint, found: Fingerprint, value: Any) -> str:
+        if expected["type"] != found["type"]:
+            return f"was a {expected['type']}, is a {found['type']}"
+        params = found.get("params", {})
+        for key, was in expected.get("params", {}).items():
+            if params.get(key) != was:
+                return f"{key}={was} became {params.get(key)}"
+        told = self.difference(expected["state"], found["state"], state_of(value))
+        return f"in what it {'has learnt' if expected['kind'] == 'model' else 'holds'}, {told}" if told else ""
+
+
+def _as_array(value: Any, found: Fingerprint) -> Any:
+    if found["kind"] != "array":
+        return value
     import numpy as np
 
-    for what in ("shape", "dtype"):
-        if expected[what] != found[what]:
-            return f"{what} was {expected[what]}, is {found[what]}"
-    if expected["digest"] == found["digest"]:
-        return ""
-    if "copy" not in expected or not (folder / expected["copy"]).exists():
-        return f"content differs: {_summaries(expected.get('summary', {}), found.get('summary', {}))}"
-    was = np.load(folder / expected["copy"], allow_pickle=False)
-    now = np.asarray(value.toarray() if hasattr(value, "toarray") else value)
-    exact = was.dtype.kind not in "fc"
-    same = was == now if exact else np.isclose(was, now, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
-    if same.all():
-        return ""
-    place = tuple(int(i) for i in np.argwhere(~same)[0])
-    at = ", ".join(map(str, place))
-    return f"at [{at}]: {was[place].item()!r} became {now[place].item()!r} ({int((~same).sum())} of {same.size} differ)"
+    return np.asarray(list(value.values() if isinstance(value, dict) else value), dtype=float)
 
 
-# containers and plain values
-
-
-def _take_container(value: Any, folder: Path | None, name: str) -> Fingerprint:
-    if len(value) > LARGEST_CONTAINER:
-        raise NotComparable(f"a {type(value).__name__} of {len(value)} items")
-    if isinstance(value, dict):
-        pairs = [(repr(key), item) for key, item in value.items()]
-    elif isinstance(value, (set, frozenset)):
-        pairs = [(text, text) for text in sorted(map(repr, value))]
-    else:
-        pairs = [(str(i), item) for i, item in enumerate(value)]
-    items = [[key, _take(item, folder, f"{name}.{i}", None)] for i, (key, item) in enumerate(pairs)]
-    return {"kind": "items", "type": type(value).__name__, "items": items}
-
-
-def _items_difference(expected: Fingerprint, found: Fingerprint, value: Any, folder: Path) -> str:
-    if expected["type"] != found["type"]:
-        return f"was a {expected['type']}, is a {found['type']}"
-    was, now = ([key for key, _ in side["items"]] for side in (expected, found))
-    if was != now:
-        if len(was) != len(now):
-            return f"{len(was)} items became {len(now)}"
-        return next(f"item {a} became {b}" for a, b in zip(was, now, strict=True) if a != b)
-    values = (
-        list(value.values())
-        if isinstance(value, dict)
-        else sorted(map(repr, value))
-        if "set" in found["type"]
-        else list(value)
-    )
-    for (key, a), (_, b), item in zip(expected["items"], found["items"], values, strict=True):
-        told = _difference(a, b, item, folder)
-        if told:
-            return f"item {key}: {told}"
-    return ""
-
-
-def _difference(expected: Fingerprint, found: Fingerprint, value: Any, folder: Path) -> str:
-    if expected["kind"] != found["kind"]:
-        return f"was a {expected.get('type', expected['kind'])}, is a {found.get('type', found['kind'])}"
-    if expected["kind"] == "table":
-        return _table_difference(expected, found, value, folder)
-    if expected["kind"] == "array":
-        return _array_difference(expected, found, value, folder)
-    if expected["kind"] == "items":
-        return _items_difference(expected, found, value, folder)
-    if expected["type"] != found["type"]:
-        return f"was {expected['value']!r} ({expected['type']}), is {found['value']!r} ({found['type']})"
-    a, b = expected["value"], found["value"]
-    if expected["type"] == "float":
-        return "" if _close(float(a), float(b)) else f"{a} became {b}"
-    return "" if a == b else f"{a!r} became {b!r}"
-
-
-def _jsonable(value: Any) -> Any:
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _close(a: float, b: float) -> bool:
-    return a == b or (a != a and b != b) or math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE)  # noqa: PLR0124 NaN
+def _cut(value: Any, quote: str = "r") -> str:
+    text = repr(value) if quote else str(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 # estimators
 
 
-def _take_estimator(value: Any, folder: Path | None, name: str, used_on: Any) -> Fingerprint:
+def _outputs(value: Any, used_on: Any, folder: Path | None, name: str) -> tuple[str, dict[str, Fingerprint]]:
+    """What an estimator gives from the data it was used on, and the file in which that data is kept."""
     if folder is None or used_on is None:
-        raise NotComparable(f"a {type(value).__name__} of which no prediction is known")
+        return "", {}
     sample = used_on.iloc[:INPUT_ROWS] if hasattr(used_on, "iloc") else used_on[:INPUT_ROWS]
-    kept = _write_input(sample, folder, name)
+    try:
+        kept = _write_input(sample, folder, name)
+    except NotComparable:
+        return "", {}
     outputs: dict[str, Fingerprint] = {}
     for method in OUTPUTS:
         if method in ("decision_function", "transform") and outputs:
             continue
         result = _output(value, method, _read_input(kept, folder))
         if result is not None:
-            outputs[method] = _take(result, folder, f"{name}.{method}", None)
-    if not outputs:
-        raise NotComparable(f"a {type(value).__name__} that predicts nothing from the data it was used on")
-    return {
-        "kind": "predictions",
-        "type": type(value).__name__,
-        "input": kept,
-        "params": _params(value),
-        "outputs": outputs,
-    }
+            try:
+                outputs[method] = _Taker(folder).take(result, f"{name}.{method}", None)
+            except NotComparable:
+                continue
+    return kept, outputs
 
 
-def _estimator_difference(expected: Fingerprint, value: Any, folder: Path) -> str:
-    if type(value).__name__ != expected["type"]:
-        return f"was a {expected['type']}, is a {type(value).__name__}"
-    params = _params(value)
-    for key, was in expected["params"].items():
-        if params.get(key) != was:
-            return f"{key}={was} became {params.get(key)}"
+def _outputs_difference(expected: Fingerprint, value: Any, folder: Path) -> str:
     data = _read_input(expected["input"], folder)
     for method, was in expected["outputs"].items():
         result = _output(value, method, data)
         if result is None:
             return f"{method} gives nothing any more"
-        told = _difference(was, _take(result, None, "", None), result, folder)
+        told = _Comparison(folder).difference(was, _Taker(None).take(result, "", None), result)
         if told:
             return f"{method} on the data it was used on, {told}"
     return ""
@@ -412,7 +312,7 @@ def _params(estimator: Any) -> dict[str, str]:
 
 def _write_input(data: Any, folder: Path, name: str) -> str:
     file = folder / f"{name}.input"
-    if _from(data, "pandas") and hasattr(data, "columns") and all(isinstance(c, str) for c in data.columns):
+    if from_package(data, "pandas") and hasattr(data, "columns") and all(isinstance(c, str) for c in data.columns):
         try:
             data.reset_index(drop=True).to_parquet(file.with_suffix(".input.parquet"))
             return f"{name}.input.parquet"

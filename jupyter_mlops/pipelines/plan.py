@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..analysis.dataflow import RANDOM, Flow, Slice, link, slice_back
 from ..analysis.magic_lines import plain_transform
@@ -19,6 +20,14 @@ from .module_level import Module, arrange
 from .notebook_file import NotebookFile
 from .results import Results, choose
 from .steps import PlannedStep, group
+from .whole import (
+    RESTORE,
+    data_names,
+    explain,
+    with_random_states,
+    with_seeded_generators,
+    without_open_figures,
+)
 
 __all__ = ["Plan", "make_plan"]
 
@@ -46,10 +55,27 @@ class Plan:
     file: NotebookFile | None = None
     notes: list[str] = field(default_factory=list)
     unseeded: list[str] = field(default_factory=list)
+    form: Literal["functions", "shared"] = "functions"
+    """Steps with inputs and outputs, or steps that share the notebook's variables."""
+    whole: bool = False
+    """Every variable that holds data is a result."""
+    random_states: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Where the random generators stand before a cell, by its execution count."""
 
     def step_records(self) -> tuple[Step, ...]:
         """The steps as the domain's nouns."""
-        return tuple(Step(s.name, s.title, tuple(s.inputs), tuple(s.outputs), tuple(s.cells)) for s in self.steps)
+        shared = self.form == "shared"
+        data = set(data_names(self.live)) if shared else set()
+        return tuple(
+            Step(
+                s.name,
+                s.title,
+                tuple(n for n in s.inputs if not shared or n in data),
+                tuple(n for n in s.outputs if not shared or n in data),
+                tuple(s.cells),
+            )
+            for s in self.steps
+        )
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -57,7 +83,10 @@ class Plan:
         return tuple(self.module.parameters)
 
     def compared(self) -> list[tuple[str, str]]:
-        """Step and variable of every value that the notebook still has as the pipeline should give it."""
+        """Step and variable of every value that the notebook still has as the pipeline should give it; no step for what stands outside of them."""
+        if self.whole:
+            gives = {name: step.name for step in self.steps for name in step.outputs}
+            return [(gives.get(name, ""), name) for name in self.results.values]
         kept = {id(flow) for step in self.steps for flow in step.flows}
         last: dict[str, Flow] = {name: flow for flow in self.flows for name in flow.touches}
         found: dict[str, str] = {}
@@ -69,7 +98,14 @@ class Plan:
         return [(step, name) for name, step in found.items()]
 
 
-def make_plan(context: Context, notebook: str, targets: Sequence[str]) -> Plan:
+def make_plan(
+    context: Context,
+    notebook: str,
+    targets: Sequence[str],
+    *,
+    whole: bool = False,
+    form: Literal["functions", "shared"] = "functions",
+) -> Plan:
     """Work out the pipeline of the kernel's notebook.
 
     Parameters
@@ -78,6 +114,8 @@ def make_plan(context: Context, notebook: str, targets: Sequence[str]) -> Plan:
         The .ipynb, empty for the kernel's own.
     targets
         The variables that the pipeline must give; empty to choose.
+    whole
+        Take every variable that holds data, and every model.
 
     Raises
     ------
@@ -91,36 +129,101 @@ def make_plan(context: Context, notebook: str, targets: Sequence[str]) -> Plan:
     if context.namespace is None:
         raise NotReady(
             f"{notebook or 'the notebook'} has no values to compare with: no kernel runs here.",
-            hint="Open it, run all its cells, and call `%mlops export` in it.",
+            hint="Open it, run all its cells, and call `%mlops export` in it; or let `--run` run it.",
         )
     live = {
         name: value
         for name, value in context.namespace.items()
-        if not name.startswith("_") and name not in ("In", "Out", "get_ipython", "exit", "quit", "open")
+        if (not name.startswith("_") or whole) and name not in ("In", "Out", "get_ipython", "exit", "quit", "open")
     }
-    cells = _cells(context)
-    trace = parse_cells(cells, transform=transform, taken=live)
+    watch = context.evidence
+    trace = parse_cells(
+        _cells(context), transform=transform, taken=live, evidence=watch.cells if watch else None, keep_shown=whole
+    )
     if not trace.statements or (notebook and file and not any(file.find(e) for e in trace.executions)):
         raise NotReady(
             f"no cell of {notebook or 'this notebook'} has been run in this kernel.", hint="Run all its cells first."
         )
+    notes = with_seeded_generators(trace, live)
+    states = with_random_states(trace, watch)
+    if whole:
+        without_open_figures(trace, live)
     flows = link(trace.statements, star_names=_star_names, live=live)
-    results = choose(trace, flows, live, targets)
+    results = Results({n: live[n] for n in data_names(live)}) if whole else choose(trace, flows, live, targets)
     if not results.values:
         raise NotReady(
             "there is nothing to hand over: no run, no model, no metric, and the last cell makes no value.",
             hint="Name the results: `%mlops export --targets NAME`.",
         )
-    kept = slice_back(flows, results.names)
-    _refuse(kept, trace, file, live)
-    module = arrange(kept.flows, lambda execution: _tagged_parameters(file, execution))
-    steps = group(module, results.names, lambda execution: _label(file, execution), live=live)
     name = Path(notebook or context.notebook.path or "notebook").stem
-    plan = Plan(name, flows, module, steps, results, live, file)
-    plan.notes = [*results.notes, *_notes(kept, trace, file)]
-    if not any(flow.effects.outside.seeds for flow in kept.flows) and any(RANDOM in flow.reads for flow in kept.flows):
+
+    def label(execution: Execution) -> tuple[str, bool]:
+        return _label(file, execution)
+
+    if form == "shared":
+        kept = Slice(flows)
+        _refuse_interrupted(trace)
+        module = Module(rest=list(flows), packages=_packages(flows))
+    else:
+        kept = slice_back(flows, results.names)
+        _refuse(kept, trace, file, live)
+        module = arrange(kept.flows, lambda execution: _tagged_parameters(file, execution))
+    if states and any(RESTORE in flow.statement.text for flow in kept.flows):
+        module.names.add(RESTORE)
+    else:
+        states = {}
+    steps = group(module, results.names, label, live=live)
+    plan = Plan(name, flows, module, steps, results, live, file, form=form, whole=whole, random_states=states)
+    if whole and form == "functions":
+        _refuse_unmade(plan, trace)
+    plan.notes = [*results.notes, *notes, *_notes(kept, trace, file), *_state_notes(plan, trace)]
+    seeds = states or any(flow.effects.outside.seeds for flow in kept.flows)
+    if not seeds and any(RANDOM in flow.reads for flow in kept.flows):
         plan.unseeded = [f"{call}() in {f.statement.where}" for f in kept.flows for call in f.effects.outside.unseeded]
     return plan
+
+
+def _packages(flows: Sequence[Flow]) -> list[str]:
+    nodes = [node for flow in flows for node in ast.walk(flow.statement.node)]
+    found = {a.name.partition(".")[0] for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    found |= {n.module.partition(".")[0] for n in nodes if isinstance(n, ast.ImportFrom) and n.module and not n.level}
+    return sorted(found)
+
+
+def _refuse_unmade(plan: Plan, trace: Trace) -> None:
+    made = {name for step in plan.steps for name in step.outputs} | plan.module.names
+    made |= {parameter.name for parameter in plan.parameters}
+    lost = [name for name in plan.results.names if name not in made]
+    if lost:
+        told = explain(lost, trace)
+        causes = "; ".join(f"{name}: {told.get(name, 'no text of the notebook binds it')}" for name in lost[:5])
+        raise NotReady(f"no step can give {', '.join(lost[:5])} ({causes}).", hint=AGAIN)
+
+
+def _refuse_interrupted(trace: Trace) -> None:
+    for execution in trace.executions:
+        if execution.cell.outcome == "interrupted":
+            raise NotReady(
+                f"cell [{execution.cell.count}] was interrupted: how far it had come is not known.", hint=AGAIN
+            )
+
+
+def _state_notes(plan: Plan, trace: Trace) -> list[str]:
+    notes = []
+    if plan.random_states:
+        cells = ", ".join(f"[{count}]" for count in plan.random_states)
+        notes.append(
+            f"the notebook draws random numbers it has set no seed for: the generators' state before {cells} is kept in "
+            "random_state.json, and taken up from there"
+        )
+    failed = [s.where for s in trace.statements if s.failed]
+    if failed:
+        notes.append(f"what fails in the notebook fails in the pipeline too, and is passed over: {', '.join(failed)}")
+    outside = {n: e.cell.count for e in trace.executions if e.evidence is not None for n in e.evidence.outside}
+    if outside:
+        told = ", ".join(f"{name} before [{count}]" for name, count in outside.items())
+        notes.append(f"changed between cells, by something that is in none of them: {told}")
+    return notes
 
 
 def _cells(context: Context) -> list[Cell]:
@@ -248,8 +351,8 @@ def _notes(kept: Slice, trace: Trace, file: NotebookFile | None) -> list[str]:
         notes.append("left out, as they only show: " + _by_cell(trace.shown))
     opaque: dict[str, list[str]] = {}
     for flow in kept.dropped:
-        if flow.statement.opaque:
-            opaque.setdefault(flow.statement.opaque, []).append(flow.statement.where)
+        if flow.statement.opaque or flow.statement.magic:
+            opaque.setdefault(flow.statement.opaque or flow.statement.magic, []).append(flow.statement.where)
     if opaque:
         unseen = "" if all(title.startswith("%mlops") for title in opaque) else "; what they do to files is not seen"
         notes.append(f"left out, as no result needs a variable of theirs: {_by_cell(opaque)}{unseen}")

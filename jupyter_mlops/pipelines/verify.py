@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,26 @@ from ..domain.context import Context
 from ..domain.pipeline import Check, Verification
 from ..errors import InvalidArgument
 from ..settings import child_environment
-from .export import read_description
-from .targets.python import TEMPLATES
+from .export import copy_checks, read_description
+from .inputs import lay_out
 
 __all__ = ["verify_project"]
 
 PATIENCE = 5.0  # for a child that was told to end
 
 
-def verify_project(context: Context, directory: Path, *, python: str = "", timeout: float = 0.0) -> Verification:
+def verify_project(
+    context: Context,
+    directory: Path,
+    *,
+    python: str = "",
+    timeout: float = 0.0,
+    accept: Collection[str] = (),
+    inputs: Path | None = None,
+) -> Verification:
     """Run a pipeline in a copy of its directory, with our own check, and tell what differs.
+
+    When something differs the pipeline is run once more, to tell what differs from itself each time.
 
     Parameters
     ----------
@@ -36,6 +47,10 @@ def verify_project(context: Context, directory: Path, *, python: str = "", timeo
         The interpreter; by default the one of whoever asks.
     timeout
         Seconds after which the process is ended; 0 for none.
+    accept
+        Variables that need not be the same.
+    inputs
+        The folder to run in a copy of; by default the pipeline runs where the notebook ran.
 
     Raises
     ------
@@ -46,30 +61,65 @@ def verify_project(context: Context, directory: Path, *, python: str = "", timeo
     directory = directory.expanduser().absolute()
     description = read_description(directory)
     began = time.perf_counter()
+
+    def once() -> dict[str, Any]:
+        return _verdict_of(context, directory, description, python, timeout, inputs)
+
+    verdict = once()
+    took = (time.perf_counter() - began) * 1000
+    if verdict["error"]:
+        step = str(verdict.get("step", ""))
+        failed = (Check(step, "", "error", ok=False, message=verdict["error"], verdict="failed"),) if step else ()
+        return Verification(given, failed, took, error=f"{verdict['error']}{_other_versions(description, verdict)}")
+    again: dict[tuple[str, str], str] = {}
+    if any(c["verdict"] == "differs" and c["variable"] not in accept for c in verdict["checks"]):
+        context.progress("verify: once more, to see what differs each time")
+        again = {(c["step"], c["variable"]): c.get("digest", "") for c in once()["checks"]}
+    hint = _hint(description, verdict)
+    checks = tuple(_check(c, again, hint, accept) for c in verdict["checks"])
+    return Verification(given, checks, took)
+
+
+def _check(found: dict[str, Any], again: dict[tuple[str, str], str], hint: str, accept: Collection[str]) -> Check:
+    verdict, message = found["verdict"], found["message"]
+    if verdict == "differs":
+        digest = again.get((found["step"], found["variable"]), "")
+        if digest and digest != found.get("digest", ""):
+            verdict, message = (
+                "nondeterministic",
+                f"two runs of the pipeline give two values; against the notebook's, {message}",
+            )
+        message += hint
+    return Check(
+        found["step"],
+        found["variable"],
+        found["kind"],
+        ok=verdict == "same",
+        message=message,
+        verdict=verdict,
+        accepted=found["variable"] in accept and verdict not in ("same", "not comparable"),
+    )
+
+
+def _verdict_of(
+    context: Context, directory: Path, description: dict[str, Any], python: str, timeout: float, inputs: Path | None
+) -> dict[str, Any]:
+    """One run of the pipeline, and what the check says of it."""
     with tempfile.TemporaryDirectory(prefix="mlops-verify-") as temporary:
         copy = Path(temporary) / "pipeline"
         shutil.copytree(directory, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(TEMPLATES / "check.py", copy)  # ours, whatever became of the one beside the pipeline
-        shutil.copy(Path(__file__).with_name("fingerprint.py"), copy)
+        copy_checks(copy)  # ours, whatever became of the one beside the pipeline
         report = Path(temporary) / "verdict.json"
         folder = directory / str(description["runs_in"])
-        command = [python or context.interpreter, "-u", str(copy / "check.py"), "--json", str(report)]
-        command += ["--folder", str(folder.resolve() if folder.is_dir() else context.workspace.root)]
+        folder = folder.resolve() if folder.is_dir() else context.workspace.root
+        if inputs is not None:
+            folder = lay_out(inputs, Path(temporary) / "folder")
+        command = [python or context.interpreter, "-u", str(copy / "check.py"), "--json", str(report), "--digests"]
+        command += ["--folder", str(folder)]
         failure = _run(context, command, timeout)
-        verdict: dict[str, Any] = {"checks": [], "error": failure, "seconds": 0.0}
         if report.exists():
-            verdict = json.loads(report.read_text())
-    took = (time.perf_counter() - began) * 1000
-    hint = _hint(description, verdict)
-    if verdict["error"]:
-        step = str(verdict.get("step", ""))
-        failed = (Check(step, "", "error", ok=False, message=verdict["error"]),) if step else ()
-        return Verification(given, failed, took, error=f"{verdict['error']}{_other_versions(description, verdict)}")
-    checks = tuple(
-        Check(c["step"], c["variable"], c["kind"], ok=c["ok"], message=c["message"] + ("" if c["ok"] else hint))
-        for c in verdict["checks"]
-    )
-    return Verification(given, checks, took)
+            return dict(json.loads(report.read_text()))
+    return {"checks": [], "error": failure, "seconds": 0.0}
 
 
 def _run(context: Context, command: list[str], timeout: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
+from ..analysis.evidence import Watch
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet, Context, now_ms
 from ..domain.run import RunComparison, RunTable
@@ -102,10 +103,16 @@ class TrackingCommands(CommandSet):
     def cell_started(self, source: str, count: int, cell_id: str = "") -> None:
         """A cell is about to run."""
         self.context.cells.append(Cell(source, count, cell_id, now_ms()))
+        if self.context.namespace is not None:
+            if self.context.evidence is None:
+                self.context.evidence = Watch()
+            self.context.evidence.before(self.context.namespace, count)
 
-    def cell_finished(self, outcome: Literal["ok", "error", "interrupted"]) -> None:
-        """The cell that was started last has ended."""
+    def cell_finished(self, outcome: Literal["ok", "error", "interrupted"], error: BaseException | None = None) -> None:
+        """The cell that was started last has ended, perhaps with an error."""
         cells = self.context.cells
+        if self.context.evidence is not None and self.context.namespace is not None:
+            self.context.evidence.after(self.context.namespace, error)
         if cells and cells[-1].outcome == "running":
             cells[-1] = replace(cells[-1], ended_ms=now_ms(), outcome=outcome)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 
 from jupyter_mlops.pipelines.fingerprint import NotComparable, difference, take
 
@@ -92,16 +94,56 @@ def test_estimators_are_what_they_predict(tmp_path: Path) -> None:
     kept = take(LogisticRegression().fit(x, y), tmp_path, "m", used_on=pd.DataFrame(x, columns=list("abc")))
     assert difference(kept, LogisticRegression().fit(x, y), tmp_path) == ""
     assert "C=1.0 became 0.1" in difference(kept, LogisticRegression(C=0.1).fit(x, y), tmp_path)
-    assert "predict_proba on the data it was used on, at [0, 0]" in difference(
+    assert "in what it has learnt, item 1: item 'coef_': at [0, 0]" in difference(
         kept, LogisticRegression().fit(x[:55], y[:55]), tmp_path
     )
     assert "was a LogisticRegression, is a Ridge" in difference(kept, Ridge().fit(x, y), tmp_path)
-    with pytest.raises(NotComparable, match="predicts nothing"):
-        take(LogisticRegression(), tmp_path, "m", used_on=x)
+    unfitted = take(LogisticRegression(), tmp_path, "u", used_on=x)
+    assert difference(unfitted, LogisticRegression(), tmp_path) == ""
+    assert difference(unfitted, LogisticRegression().fit(x, y), tmp_path)
 
 
-@pytest.mark.parametrize("value", [(i for i in range(3)), object(), len, {"a": object()}])
+def test_a_search_is_compared_without_what_a_clock_measured(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    y = (x[:, 0] > 0).astype(int)
+
+    def search(values: list[float]) -> GridSearchCV:
+        return GridSearchCV(LogisticRegression(), {"C": values}, cv=3).fit(x, y)
+
+    kept = take(search([0.1, 1.0]), tmp_path, "s")
+    assert difference(kept, search([0.1, 1.0]), tmp_path) == ""
+    assert difference(kept, search([0.1, 2.0]), tmp_path)
+
+
+class Own:
+    def __init__(self, rows: list[int]) -> None:
+        self.rows = rows
+
+
+def test_objects_are_what_they_hold(tmp_path: Path) -> None:
+    kept = take({"a": Own([1, 2])}, tmp_path, "o")
+    assert difference(kept, {"a": Own([1, 2])}, tmp_path) == ""
+    assert "item 1: item 'rows': item 1: 2 became 3" in difference(kept, {"a": Own([1, 3])}, tmp_path)
+    loop = Own([1])
+    loop.rows.append(loop)  # type: ignore[arg-type]
+    assert difference(take(loop, tmp_path, "l"), loop, tmp_path) == ""
+    assert difference(take(np.random.default_rng(1), tmp_path, "g"), np.random.default_rng(2), tmp_path)
+
+
+def test_drawings_are_what_they_show(tmp_path: Path) -> None:
+    figure = pytest.importorskip("matplotlib.figure")
+
+    def drawn(y: list[float]) -> Any:
+        made = figure.Figure()
+        made.add_subplot().plot([1, 2], y, label="y")
+        return made
+
+    kept = take(drawn([3.0, 4.0]), tmp_path, "f")
+    assert difference(kept, drawn([3.0, 4.0]), tmp_path) == ""
+    assert "4.0 became 5.0" in difference(kept, drawn([3.0, 5.0]), tmp_path)
+
+
+@pytest.mark.parametrize("value", [(i for i in range(3)), {"a": io.StringIO()}])
 def test_what_cannot_be_compared_says_so(value: Any, tmp_path: Path) -> None:
     with pytest.raises(NotComparable):
         take(value, tmp_path, "v")
-    assert list(tmp_path.iterdir()) == []

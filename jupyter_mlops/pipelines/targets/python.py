@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from ...analysis.source import apply_edits, edit_span, indent
 from ...domain.pipeline import Parameter
 from ..fingerprint import RELATIVE
 from ..plan import Plan
+from ..shared_form import as_function, module_statements
 from ..steps import PlannedStep
 
 __all__ = ["TEMPLATES", "write_python"]
@@ -27,12 +29,16 @@ def write_python(plan: Plan, folder: Path, facts: dict[str, Any]) -> None:
     (folder / "pipeline.py").write_text(_pipeline(plan, facts), encoding="utf-8")
     (folder / "README.md").write_text(_readme(plan, facts), encoding="utf-8")
     pins = [f"{name}=={version}\n" for name, version in facts["environment"].items() if name != "python"]
+    if plan.random_states:
+        (folder / "random_state.json").write_text(json.dumps(plan.random_states), encoding="utf-8")
     (folder / "requirements.txt").write_text("".join(pins), encoding="utf-8")
 
 
 def _pipeline(plan: Plan, facts: dict[str, Any]) -> str:
     parameters = plan.parameters
     imports = list(plan.module.imports)
+    if plan.form == "shared":
+        return _shared_pipeline(plan, facts)
     if "import argparse" not in imports:
         first = 1 + imports.index("") if imports and imports[0].startswith("from __future__") and "" in imports else 0
         imports.insert(first, "import argparse")
@@ -56,6 +62,47 @@ def _pipeline(plan: Plan, facts: dict[str, Any]) -> str:
     return _tidy(filled)
 
 
+def _shared_pipeline(plan: Plan, facts: dict[str, Any]) -> str:
+    """The file for steps that share the notebook's variables."""
+    flows = [flow for step in plan.steps for flow in step.flows]
+    top = [line for line in module_statements(flows) if "__future__" not in line]
+    future = [line for line in module_statements(flows) if "__future__" in line]
+    steps = [as_function(s.name, _docstring(s, "It shares the notebook's variables with the other steps."), s.flows) for s in plan.steps]  # fmt: skip
+    results = _result_names(plan)
+    filled = Template((TEMPLATES / "pipeline.py.txt").read_text()).substitute(
+        title=f"{facts['name']}: {', '.join(step.name for step in plan.steps)}.",
+        origin=facts["origin"],
+        imports="\n".join([*future, "import argparse"]),
+        module="\n" + "\n".join([*top, *_restoring(plan)]) + "\n\n",
+        steps="\n\n\n".join(steps) + "\n\n",
+        entry=facts["entry"],
+        main=facts["main"],
+        given="given_options",
+        parameters="",
+        calls="\n".join(
+            f'    print("{i}/{len(steps)} {s.name}", flush=True)\n    {s.name}()' for i, s in enumerate(plan.steps, 1)
+        ),
+        results="{name: globals().get(name) for name in ("
+        + ", ".join(f'"{n}"' for n in results)
+        + ("," if len(results) == 1 else "")
+        + ")}",
+        description=_quoted(f"{facts['name']}: run every step and print the results."),
+        options="",
+    )
+    return _tidy(filled)
+
+
+def _restoring(plan: Plan) -> list[str]:
+    return ["\n\n" + (TEMPLATES / "random_state.py.txt").read_text().rstrip()] if plan.random_states else []
+
+
+def _docstring(step: PlannedStep, more: str = "") -> str:
+    cells = ", ".join(f"[{count}]" for count in step.cells)
+    where = f"From cell{'s' if len(step.cells) > 1 else ''} {cells} of the notebook."
+    title = step.title.rstrip(".").replace("\\", "\\\\").replace('"""', "'''")
+    return f'"""{title}.\n\n    {where}\n' + (f"    {more}\n" if more else "") + '    """'
+
+
 def _with_argparse(imports: list[str]) -> list[str]:
     """Put the one import of ours where it belongs among those of the standard library."""
     rest = imports[1:]
@@ -68,7 +115,7 @@ def _with_argparse(imports: list[str]) -> list[str]:
 
 
 def _module(plan: Plan) -> str:
-    texts = plan.module.texts
+    texts = [*_restoring(plan), *plan.module.texts]
     told = ""
     for text in texts:
         defines = text.lstrip("#@").startswith(("def ", "class ", "async ")) or "\ndef " in text or "\nclass " in text
@@ -78,10 +125,7 @@ def _module(plan: Plan) -> str:
 
 
 def _step(step: PlannedStep, parameters: tuple[Parameter, ...], targets: list[str]) -> str:
-    cells = ", ".join(f"[{count}]" for count in step.cells)
-    where = f"From cell{'s' if len(step.cells) > 1 else ''} {cells} of the notebook."
-    title = step.title.rstrip(".").replace("\\", "\\\\").replace('"""', "'''")
-    body = [f'"""{title}.\n\n    {where}\n    """']  # its lines are inside a string, so they bring their own blanks
+    body = [_docstring(step)]  # its lines are inside a string, so they bring their own blanks
     body += [f"\n{_nonlocal(flow)}\n" for flow in step.functions]
     before = None
     used = {name for flow in (*step.flows, *step.functions) for name in flow.reads | _inner(flow)} | set(step.outputs)
@@ -157,7 +201,7 @@ def _wrapped(opening: str, items: list[str], closing: str, blanks: int = 4) -> s
 
 def _result_names(plan: Plan) -> list[str]:
     given = {name for step in plan.steps for name in step.outputs}
-    return [name for name in plan.results.names if name in given]
+    return [name for name in plan.results.names if name in given or plan.form == "shared"]
 
 
 def _option(parameter: Parameter) -> str:

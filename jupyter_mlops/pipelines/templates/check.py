@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+NOTHING = object()
+SHOWN = {"same": "ok  ", "differs": "FAIL", "not comparable": "-   "}
 
 
 def main() -> int:
@@ -27,28 +29,53 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run the pipeline and compare its results with the notebook's.")
     parser.add_argument("--folder", type=Path, help="the folder to run in; by default the notebook's")
     parser.add_argument("--json", type=Path, help="write the verdict to this file")
+    parser.add_argument("--digests", action="store_true", help="tell a digest of each value, to compare two runs")
     given = parser.parse_args()
     description = json.loads((HERE / "pipeline.json").read_text())
     expected = json.loads((HERE / "expected.json").read_text())
+    seed = description.get("hash_seed", "")
+    if seed and os.environ.get("PYTHONHASHSEED") != seed:  # the order of sets of texts depends on it
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": seed})  # noqa: S606 this very program
     report = given.json.resolve() if given.json else None
     os.environ.setdefault("MPLBACKEND", "Agg")
     folder = given.folder or HERE / description["runs_in"]
     if folder.is_dir():
         os.chdir(folder)
     sys.path.append(str(Path.cwd()))
-    verdict = check(description, expected)
+    verdict = check(description, expected, given_digests=given.digests)
     if report is not None:
         report.write_text(json.dumps(verdict))
     if verdict["error"]:
         print(f"FAIL: {verdict['error']}")
     for found in verdict["checks"]:
-        print(f"{'ok  ' if found['ok'] else 'FAIL'} {found['step']}: {found['variable']} {found['message']}".rstrip())
-    same = not verdict["error"] and all(found["ok"] for found in verdict["checks"])
+        print(f"{SHOWN[found['verdict']]} {found['step']}: {found['variable']} {found['message']}".rstrip())
+    same = not verdict["error"] and all(found["verdict"] != "differs" for found in verdict["checks"])
     print(f"{'PASS' if same else 'FAIL'} in {verdict['seconds']:.1f} s")
     return 0 if same else 1
 
 
-def check(description: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
+def outside(module: Any, key: tuple[str, str], description: dict[str, Any]) -> Any:
+    """A value that no step returns: a constant of the module, a parameter, or what steps share."""
+    step, name = key
+    if step and description.get("form") != "shared":
+        return NOTHING
+    for parameter in description["parameters"]:
+        if parameter["name"] == name:
+            return parameter["default"]
+    return vars(module).get(name, NOTHING)
+
+
+def digest_of(value: Any) -> str:
+    """One text for a value, to see whether two runs of the pipeline give the same."""
+    from fingerprint import NotComparable, fingerprint_text
+
+    try:
+        return fingerprint_text(value)
+    except NotComparable:
+        return ""
+
+
+def check(description: dict[str, Any], expected: dict[str, Any], *, given_digests: bool = False) -> dict[str, Any]:
     """Run every step, keep what it gives, and compare that at the end, as the notebook's values are those at its end."""
     from fingerprint import difference, versions
 
@@ -60,7 +87,8 @@ def check(description: dict[str, Any], expected: dict[str, Any]) -> dict[str, An
     try:
         module = importlib.import_module("pipeline")
         for step in description["steps"]:
-            setattr(module, step["name"], recording(getattr(module, step["name"]), step, given, at))
+            outputs = [] if description.get("form") == "shared" else step["outputs"]
+            setattr(module, step["name"], recording(getattr(module, step["name"]), step["name"], outputs, given, at))
         getattr(module, description["entry"])()
     except (Exception, SystemExit) as error:
         traceback.print_exc()
@@ -70,26 +98,36 @@ def check(description: dict[str, Any], expected: dict[str, Any]) -> dict[str, An
     else:
         for result in expected["results"]:
             key = (result["step"], result["variable"])
-            if key in given:
-                told = difference(result["fingerprint"], given[key], HERE / "expected")
-            else:
-                told = "the step no longer gives it"
-            found = {"step": key[0], "variable": key[1], "kind": result["kind"], "ok": not told, "message": told}
+            value = given[key] if key in given else outside(module, key, description)
+            told = result.get("not_comparable", "")
+            same = "not comparable" if told else "same"
+            if not told:
+                told = (
+                    "the step no longer gives it"
+                    if value is NOTHING
+                    else difference(result["fingerprint"], value, HERE / "expected")
+                )
+                same = "differs" if told else "same"
+            found = {"step": key[0], "variable": key[1], "kind": result["kind"], "verdict": same, "message": told}
+            if given_digests and value is not NOTHING:
+                found["digest"] = digest_of(value)
             verdict["checks"].append(found)
     verdict["seconds"] = time.perf_counter() - started
     return verdict
 
 
-def recording(function: Any, step: dict[str, Any], given: dict[tuple[str, str], Any], at: dict[str, str]) -> Any:
+def recording(
+    function: Any, step: str, outputs: list[str], given: dict[tuple[str, str], Any], at: dict[str, str]
+) -> Any:
     """The step's function, which also keeps what it returns."""
 
     @functools.wraps(function)
     def run(*args: Any, **keywords: Any) -> Any:
-        at["step"] = step["name"]
+        at["step"] = step
         returned = function(*args, **keywords)
-        values = (returned,) if len(step["outputs"]) == 1 else returned or ()
-        for name, value in zip(step["outputs"], values, strict=True):
-            given[step["name"], name] = value
+        values = (returned,) if len(outputs) == 1 else returned or ()
+        for name, value in zip(outputs, values, strict=True):
+            given[step, name] = value
         at["step"] = ""
         return returned
 

@@ -1,0 +1,221 @@
+"""Evidence: what each cell really bound and changed, seen from outside: identity and cheap marks of the user's variables.
+
+Static reading says what a cell may do; this says what it did. A mark is made of a value's identity, its size and a few
+samples of its content, so that a gigabyte table costs what a small one does; a change that touches none of the samples
+is not seen. It is used to add to what is read in the text, never to take away from it.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["CellEvidence", "Watch", "is_variable"]
+
+SMALL = 2_048  # bytes: smaller arrays are looked at whole
+SAMPLES = 16
+"""Elements of a container, and of each block of a table, that are looked at."""
+MOST_VARIABLES = 2_000
+_SHELL_NAMES = frozenset(("In", "Out", "exit", "quit", "open", "get_ipython"))
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), type, type(sys))
+
+
+@dataclass(frozen=True)
+class CellEvidence:
+    """What one execution of a cell did.
+
+    Parameters
+    ----------
+    bound, deleted
+        Names that stand for another object afterwards, and names that are gone.
+    changed
+        Names that stand for the same object with another content.
+    outside
+        Names that changed between the end of the cell before and the beginning of this one.
+    error, error_line
+        The class of what it raised, and the line of the transformed cell on which it did; empty and 0 for none.
+    drew
+        It moved the global random generators on.
+    """
+
+    count: int
+    bound: frozenset[str] = frozenset()
+    deleted: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
+    outside: frozenset[str] = frozenset()
+    error: str = ""
+    error_line: int = 0
+    drew: bool = False
+
+
+@dataclass
+class Watch:
+    """Looks at the user's variables before and after each cell.
+
+    Examples
+    --------
+    >>> watch, names = Watch(), {"rows": [1]}
+    >>> watch.before(names, 1)
+    >>> names["rows"].append(2); names["more"] = 3
+    >>> found = watch.after(names)
+    >>> sorted(found.bound), sorted(found.changed)
+    (['more'], ['rows'])
+    """
+
+    cells: dict[int, CellEvidence] = field(default_factory=dict)
+    """By execution count."""
+    random_states: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Where the global random generators stood before a cell, by execution count; only where they had moved."""
+    _marks: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    _count: int = 0
+    _outside: frozenset[str] = frozenset()
+    _random: tuple[Any, ...] = ()
+
+    def before(self, namespace: Mapping[str, Any], count: int) -> None:
+        """A cell is about to run."""
+        known = self._marks
+        if not known:
+            self._marks = known = _marks(namespace)
+        self._outside = frozenset(n for n, mark in known.items() if n in namespace and mark[0] != id(namespace[n]))
+        self._count = count
+        now = _random_mark()
+        if now != self._random:
+            self.random_states[count] = random_state()
+        self._random = now
+
+    def after(self, namespace: Mapping[str, Any], error: BaseException | None = None) -> CellEvidence:
+        """The cell has ended; gives what it did and keeps that under its count."""
+        before, after = self._marks, _marks(namespace)
+        moved = _random_mark()
+        found = CellEvidence(
+            self._count,
+            bound=frozenset(n for n, mark in after.items() if n not in before or before[n][0] != mark[0]),
+            deleted=frozenset(before.keys() - after.keys()),
+            changed=frozenset(n for n, mark in after.items() if n in before and before[n] != mark and before[n][0] == mark[0]),
+            outside=self._outside,
+            error=type(error).__name__ if error is not None else "",
+            error_line=_line(error),
+            drew=moved != self._random,
+        )  # fmt: skip
+        self._marks = after
+        self.cells[self._count] = found
+        return found
+
+
+def is_variable(name: str, value: Any) -> bool:
+    """Whether a name of the namespace is one of the user's variables and holds a value, not a module."""
+    return name not in _SHELL_NAMES and not name.startswith("_") and type(value) is not type(sys)
+
+
+def random_state() -> dict[str, Any]:
+    """Where the global random generators stand, as JSON can hold it."""
+    version, internal, gauss = random.getstate()
+    state: dict[str, Any] = {"random": [version, list(internal), gauss]}
+    generator = _numpy_generator()
+    if generator is not None:
+        name, keys, position, has_gauss, cached = generator.get_state()
+        state["numpy"] = [name, keys.tolist(), position, has_gauss, cached]
+    return state
+
+
+def _numpy_generator() -> Any:
+    module = sys.modules.get("numpy.random.mtrand")
+    return getattr(module, "_rand", None)
+
+
+def _random_mark() -> tuple[Any, ...]:
+    """A few words of the generators' states; any draw moves the position or rewrites the words."""
+    internal = random.getstate()[1]
+    generator = _numpy_generator()
+    if generator is None:
+        return (internal[-1], internal[0], None)
+    state = generator.get_state(legacy=False)
+    keys = state["state"]["key"]
+    return (internal[-1], internal[0], int(state["state"]["pos"]), int(keys[0]), int(keys[-1]), state["has_gauss"], state["gauss"])  # fmt: skip
+
+
+def _line(error: BaseException | None) -> int:
+    """The line of the cell on which an error arose: the outermost frame of the traceback that is a cell's."""
+    at = error.__traceback__ if error is not None else None
+    while at is not None:
+        code = at.tb_frame.f_code
+        if code.co_name == "<module>" and (
+            "ipykernel_" in code.co_filename or code.co_filename.startswith("<ipython-")
+        ):
+            return at.tb_lineno
+        at = at.tb_next
+    return 0
+
+
+def _marks(namespace: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    marks: dict[str, tuple[Any, ...]] = {}
+    for name, value in list(namespace.items()):
+        if name in _SHELL_NAMES or name.startswith("_"):
+            continue
+        if isinstance(value, _PLAIN) or len(marks) > MOST_VARIABLES:
+            marks[name] = (id(value),)
+            continue
+        try:
+            marks[name] = (id(value), *_mark(value))
+        except Exception:  # an object that does not like to be looked at
+            marks[name] = (id(value),)
+    return marks
+
+
+def _mark(value: Any) -> tuple[Any, ...]:
+    kind = type(value)
+    if kind is dict:
+        return (
+            len(value),
+            *[(id(k), id(v)) for k, v in zip(value, value.values(), strict=False)][:SAMPLES],
+            *_last(value),
+        )
+    if kind in (list, tuple):
+        return (len(value), *map(id, value[:SAMPLES]), *map(id, value[-2:]))
+    if kind in (set, frozenset):
+        return (len(value), *[id(v) for v, _ in zip(value, range(SAMPLES), strict=False)])
+    root = kind.__module__.partition(".")[0]
+    if root == "numpy" and hasattr(value, "strides"):
+        return _array_mark(value)
+    if root == "pandas":
+        return _table_mark(value)
+    state = getattr(value, "__dict__", None)
+    if state is not None:
+        return (len(state), *[(k, id(v)) for k, v in zip(state, state.values(), strict=False)][: 4 * SAMPLES])
+    return ()
+
+
+def _last(value: dict[Any, Any]) -> tuple[int, ...]:
+    for key in reversed(value):
+        return (id(key), id(value[key]))
+    return ()
+
+
+def _array_mark(array: Any) -> tuple[Any, ...]:
+    size = array.size
+    if array.dtype.kind == "O" or not size:
+        return (array.shape,)
+    if array.nbytes <= SMALL:
+        return (array.shape, hash(array.tobytes()))
+    flags = array.flags
+    if flags.c_contiguous or flags.f_contiguous:
+        flat = array.ravel(order="K")
+        return (array.shape, flat[:: max(1, size // SAMPLES)].tobytes(), flat[-1:].tobytes())
+    return (array.shape, array[:1].tobytes(), array[-1:].tobytes()) if array.ndim == 1 else (array.shape,)
+
+
+def _table_mark(table: Any) -> tuple[Any, ...]:
+    manager = getattr(table, "_mgr", None)
+    if manager is None:
+        return ()
+    marks: list[Any] = [id(axis) for axis in manager.axes]
+    for block in manager.blocks:
+        values = block.values
+        if type(values).__module__ == "numpy":
+            marks += _array_mark(values)
+        else:  # an array of pandas' own: what it keeps its content in is replaced when it is changed
+            marks += [id(held) for held in vars(values).values()] if hasattr(values, "__dict__") else [id(values)]
+    return tuple(marks)

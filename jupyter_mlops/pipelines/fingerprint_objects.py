@@ -1,0 +1,221 @@
+"""What an object is made of, as plain data: by which two objects of any class can be compared value by value.
+
+This file is copied beside every exported pipeline and needs nothing of ours installed. An object is what its class
+would hand to pickle; nothing is pickled, and nothing is run but what the class says of itself.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import io
+import re
+import types
+from typing import Any
+
+__all__ = ["NotComparable", "class_name", "is_estimator", "state_of"]
+
+_CACHES = re.compile(r"_?cache.*|.*_cache|_reader|_abc_impl|_stop_words_id")
+_TIMES = re.compile(r".*_time_?")
+"""What scikit-learn measures with a clock while it fits: never the same twice, and no part of what was learnt."""
+_MARKS = ("uuid", "uuid_len")
+"""What a table's style is told apart by, made up each time."""
+_LOCAL = ("__main__", "pipeline", "builtins")
+_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type)
+_PASSING = {
+    types.GeneratorType: "a generator, which is used up by reading it",
+    types.CoroutineType: "a coroutine, which runs once",
+    types.AsyncGeneratorType: "a generator, which is used up by reading it",
+    io.IOBase: "an open file, which belongs to the process that opened it",
+    types.FrameType: "a frame of a running program",
+    types.TracebackType: "a traceback of a running program",
+}
+
+
+class NotComparable(Exception):
+    """There is no way to tell whether another value would be the same."""
+
+
+def class_name(value: Any) -> str:
+    """The class of a value; one of the notebook's own has no module, whichever it stands in."""
+    kind = type(value)
+    root = kind.__module__.partition(".")[0]
+    name = kind.__qualname__.rpartition("<locals>.")[2]
+    return name if root in _LOCAL else f"{root}.{name}"
+
+
+def is_estimator(value: Any) -> bool:
+    """Whether a value is an estimator in scikit-learn's sense."""
+    return not isinstance(value, type) and hasattr(value, "fit") and hasattr(value, "get_params")
+
+
+def state_of(value: Any) -> Any:
+    """What a value consists of, in containers, numbers, texts, arrays and tables.
+
+    Raises
+    ------
+    NotComparable
+        It stands for something outside of it: a file, a connection, a running generator.
+    """
+    for kind, told in _PASSING.items():
+        if isinstance(value, kind):
+            raise NotComparable(told)
+    if isinstance(value, (*_FUNCTIONS, functools.partial)) or type(value).__name__ == "ufunc":
+        return _function(value)
+    if isinstance(value, enum.Enum):
+        return ("enum", value.name)
+    if isinstance(value, re.Pattern):
+        return ("pattern", value.pattern, value.flags)
+    if isinstance(value, re.Match):
+        return ("match", value.span(), value.groups())
+    if isinstance(value, BaseException):
+        return ("exception", value.args)
+    root = type(value).__module__.partition(".")[0]
+    if root == "sklearn" and hasattr(value, "get_arrays"):  # trees of neighbours count how often they were asked
+        return ("neighbours", [_plain_array(part) for part in value.get_arrays()])
+    special = {"matplotlib": _drawing, "seaborn": _drawing, "pandas": _pandas, "scipy": _scipy, "numpy": _numpy, "random": _random}.get(root)  # fmt: skip
+    found = special(value) if special is not None else None
+    return found if found is not None else _reduced(value)
+
+
+def _plain_array(view: Any) -> Any:
+    import numpy as np
+
+    return np.asarray(view)
+
+
+def _function(value: Any) -> Any:
+    if isinstance(value, functools.partial):
+        return ("partial", _function(value.func), value.args, value.keywords)
+    if isinstance(value, types.MethodType):
+        return ("method", value.__func__.__qualname__, class_name(value.__self__))
+    code = getattr(value, "__code__", None)
+    name = str(getattr(value, "__qualname__", getattr(value, "__name__", value))).rpartition("<locals>.")[2]
+    return ("function", name, _code(code)) if code is not None else ("function", name)
+
+
+def _code(code: Any) -> Any:
+    constants = tuple(_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts)
+    # how a name is loaded depends on where the function stands; what is done with it does not
+    return (code.co_varnames[: code.co_argcount], sorted({*code.co_names, *code.co_freevars}), constants)
+
+
+def _reduced(value: Any) -> Any:
+    try:
+        made = value.__reduce_ex__(4)
+    except Exception as error:
+        raise NotComparable(f"a {class_name(value)}, of which {str(error) or type(error).__name__}") from None
+    if isinstance(made, str):
+        return ("global", made)
+    function, arguments, state, items, pairs = (*made, None, None, None, None)[:5]
+    if getattr(function, "__name__", "") in ("__newobj__", "__newobj_ex__", "_reconstructor"):
+        arguments = tuple(a for a in arguments if not isinstance(a, type))
+    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict) and isinstance(state[0], (dict, type(None))):  # fmt: skip
+        state = {**(state[0] or {}), **state[1]}
+    if isinstance(state, dict):
+        state = _without_caches(state, timed=is_estimator(value))
+    return (arguments, state, list(items) if items is not None else None, list(pairs) if pairs is not None else None)
+
+
+def _without_caches(state: dict[Any, Any], *, timed: bool) -> dict[Any, Any]:
+    kept = {k: v for k, v in state.items() if not (isinstance(k, str) and _CACHES.fullmatch(k))}
+    if timed:
+        kept = {k: v for k, v in kept.items() if not _TIMES.fullmatch(str(k))}
+        results = kept.get("cv_results_")
+        if isinstance(results, dict):
+            kept["cv_results_"] = {k: v for k, v in results.items() if not _TIMES.fullmatch(str(k))}
+        kept.pop("_sklearn_version", None)
+    return kept
+
+
+def _pandas(value: Any) -> Any:
+    if hasattr(value, "ngroup") and hasattr(value, "obj"):
+        return ("groups", value.obj, value.ngroup())
+    for held in ("obj", "data"):  # windows, resamplers, stylers, `.str` and `.dt`
+        inner = getattr(value, held, None)
+        if type(inner).__name__ in ("DataFrame", "Series"):
+            plain = {
+                k: v
+                for k, v in vars(value).items()
+                if k not in _MARKS and isinstance(v, (bool, int, float, str, type(None)))
+            }
+            return (held, inner, plain)
+    inner = getattr(value, "_parent", None)  # accessors
+    return ("of", inner) if type(inner).__name__ in ("DataFrame", "Series", "Index") else None
+
+
+def _scipy(value: Any) -> Any:
+    if hasattr(value, "dist") and hasattr(value, "kwds"):
+        return ("distribution", value.dist.name, value.args, value.kwds)
+    if type(value).__name__.endswith("_gen"):
+        return ("distribution", value.name)
+    return None
+
+
+def _numpy(value: Any) -> Any:
+    if hasattr(value, "bit_generator"):
+        return ("generator", value.bit_generator.state)
+    if type(value).__name__ == "RandomState":
+        return ("generator", value.get_state(legacy=False))
+    if type(value).__name__ in ("poly1d", "dtype") or type(value).__name__.startswith("dtype["):
+        return ("numpy", repr(value))
+    return None
+
+
+def _random(value: Any) -> Any:
+    return ("generator", value.getstate()) if hasattr(value, "getstate") else None
+
+
+# drawings, by what they show
+
+
+def _drawing(value: Any) -> Any:
+    if hasattr(value, "get_axes") and hasattr(value, "get_size_inches"):
+        return ("figure", [_drawing(axes) for axes in value.get_axes()])
+    if hasattr(value, "axes_dict") or type(value).__name__ in ("PairGrid", "JointGrid", "ClusterGrid"):
+        figure = getattr(value, "figure", None) or getattr(value, "fig", None)
+        return ("grid", _drawing(figure)) if figure is not None else None
+    if hasattr(value, "get_title") and hasattr(value, "get_xlabel"):
+        return _axes(value)
+    data = _artist(value)
+    if data is not None:
+        return data
+    if hasattr(value, "get_children") and not hasattr(value, "get_paths"):
+        return (type(value).__name__, [_artist(child) for child in value.get_children()])
+    if type(value).__name__ in ("GridSpec", "SubplotSpec"):
+        return (type(value).__name__, str(value))
+    if hasattr(value, "mappable"):  # a colour bar
+        return (type(value).__name__, _artist(value.mappable))
+    if isinstance(value, (list, tuple, dict)):
+        return None
+    return None
+
+
+def _axes(axes: Any) -> Any:
+    shown = [_artist(child) for child in (*axes.lines, *axes.patches, *axes.collections, *axes.images, *axes.texts)]
+    legend = axes.get_legend()
+    texts = [text.get_text() for text in legend.get_texts()] if legend is not None else []
+    # `pandas` and `plt.show()` settle limits and ticks late; they follow from what is shown
+    return ("axes", axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale(), axes.get_yscale(), shown, texts)  # fmt: skip
+
+
+def _artist(value: Any) -> Any:
+    import numpy as np
+
+    kind = type(value).__name__
+    if hasattr(value, "get_xydata"):
+        return (kind, np.asarray(value.get_xydata(), dtype=float))
+    if hasattr(value, "get_bbox") and hasattr(value, "get_width"):
+        return (kind, [float(v) for v in value.get_bbox().bounds])
+    if hasattr(value, "get_offsets"):
+        paths = [np.asarray(path.vertices) for path in value.get_paths()[:200]]
+        array = value.get_array()
+        return (kind, np.asarray(value.get_offsets(), dtype=float), paths, None if array is None else np.asarray(array))
+    if hasattr(value, "get_array"):
+        array = value.get_array()
+        return (kind, None if array is None else np.asarray(array))
+    if hasattr(value, "get_xy") and not callable(getattr(value, "get_text", None)):
+        return (kind, np.asarray(value.get_xy(), dtype=float))
+    if hasattr(value, "get_text"):
+        return (kind, value.get_text())
+    return None

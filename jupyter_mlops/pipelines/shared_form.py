@@ -1,0 +1,116 @@
+"""The shared form: cells as they were run, in steps that share the notebook's variables as its cells did.
+
+It is what is left when functions with inputs and outputs cannot say what the notebook does: code that looks at all
+variables at once, functions that bind others' names, names that exist on some paths only.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from ..analysis.dataflow import Flow
+from ..analysis.names import stored_names
+from ..analysis.parse import Execution
+from ..analysis.source import Edit, apply_edits, edit_span, indent
+
+__all__ = ["bound_names", "module_statements", "shared_body"]
+
+
+def module_statements(flows: Sequence[Flow]) -> list[str]:
+    """What can only stand at the top of a module: star imports and switches of the language."""
+    found = [
+        flow.statement.text
+        for flow in flows
+        if isinstance(flow.statement.node, ast.ImportFrom) and _at_top(flow.statement.node)
+    ]
+    return sorted(dict.fromkeys(found), key=lambda line: "__future__" not in line)
+
+
+def bound_names(flows: Sequence[Flow]) -> list[str]:
+    """The names that these statements bind or delete, in order."""
+    names: dict[str, None] = {}
+    for flow in flows:
+        node = flow.statement.node
+        if not _at_top(node):
+            names |= dict.fromkeys(sorted(stored_names([node])))
+    return list(names)
+
+
+def shared_body(flows: Sequence[Flow]) -> list[str]:
+    """The statements of a step, one text each, with an empty line between cells."""
+    body: list[str] = []
+    names = bound_names(flows)
+    if names:
+        body += _wrapped_global(names)
+    before: Execution | None = None
+    for flow in flows:
+        statement = flow.statement
+        if _at_top(statement.node) or isinstance(statement.node, ast.Global):
+            continue
+        gap = before is not None and statement.execution is not before
+        before = statement.execution
+        told = _left_out(flow) if statement.opaque else _fitted(statement.text)
+        body.append(("\n" if gap or not body[1:] else "") + told)
+    return body
+
+
+def _at_top(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and (node.module == "__future__" or any(a.name == "*" for a in node.names))
+
+
+def _wrapped_global(names: list[str]) -> list[str]:
+    lines, line = [], ""
+    for name in names:
+        if len(line) + len(name) > 100:
+            lines.append(f"global {line}")
+            line = ""
+        line = f"{line}, {name}" if line else name
+    return [*lines, f"global {line}"]
+
+
+def _left_out(flow: Flow) -> str:
+    return f"# cell {flow.statement.where}: {flow.statement.opaque} is left out, only a notebook can do it"
+
+
+def _fitted(text: str) -> str:
+    """A statement of a module as one of a function that shares the module's names."""
+    tree = ast.parse(text)
+    edits: list[Edit] = []
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            continue
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            # a name that is shared can carry no annotation in a function
+            if node.value is None:
+                edits.append(edit_span(text, node, node, "pass"))
+                continue
+            edits.append(_between(text, node.target, node.value, " = "))
+        elif isinstance(node, ast.Await):
+            edits.append(
+                edit_span(text, node, node, f"asyncio.get_event_loop().run_until_complete({ast.unparse(node.value)})")
+            )
+            continue
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+            if node.func.id in ("locals", "vars") and not node.args:
+                edits.append(edit_span(text, node.func, node.func, "globals"))
+            elif node.func.id == "exec" and len(node.args) == 1:
+                edits.append(edit_span(text, node, node, f"exec({ast.unparse(node.args[0])}, globals())"))
+                continue
+        waiting += ast.iter_child_nodes(node)
+    return apply_edits(text, edits)
+
+
+def _between(text: str, first: ast.AST, last: ast.AST, new: str) -> Edit:
+    after = edit_span(text, first, first, "").end
+    return Edit(after, edit_span(text, last, last, "").start, new)
+
+
+def as_function(name: str, docstring: str, flows: Sequence[Flow]) -> str:
+    """A step of the shared form as a function without inputs and outputs."""
+    body = shared_body(flows) or ["pass"]
+    awaits = any(flow.effects.awaits for flow in flows)
+    head = ["import asyncio"] if awaits else []
+    return f"def {name}():\n" + indent("\n".join([docstring, *head, *body]))

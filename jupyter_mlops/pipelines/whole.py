@@ -1,0 +1,182 @@
+"""The whole notebook as a pipeline: every variable that holds data and every fitted model is a result.
+
+First the statements those need are cut into functions with explicit inputs and outputs. Where that form cannot hold
+what the notebook does, or does not give the notebook's values, the cells are kept as they were run, in steps that
+share the notebook's variables. Which form was taken, and why, is said.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import sys
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..analysis.evidence import Watch
+from ..analysis.parse import Execution, Statement, Trace, parse_statement
+
+__all__ = ["RESTORE", "data_names", "with_random_states", "with_seeded_generators", "without_open_figures"]
+
+RESTORE = "restore_random_state"
+_NO_DATA = (
+    type,
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.MethodWrapperType,
+    types.GenericAlias,
+    functools.partial,
+)
+_SHELL = re.compile(r"_+|_i+|_i?\d+|_oh|_dh|_ih|_exit_code|__\w*__|_ran_\d+|_ipython_\w+")
+_OURS = ("jupyter_mlops", "mlflow", "IPython", "typing", "ipykernel")
+_DRAWS_FIGURES = re.compile(
+    r"\b(plt|sns|pyplot|pylab)\s*\.|\.(plot|hist|boxplot|scatter|plot_\w+|from_estimator|from_predictions)\b"
+)
+_TIMED = re.compile(r"timeit|%%?(prun|memit|mprun|lprun)")
+_SEEDS = re.compile(r"\bseed\s*\(|set_state\s*\(|setstate\s*\(")
+
+
+def data_names(live: Mapping[str, Any]) -> list[str]:
+    """The names of everything that holds data or a model: no modules, functions, classes, and nothing of IPython's or ours.
+
+    Examples
+    --------
+    >>> data_names({"x": 1, "json": re, "f": len, "_": 2, "_rows": []})
+    ['x', '_rows']
+    """
+    return [
+        name
+        for name, value in live.items()
+        if not _SHELL.fullmatch(name)
+        and name not in ("In", "Out")
+        and not isinstance(value, _NO_DATA)
+        and type(value).__module__.partition(".")[0] not in _OURS
+        and type(value).__name__ not in ("ufunc", "_ArrayFunctionDispatcher", "_lru_cache_wrapper", "rv_continuous")
+    ]
+
+
+def is_drawing(value: Any) -> bool:
+    """Whether a value is a figure, or a part of one."""
+    return type(value).__module__.partition(".")[0] in ("matplotlib", "seaborn")
+
+
+def without_open_figures(trace: Trace, live: Mapping[str, Any]) -> None:
+    """Close the figures after each cell that draws, as the notebook does, where a variable holds a drawing."""
+    if "matplotlib.pyplot" not in sys.modules or not any(is_drawing(v) for v in _inner(live)):
+        return
+    pyplot = next((n for n, v in live.items() if v is sys.modules["matplotlib.pyplot"]), "")
+    for execution in trace.executions:
+        bound = pyplot and any(pyplot in s.text for s in execution.statements)
+        if execution.statements and _DRAWS_FIGURES.search(execution.text):
+            name = pyplot if bound else "pyplot"
+            if not bound:
+                execution.statements.append(parse_statement("from matplotlib import pyplot", execution))
+            execution.statements.append(parse_statement(f'{name}.close("all")', execution, keep=True))
+
+
+def _inner(live: Mapping[str, Any]) -> list[Any]:
+    """Variables, and what stands in lists and arrays of them."""
+    found = list(live.values())
+    for value in live.values():
+        if isinstance(value, (list, tuple, dict)):
+            found += list(value.values() if isinstance(value, dict) else value)[:20]
+        elif type(value).__name__ == "ndarray" and value.dtype.kind == "O":
+            found += list(value.ravel()[:20])
+    return found
+
+
+def with_random_states(trace: Trace, watch: Watch | None) -> dict[str, dict[str, Any]]:
+    """Have the pipeline take up the random generators' state where the notebook relies on it without having set it.
+
+    Returns
+    -------
+    The states by the execution count of the cell before which they are restored.
+    """
+    if watch is None or not watch.random_states:
+        return {}
+    taken: dict[str, dict[str, Any]] = {}
+    unsure = True
+    for execution in trace.executions:
+        seen = execution.evidence
+        count = execution.cell.count
+        drew = seen is not None and seen.drew
+        imports = any(isinstance(s.node, _IMPORTS) for s in execution.statements)
+        if drew and imports and not _known(execution):
+            continue  # a library that is loaded draws for itself
+        first = next((i for i, s in enumerate(execution.statements) if _SEEDS.search(s.text)), -1)
+        if unsure and drew and not _seeds_first(execution):
+            state = _state_before(watch, count)
+            if state is not None:
+                taken[str(count)] = state
+                restore = f'{RESTORE}("{count}")'
+                execution.statements.insert(0, parse_statement(restore, execution, seeds=True))
+                unsure = False
+        if first >= 0:
+            unsure = False
+        if drew and (_TIMED.search(execution.cell.source) or execution.cell.outcome != "ok" or not _known(execution)):
+            unsure = True
+    return taken
+
+
+def _seeds_first(execution: Execution) -> bool:
+    """Whether the seed is set before anything that may draw."""
+    for statement in execution.statements:
+        if _SEEDS.search(statement.text):
+            return not isinstance(statement.node, _COMPOUND)
+        if "(" in statement.text and not statement.text.startswith(("import ", "from ", "#", "print(")):
+            return False
+    return False
+
+
+def _known(execution: Execution) -> bool:
+    """Whether the text tells that the cell draws, so that what draws is kept."""
+    from ..analysis.statement_reader import effects_of
+
+    return any(effects_of(s.node).outside.draws or effects_of(s.node).outside.seeds for s in execution.statements)
+
+
+def _state_before(watch: Watch, count: int) -> dict[str, Any] | None:
+    known = [c for c in watch.random_states if c <= count]
+    return watch.random_states[max(known)] if known else None
+
+
+def with_seeded_generators(trace: Trace, live: Mapping[str, Any]) -> list[str]:
+    """Give ``numpy.random.default_rng()`` without a seed the one that it drew for itself; returns what was done."""
+    notes = []
+    for execution in trace.executions:
+        for i, statement in enumerate(execution.statements):
+            found = re.fullmatch(r"(?s)(.*?)(\w+)\s*=\s*([\w.]*default_rng)\(\s*\)(.*)", statement.text)
+            generator = getattr(live.get(found[2]), "bit_generator", None) if found else None
+            entropy = getattr(getattr(generator, "seed_seq", None), "entropy", None)
+            if found and isinstance(entropy, int) and sum(found[2] in _stores(s) for s in trace.statements) == 1:
+                text = f"{found[1]}{found[2]} = {found[3]}({entropy}){found[4]}"
+                execution.statements[i] = replace(statement, text=text, node=parse_statement(text, execution).node)
+                notes.append(
+                    f"{found[2]} in {statement.where} has no seed: it is given the one that it drew in the notebook"
+                )
+    return notes
+
+
+def _stores(statement: Statement) -> set[str]:
+    return {n.id for n in ast.walk(statement.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+_COMPOUND = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.For, ast.While, ast.With, ast.Try)
+_IMPORTS = (ast.Import, ast.ImportFrom)
+
+
+def explain(names: Sequence[str], trace: Trace) -> dict[str, str]:
+    """Where names that no text makes came from, as far as the evidence tells."""
+    told: dict[str, str] = {}
+    for execution in trace.executions:
+        seen = execution.evidence
+        for name in names:
+            if seen is not None and name in seen.bound:
+                opaque = next((s.opaque for s in execution.statements if s.opaque), "")
+                told[name] = f"cell [{execution.cell.count}] was seen to bind it" + (f" ({opaque})" if opaque else "")
+    return told
