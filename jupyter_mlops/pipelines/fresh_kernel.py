@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import errors
 from ..domain.context import Context
 from ..domain.pipeline import Pipeline
-from ..errors import InvalidArgument, MLOpsError, NotFound, NotReady
+from ..errors import Conflict, InvalidArgument, MLOpsError, NotFound, NotReady, StoreUnavailable
 from ..settings import child_environment
 from .inputs import keep_inputs
 
@@ -92,8 +91,8 @@ def export_from_fresh_kernel(
         )
     found = json.loads(answer)
     if "error" in found:
-        kind = getattr(errors, found["class"], MLOpsError)
-        raise (kind if isinstance(kind, type) and issubclass(kind, MLOpsError) else MLOpsError)(found["error"])
+        known = {kind.__name__: kind for kind in (InvalidArgument, NotFound, NotReady, Conflict, StoreUnavailable)}
+        raise known.get(found["class"], MLOpsError)(found["error"])
     return Pipeline.from_dict(found["pipeline"])
 
 
