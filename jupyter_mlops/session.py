@@ -28,6 +28,7 @@ from .serving.commands import ServingCommands
 from .serving.traffic_commands import TrafficCommands
 from .settings import Settings
 from .tracking.commands import TrackingCommands
+from .tracking.sweep_commands import SweepCommands
 
 __all__ = ["API", "ServiceCommands", "Session", "current", "set_current"]
 
@@ -91,6 +92,7 @@ class ServiceCommands(CommandSet):
 
 class Session(
     TrackingCommands,
+    SweepCommands,
     EvaluationCommands,
     RegistryCommands,
     ServingCommands,
@@ -140,7 +142,7 @@ class Session(
         context = Context(settings.workspace(), ServiceClient(settings.root), actor, namespace=namespace)
         _client(context).actor = lambda: context.actor
         context.settings = settings
-        context.hooks.update(profile=_write_training_profile, digest=_digest)
+        context.hooks.update(profile=_write_training_profile, digest=_digest, open_context=_open_context)
         return cls(context)
 
     @cached_property
@@ -231,6 +233,11 @@ def _digest(table: Any) -> str:
     from .datasets.identity import digest
 
     return digest(table)
+
+
+def _open_context(root: str) -> Context:
+    """A context on the workspace at `root`, for a process that a stage has started."""
+    return Session.open(root=Path(root)).context
 
 
 def _client(context: Context) -> ServiceClient:

@@ -54,7 +54,7 @@ class Extension:
             self.shell.Completer.custom_matchers.remove(self.matcher)
         for kind in ("line", "cell"):
             self.shell.magics_manager.magics[kind].pop(self.name, None)
-        for hook in ("transform_cell", "live"):
+        for hook in ("transform_cell", "live", "show"):
             self.session.context.hooks.pop(hook, None)
         self.session.context.namespace = None
         self.session.context.progress = lambda _line: None
@@ -70,6 +70,8 @@ class Extension:
         context.hooks["transform_cell"] = self.shell.input_transformer_manager.transform_cell
         # Whether a widget made now can come alive: read by whoever draws, at the time of drawing.
         context.hooks["live"] = self._live
+        # What long work shows of itself on the way; taken away when the result is there.
+        context.hooks["show"] = self.progress.show
 
     def _live(self) -> bool:
         """Whether a frontend that runs our labextension may be at the other end of this kernel.

@@ -20,6 +20,8 @@ from .variables import expand, look_up
 
 __all__ = ["Magic", "Said"]
 
+TAKING_CELLS = ("sweep",)
+"""The commands that take a cell in the place of a function."""
 OWN = (
     Argument("into", "text", "bind the result to this name", False, False, False, metavar="NAME"),
     Argument("quiet", "flag", "show nothing; a `;` at the end of the line does the same", False, False, False),
@@ -133,7 +135,7 @@ class Magic:
             words = [*words[:-1], *filter(None, [words[-1].rstrip(";")])]
         call = self.tree.parse(expand(words, variables))
         if cell is not None:
-            return self._run_cell(call, cell)
+            return self._run_cell(call, cell, variables)
         if call.help:
             return Said(self._help(call)), silent
         if call.command is not None and call.command.name == "run":
@@ -151,9 +153,29 @@ class Magic:
             silent or bool(call.own.get("quiet")),
         )
 
-    def _run_cell(self, call: Call, cell: str) -> tuple[Any, bool]:
+    def _over_cell(self, call: Call, cell: str, variables: dict[str, Any]) -> tuple[Any, bool]:
+        """A command that takes a function, given the cell's code in its place; a word on the line is the name."""
+        if not cell.strip():
+            raise InvalidArgument("there is nothing to run: the cell is empty.")
+        assert call.command is not None  # noqa: S101 whoever calls has seen to it
+        into = _checked_name(call.own.get("into"))
+        self._look_for_notebook()
+        first = next(a.name for a in call.command.arguments if a.positional)
+        given = self._objects(call, variables)
+        word = call.given.get(first)
+        given[first] = cell
+        if word and not given.get("name"):
+            given["name"] = str(word)
+        result = self.session.invoke(call.command.name, given, via="magic")
+        if into:
+            self.shell.user_ns[into] = result
+        return result, bool(call.own.get("quiet"))
+
+    def _run_cell(self, call: Call, cell: str, variables: dict[str, Any]) -> tuple[Any, bool]:
         if call.help:
             raise InvalidArgument("help takes no cell.", hint=f"Write `%{self.name} --help` on a line of its own.")
+        if call.command is not None and call.command.name in TAKING_CELLS:
+            return self._over_cell(call, cell, variables)
         if call.command is None or call.command.name != "run":
             asked = call.command.name if call.command is not None else ""
             line = f"%{self.name} {asked}".strip()

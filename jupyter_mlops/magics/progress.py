@@ -13,6 +13,7 @@ from IPython.display import display
 __all__ = ["Progress"]
 
 EVERY = 0.1  # seconds between two updates of the line: a frontend that falls behind shows nothing at all
+PICTURE_EVERY = 1.0  # the same for a whole picture
 AFTER = 0.5  # seconds before there is a line at all: what is done by then needs none, and leaves no empty output
 STYLE = "font-size:90%;opacity:.7"
 
@@ -33,6 +34,8 @@ class Progress:
         self._handle: Any = None
         self._shown = 0.0
         self._line = ""
+        self._pictures: dict[str, Any] = {}
+        self._pictured = 0.0
 
     def __call__(self, line: str) -> None:
         """Show `line` in the place of the one before, once the work has taken a while."""
@@ -50,8 +53,34 @@ class Progress:
                 self._timer.daemon = True
                 self._timer.start()
 
+    def show(self, key: str, thing: Any) -> None:
+        """Show a result as it stands in the place of the one of the same key before; in a notebook only.
+
+        Parameters
+        ----------
+        key
+            One for each piece of work.
+        thing
+            Anything with a MIME bundle.
+        """
+        now = time.monotonic()
+        if not self._notebook or now - self._pictured < PICTURE_EVERY:
+            return
+        self._pictured = now
+        try:
+            drawn = {"text/plain": str(thing), **thing._repr_mimebundle_()}
+            if key in self._pictures:
+                self._pictures[key].update(drawn, raw=True)
+            else:
+                self._pictures[key] = display(drawn, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        except Exception:  # a display that fails must not fail the work it tells of
+            self._pictures.pop(key, None)
+
     def finish(self) -> None:
         """Take the line away: what was done shows by itself."""
+        for handle in self._pictures.values():
+            handle.update(_drawn(""), raw=True)
+        self._pictures.clear()
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()

@@ -184,7 +184,7 @@ def _estimator(folder: ModelFolder) -> Any:
 
         return skops.io.load(path, trusted=facts.get("skops_trusted_types") or [])
     if facts["serialization_format"] == "cloudpickle":
-        import cloudpickle  # type: ignore[import-untyped]
+        import cloudpickle
 
         reader: Any = cloudpickle
     else:

@@ -118,7 +118,7 @@ def _skops(model: Any) -> tuple[Stored, Any]:
 def _pickle(model: Any) -> Stored:
     import pickle
 
-    import cloudpickle  # type: ignore[import-untyped]
+    import cloudpickle
 
     try:
         data = cloudpickle.dumps(model, protocol=pickle.DEFAULT_PROTOCOL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import time
 from typing import Any
 
 from ..domain.operation import Duty, Operation
@@ -47,6 +48,17 @@ def get(host: Host, *, run: str) -> dict[str, Any]:
     """One run with everything: by id, by the first characters of one, or the newest of a name."""
     drains(host).turn(host, seconds=2.0)
     return _truthful(host, host.store.runs.find(run)).to_dict()
+
+
+def ids(host: Host, *, keys: list[str], seconds: float = 20.0) -> dict[str, str]:
+    """MLflow's ids of runs by their keys; what is still on its way into the store is waited for a while."""
+    deadline = time.monotonic() + seconds
+    while True:
+        drains(host).turn(host, seconds=2.0)
+        found = {key: host.store.runs.id_of(key) or "" for key in keys}
+        if all(found.values()) or not pending(host) or time.monotonic() > deadline:
+            return {key: run_id for key, run_id in found.items() if run_id}
+        host.stopping.wait(0.1)
 
 
 def history(host: Host, *, run: str, metric: str, points: int = CURVE_POINTS) -> dict[str, Any]:
@@ -123,6 +135,7 @@ OPERATIONS: dict[str, Operation] = {
     "tracking.search": Operation(search),
     "tracking.get": Operation(get),
     "tracking.history": Operation(history),
+    "tracking.ids": Operation(ids),
     "tracking.compare": Operation(compare),
 }
 

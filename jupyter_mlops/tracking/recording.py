@@ -64,6 +64,8 @@ class Recording:
         self.namespace = namespace
         self.key = uuid.uuid4().hex
         self.parent: Recording | None = None
+        self.parent_key = ""
+        """The key of a run in another process that this one is a child of."""
         self.notes: list[str] = []
         self.started_ms = 0
         self.ended_ms: int | None = None
@@ -92,7 +94,7 @@ class Recording:
         """Write the beginning into `journal`, where this run is called `number`; the tracker does."""
         self.journal, self._number, self.parent = journal, number, parent
         known = {"key": self.key, "name": self.name, "source": self.source, "started_ms": self.started_ms}
-        self._first = journal.event("start", number, **known, parent=parent.key if parent else "", **start)
+        self._first = journal.event("start", number, **known, parent=parent.key if parent else self.parent_key, **start)
 
     def abandon(self, error: BaseException) -> None:
         """End a run whose beginning was broken off."""
@@ -134,7 +136,7 @@ class Recording:
                 self._closed = True
                 self._keys.clear()
                 self._tracker.end(self)
-        if self.parent is None:
+        if self.parent is None and not self.parent_key:
             _ = self.result
 
     @property

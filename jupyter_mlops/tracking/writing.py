@@ -134,6 +134,8 @@ class Writing:
         told = event.payload
         store = self._host.store
         parent = next((run["id"] for run in self._runs.values() if run["key"] == told["parent"]), "")
+        if told["parent"] and not parent:  # of another process: a trial of a sweep
+            parent = store.runs.id_of(told["parent"]) or ""
         held = {
             tags.SCHEMA_TAG: tags.SCHEMA,
             tags.KIND: "run",

@@ -22,8 +22,9 @@ from ..domain.evaluation import Difference, Evaluation, EvaluationTable
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.pipeline import Pipeline, Verification
 from ..domain.run import Run, RunComparison, RunTable
+from ..domain.sweep import Sweep
 from ..domain.workspace import Status
-from . import drift_history, evaluation, models, runs, tables, workspace
+from . import drift_history, evaluation, models, runs, sweep, tables, workspace
 from .markup import Markup
 
 __all__ = ["STATIC", "VIEW", "draw"]
@@ -52,6 +53,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     RunComparison: runs.comparison,
     RunTable: runs.run_table,
     Status: workspace.status,
+    Sweep: sweep.sweep,
     Verification: workspace.verification,
 }
 

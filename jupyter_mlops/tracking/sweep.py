@@ -1,0 +1,364 @@
+"""Sweep: a search over parameters, as a run whose trials are its children; serial, over processes, or over Dask."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..domain.context import Context
+from ..domain.sweep import Sweep, Trial
+from ..errors import InvalidArgument, MissingDependency, MLOpsError
+from .study import METRICS, REASON, RUN_KEY, TOOK, Study
+from .tracker import Tracker
+from .trial import Evaluation, Outcome, Payload, evaluate, evaluate_elsewhere
+
+__all__ = ["Search"]
+
+FOLDER = "sweeps"
+HOPELESS = 3  # so many failed trials and none that is complete: the objective itself is wrong
+LOST = "the process that tried it died"
+POLL_SECONDS = 0.2
+
+
+class Workers(Protocol):
+    """Where trials are evaluated."""
+
+    room: int
+
+    def submit(self, asked: Evaluation) -> None:
+        """Begin one."""
+
+    def next(self) -> list[Outcome]:
+        """Wait for some to end; an empty list now and then, so that the time can be looked at."""
+
+    def close(self) -> None:
+        """End what still runs."""
+
+
+class Search:
+    """One sweep.
+
+    Parameters
+    ----------
+    objective
+        Called with the parameters; see `trial.evaluate`.
+    study
+        What remembers the trials.
+    trials
+        How many to try, those of an earlier, interrupted search counted in.
+    seconds
+        After which no trial is begun any more; 0 for no end.
+    workers
+        Processes; 1 evaluates here.
+    dask
+        A Dask scheduler's address, or ``local`` for a cluster of `workers` processes on this machine.
+    ended
+        Called inside the sweep's run with what was found; gives the model to hand over.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        tracker: Tracker,
+        objective: Callable[..., Any],
+        study: Study,
+        *,
+        trials: int,
+        seconds: float = 0.0,
+        workers: int = 1,
+        dask: str = "",
+        ended: Callable[[Sweep], Any] | None = None,
+    ) -> None:
+        self.context = context
+        self.tracker = tracker
+        self.objective = objective
+        self.study = study
+        self.trials = trials
+        self.seconds = seconds
+        self.workers = workers
+        self.dask = dask
+        self.ended = ended
+        self._model: Any = None
+        self._best: float | None = None
+        self._asked: dict[int, tuple[int, dict[str, Any]]] = {}
+        self._again = 0
+        self._began = 0.0
+
+    def run(self) -> Sweep:
+        """Search, and tell what was found; an interrupt ends the search and keeps what there is.
+
+        Raises
+        ------
+        MLOpsError
+            The objective failed in each of the first trials.
+        """
+        plan = self.study.plan
+        self._began = time.monotonic()
+        recording = self.tracker.make(plan["name"], "", None)
+        stopped = ""
+        with recording:
+            recording.log_params(
+                {"sweep.method": plan["method"], "sweep.metric": plan["metric"], "sweep.seed": plan["seed"]}
+            )
+            recording.log_params({f"sweep.space.{name}": text for name, text in self.study.space.described().items()})
+            recording.set_tag("mlops.sweep", self.study.folder.name)
+            with contextlib.suppress(
+                MLOpsError
+            ):  # children find their parent in the store; without it they stand alone
+                _ = recording.id
+            workers = self._workers(recording.key)
+            self._began = time.monotonic()  # waiting for the store costs nothing of the budget
+            try:
+                self._search(workers)
+            except KeyboardInterrupt:
+                stopped = "interrupted: `--resume` goes on with it."
+            finally:
+                workers.close()
+            found = self._told(stopped)
+            if found.best is not None and found.best.value is not None:
+                recording.log_metrics({**found.best.metrics, plan["metric"]: found.best.value})
+                recording.log_params({f"best.{name}": value for name, value in found.best.params.items()})
+            if self.ended is not None and not stopped:
+                self._model = self.ended(found)
+            if stopped:
+                recording.failed(KeyboardInterrupt())
+        ids = self._ids([recording.key, *self.study.run_keys().values()])
+        keys = self.study.run_keys()
+        named = tuple(replace(t, run=ids.get(keys.get(t.number, ""), "")) for t in found.trials)
+        return replace(found, trials=named, run=ids.get(recording.key, ""), model=self._model)
+
+    def _search(self, workers: Workers) -> None:
+        left = self.trials - self.study.count()
+        running = 0
+        while True:
+            over = bool(self.seconds) and time.monotonic() - self._began >= self.seconds
+            while running < workers.room and left > 0 and not over:
+                self._submit(workers)
+                running, left = running + 1, left - 1
+            if not running:
+                return
+            for outcome in workers.next():
+                running -= 1
+                left += self._keep(outcome)
+            if over and self.seconds and time.monotonic() - self._began >= 1.5 * self.seconds + 5:
+                return  # what still runs would take the user's time without end
+
+    def _submit(self, workers: Workers) -> None:
+        plan = self.study.plan
+        number, trial_id, params = self.study.ask()
+        self._asked[number] = (trial_id, params)
+        study = (str(self.study.folder / "study.log"), plan["prune"], trial_id) if plan["prune"] != "none" else None
+        workers.submit(
+            Evaluation(
+                number, params, f"{plan['name']}-{number}", plan["metric"], "", plan["seed"] * 100_003 + number, study
+            )
+        )
+
+    def _keep(self, outcome: Outcome) -> int:
+        """Keep an outcome; 1 if it has to be tried again."""
+        trial_id, params = self._asked.pop(outcome.number)
+        told = {METRICS: outcome.metrics, REASON: outcome.reason, TOOK: outcome.took_ms, RUN_KEY: outcome.run_key}
+        self.study.tell(outcome.number, trial_id, outcome.state, outcome.value, told)  # type: ignore[arg-type]  # one of three
+        plan = self.study.plan
+        better = outcome.value is not None and (
+            self._best is None or (outcome.value < self._best if plan["minimize"] else outcome.value > self._best)
+        )
+        if better:
+            self._best, self._model = outcome.value, outcome.model
+        self._show(outcome)
+        if outcome.reason == LOST and self._again < self.workers * 2:
+            self._again += 1
+            self.study.again(params)
+            return 1
+        trials = self.study.trials()
+        if (
+            outcome.state == "failed"
+            and len(trials) >= HOPELESS
+            and all(t.state in ("failed", "running") for t in trials)
+        ):
+            raise MLOpsError(
+                f"the objective failed in each of the first {len(trials)} trials; the last said: {outcome.reason}.",
+                hint="Call it once by hand with the parameters of the trial's run.",
+            )
+        return 0
+
+    def _show(self, outcome: Outcome) -> None:
+        value = "" if outcome.value is None else f" {self.study.plan['metric']} {outcome.value:.6g}"
+        best = "" if self._best is None else f", best {self._best:.6g}"
+        done = sum(t.state != "running" for t in self.study.trials())
+        self.context.progress(f"trial {done} of {self.trials}: {outcome.state}{value}{best}")
+        show = self.context.hooks.get("show")
+        if show is not None:
+            show(f"sweep-{self.study.folder.name}", self._told("", importances=False))
+
+    def _told(self, stopped: str, *, importances: bool = True) -> Sweep:
+        plan = self.study.plan
+        trials: tuple[Trial, ...] = self.study.trials()
+        return Sweep(
+            id=self.study.folder.name,
+            name=plan["name"],
+            method=plan["method"],
+            metric=plan["metric"],
+            minimize=plan["minimize"],
+            trials=trials,
+            asked=self.trials,
+            seed=plan["seed"],
+            space=self.study.space.described(),
+            importances=self.study.importances() if importances else {},
+            took_ms=(time.monotonic() - self._began) * 1000,
+            notes=(stopped,) if stopped else (),
+        )
+
+    def _ids(self, keys: list[str]) -> dict[str, str]:
+        """MLflow's ids by key, as far as the store has them."""
+        try:
+            answer: dict[str, str] = self.context.call("tracking.ids", keys=[key for key in keys if key])
+        except MLOpsError:
+            return {}
+        return answer
+
+    # where trials run
+
+    def _workers(self, parent: str) -> Workers:
+        if self.workers == 1 and not self.dask:
+            return _Here(self.tracker, self.objective)
+        opener = self.context.hooks["open_context"]
+        payload = Payload(str(self.study.folder / "objective.pickle"))
+        payload.write(self.objective)
+        call = (opener, str(self.context.workspace.root), payload.path)
+        return _Dask(call, parent, self.workers, self.dask) if self.dask else _Processes(call, parent, self.workers)
+
+
+class _Here:
+    """Trials one after the other in this process, where the objective finds everything it is used to."""
+
+    room = 1
+
+    def __init__(self, tracker: Tracker, objective: Callable[..., Any]) -> None:
+        self._tracker = tracker
+        self._objective = objective
+        self._asked: list[Evaluation] = []
+
+    def submit(self, asked: Evaluation) -> None:
+        self._asked.append(asked)
+
+    def next(self) -> list[Outcome]:
+        return [evaluate(self._tracker, self._objective, self._asked.pop(0))]
+
+    def close(self) -> None:
+        self._asked.clear()
+
+
+class _Processes:
+    """Trials in processes of this machine; one that is killed costs its trial, which is tried again."""
+
+    def __init__(self, call: tuple[Any, str, str], parent: str, count: int) -> None:
+        self.room = count
+        self._call = call
+        self._parent = parent
+        self._running: dict[Future[Outcome], Evaluation] = {}
+        self._executor = self._new()
+
+    def _new(self) -> Any:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        return ProcessPoolExecutor(max_workers=self.room)
+
+    def submit(self, asked: Evaluation) -> None:
+        asked = replace(asked, parent=self._parent)
+        try:
+            future = self._executor.submit(evaluate_elsewhere, *self._call, asked)
+        except Exception:  # loky names no public class for a pool whose worker was killed
+            self._executor = self._new()
+            future = self._executor.submit(evaluate_elsewhere, *self._call, asked)
+        self._running[future] = asked
+
+    def next(self) -> list[Outcome]:
+        done, _ = wait(self._running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        return [self._outcome(future, self._running.pop(future)) for future in done]
+
+    def _outcome(self, future: Future[Outcome], asked: Evaluation) -> Outcome:
+        try:
+            return future.result()
+        except Exception as error:
+            lost = "Terminated" in type(error).__name__ or "Broken" in type(error).__name__
+            return Outcome(asked.number, "failed", reason=LOST if lost else f"{type(error).__name__}: {error}"[:500])
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=not self._running, kill_workers=bool(self._running))
+        Path(self._call[2]).unlink(missing_ok=True)
+
+
+class _Dask:
+    """Trials on a Dask cluster whose workers see the workspace's folder."""
+
+    def __init__(self, call: tuple[Any, str, str], parent: str, count: int, address: str) -> None:
+        try:
+            from distributed import Client, LocalCluster
+        except ModuleNotFoundError:
+            raise MissingDependency(
+                "trials on Dask need Dask itself.", hint="pip install 'jupyter-mlops[dask]'"
+            ) from None
+        self._cluster = None
+        try:
+            if address == "local":
+                self._cluster = LocalCluster(
+                    n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+                )
+            self._client = Client(self._cluster or address, timeout="20s", set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise InvalidArgument(
+                f"no Dask scheduler answers at {address!r}: {error}", hint="Give its address, or `--dask local`."
+            ) from error
+        self.room = max(1, count if self._cluster else sum(self._client.ncores().values()))
+        self._call = call
+        self._parent = parent
+        self._running: dict[Any, Evaluation] = {}
+
+    def submit(self, asked: Evaluation) -> None:
+        asked = replace(asked, parent=self._parent)
+        future = self._client.submit(evaluate_elsewhere, *self._call, asked, pure=False, retries=2)
+        self._running[future] = asked
+
+    def next(self) -> list[Outcome]:
+        done = [future for future in self._running if future.done()]
+        if not done:
+            time.sleep(POLL_SECONDS / 4)
+        return [self._outcome(future, self._running.pop(future)) for future in done]
+
+    def _outcome(self, future: Any, asked: Evaluation) -> Outcome:
+        try:
+            found: Outcome = future.result()
+        except Exception as error:
+            lost = type(error).__name__ == "KilledWorker"
+            return Outcome(asked.number, "failed", reason=LOST if lost else f"{type(error).__name__}: {error}"[:500])
+        return found
+
+    def close(self) -> None:
+        self._client.cancel(list(self._running))
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+        Path(self._call[2]).unlink(missing_ok=True)
+
+
+def newest(home: Path, name: str) -> Path | None:
+    """The folder of the sweep of this name that was begun last."""
+    found = sorted((home / FOLDER).glob(f"{name}.*"))
+    return found[-1] if found else None
+
+
+def new_folder(home: Path, name: str) -> Path:
+    """A folder for a new sweep; those of the same name sort by time."""
+    return home / FOLDER / f"{name}.{time.time_ns() // 1_000_000:013d}"
+
+
+def forget(folder: Path) -> None:
+    """Remove a sweep that never had a trial."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,285 @@
+"""Trial: one evaluation of a sweep's objective, in this process or another, recorded as a run of its own."""
+
+from __future__ import annotations
+
+import inspect
+import mmap
+import pickle
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..domain.context import Context
+from ..errors import InvalidArgument, NotFound
+from .study import Pruner, load_study
+from .tracker import Tracker
+
+__all__ = ["CodeObjective", "Evaluation", "Outcome", "Payload", "Pruned", "TrialHandle", "check_objective", "evaluate"]
+
+HANDED = ("trial", "seed")
+"""Parameters that an objective may have besides the space's: they are handed to it where it does."""
+
+
+class Pruned(Exception):
+    """A trial that is not worth going on with; raised by `TrialHandle.report`, to be let through."""
+
+
+@dataclass
+class TrialHandle:
+    """What an objective gets as ``trial``: its number and parameters, and a way to tell how it is getting on."""
+
+    number: int
+    params: dict[str, Any]
+    metric: str
+    _recording: Any = field(repr=False)
+    _trial: Any = field(repr=False, default=None)
+
+    def report(self, value: float, step: int) -> None:
+        """Tell the metric as it stands at a step; a curve of the trial's run.
+
+        Raises
+        ------
+        Pruned
+            The other trials were better by this step, and the sweep prunes. Let it through.
+        """
+        self._recording.log_metric(self.metric, value, step)
+        if self._trial is not None:
+            self._trial.report(float(value), int(step))
+            if self._trial.should_prune():
+                raise Pruned(f"{self.metric} {value:.6g} at step {step}")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation needs to know; travels to the process that does it."""
+
+    number: int
+    params: dict[str, Any]
+    name: str
+    metric: str
+    parent: str
+    """The key of the sweep's run, where this is not done inside it."""
+    seed: int
+    study: tuple[str, Pruner, int] | None = None
+    """The study's file, its pruner, and the trial's id in it; None for a sweep that does not prune."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one evaluation."""
+
+    number: int
+    state: str
+    value: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+    took_ms: float = 0.0
+    run_key: str = ""
+    model: Any = None
+
+
+class CodeObjective:
+    """A cell as an objective: its code is run with the parameters set, and a name it has bound is the metric.
+
+    Parameters
+    ----------
+    code
+        Plain Python.
+    names
+        The variables it reads, as they are now.
+    metric
+        The name whose value is the metric.
+    """
+
+    def __init__(self, code: str, names: Mapping[str, Any], metric: str) -> None:
+        self.code = code
+        self.names = dict(names)
+        self.metric = metric
+
+    def __call__(self, **params: Any) -> Any:
+        """Run the code; the metric, and the fitted model that it has bound last, if any."""
+        space: dict[str, Any] = {"__name__": "__main__", **self.names, **params}
+        exec(compile(self.code, "<sweep>", "exec"), space)  # noqa: S102 the user's own cell
+        if self.metric not in space:
+            raise NotFound(f"the cell binds no name {self.metric!r} to be the metric.")
+        bound = [v for k, v in space.items() if k not in self.names and hasattr(v, "predict") and hasattr(v, "fit")]
+        return space[self.metric], bound[-1] if bound else None
+
+
+def check_objective(objective: Callable[..., Any], names: list[str]) -> None:
+    """See that an objective can be called with the space's parameters.
+
+    Raises
+    ------
+    InvalidArgument
+        It takes one that the space does not have, or cannot take one that it has.
+    """
+    if isinstance(objective, CodeObjective):
+        return
+    try:
+        parameters = inspect.signature(objective).parameters
+    except (TypeError, ValueError):
+        return
+    called = getattr(objective, "__name__", "the objective")
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for name in names:
+            if name not in parameters:
+                raise InvalidArgument.unknown(f"parameter of {called}", name, parameters)
+    for name, parameter in parameters.items():
+        needed = parameter.default is parameter.empty and parameter.kind not in (
+            parameter.VAR_KEYWORD,
+            parameter.VAR_POSITIONAL,
+        )
+        if needed and name not in names and name not in HANDED:
+            raise InvalidArgument(
+                f"{called} also takes {name!r}, which the space does not have.",
+                hint="Add it to the space, or give it a default.",
+            )
+
+
+def evaluate(tracker: Tracker, objective: Callable[..., Any], asked: Evaluation) -> Outcome:
+    """Evaluate the objective once, as a run; an error of the objective's is an outcome, an interrupt goes on its way."""
+    recording = tracker.make(asked.name, getattr(objective, "code", "") or _source(objective), None)
+    recording.parent_key = asked.parent
+    began = time.perf_counter()
+    state, reason, model = "complete", "", None
+    value: float | None = None
+    metrics: dict[str, float] = {}
+    try:
+        with recording:
+            recording.log_params(asked.params)
+            recording.set_tag("mlops.trial", asked.number)
+            handle = TrialHandle(asked.number, asked.params, asked.metric, recording, _study_trial(asked))
+            handed = {"trial": handle, "seed": asked.seed}
+            wanted = _parameters(objective)
+            extra = {name: handed[name] for name in HANDED if name in wanted and name not in asked.params}
+            try:
+                answer = objective(**asked.params, **extra)
+            except Pruned as pruned:
+                state, reason = "pruned", str(pruned)
+                recording.set_tag("mlops.trial.state", state)
+            else:
+                value, metrics, model = read_answer(answer, asked.metric)
+                recording.log_metrics(metrics)
+    except Exception as error:
+        state, reason = "failed", " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    took = (time.perf_counter() - began) * 1000
+    return Outcome(asked.number, state, value, metrics, reason, took, recording.key, model)
+
+
+def read_answer(answer: Any, metric: str) -> tuple[float, dict[str, float], Any]:
+    """What an objective has returned: a number, or metrics by name; perhaps with a model behind it.
+
+    Examples
+    --------
+    >>> read_answer({"auc": 0.9, "loss": 1}, "auc")
+    (0.9, {'auc': 0.9, 'loss': 1.0}, None)
+    """
+    model = None
+    if isinstance(answer, tuple) and len(answer) == 2:
+        answer, model = answer
+    metrics = answer if isinstance(answer, Mapping) else {metric: answer}
+    try:
+        numbers = {str(name): float(number) for name, number in metrics.items()}
+    except (TypeError, ValueError):
+        raise InvalidArgument(
+            f"the objective returned {answer!r}.",
+            hint="Return a number, or numbers by name; `return score, model` hands the model over too.",
+        ) from None
+    if metric not in numbers:
+        raise NotFound.among("metric that the objective returns called", metric, numbers)
+    if numbers[metric] != numbers[metric]:
+        raise InvalidArgument(f"the objective returned NaN for {metric}.")
+    return numbers[metric], numbers, model
+
+
+def _parameters(objective: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return inspect.signature(objective).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def _source(objective: Callable[..., Any]) -> str:
+    try:
+        return inspect.getsource(objective)
+    except (OSError, TypeError):
+        return ""
+
+
+def _study_trial(asked: Evaluation) -> Any:
+    if asked.study is None:
+        return None
+    import optuna
+
+    path, pruner, trial_id = asked.study
+    return optuna.trial.Trial(load_study(path, pruner), trial_id)
+
+
+# in another process
+
+
+class Payload:
+    """An objective in a file that other processes map: large tables are kept once, however many processes read them.
+
+    Parameters
+    ----------
+    path
+        Where it is; private to the user.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def write(self, objective: Callable[..., Any]) -> None:
+        """Keep the objective, functions of the notebook by value.
+
+        Raises
+        ------
+        InvalidArgument
+            It holds something that cannot go to another process.
+        """
+        import cloudpickle
+
+        buffers: list[pickle.PickleBuffer] = []
+        try:
+            body = cloudpickle.dumps(objective, protocol=5, buffer_callback=buffers.append)
+        except Exception as error:
+            raise InvalidArgument(
+                f"the objective cannot go to another process: {type(error).__name__}: {error}",
+                hint="Open files and connections inside it, or search with `--workers 1`.",
+            ) from error
+        views = [buffer.raw() for buffer in buffers]
+        with Path(self.path).open("wb") as file:
+            file.write(pickle.dumps((len(body), [len(view) for view in views])).ljust(HEAD, b"\0"))
+            for view in (body, *views):
+                file.write(view)
+                file.write(b"\0" * (-file.tell() % ALIGNED))
+
+    def read(self) -> Callable[..., Any]:
+        """The objective; its arrays are pages of the file, copied only where they are written to."""
+        with Path(self.path).open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        size, sizes = pickle.loads(mapped[:HEAD])  # noqa: S301 written by `write`, in the workspace's private folder
+        view, at, parts = memoryview(mapped), HEAD, []
+        for length in (size, *sizes):
+            parts.append(view[at : at + length])
+            at += length + (-(at + length) % ALIGNED)
+        objective: Callable[..., Any] = pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301 the same
+        return objective
+
+
+HEAD = 1 << 16
+ALIGNED = 64
+_held: dict[str, Any] = {}
+
+
+def evaluate_elsewhere(open_context: Callable[[str], Context], root: str, payload: str, asked: Evaluation) -> Outcome:
+    """`evaluate` in a process that has nothing yet; what it opens it keeps for the next trial."""
+    if payload not in _held:
+        _held.clear()
+        _held[payload] = (Tracker(open_context(root)), Payload(payload).read())
+    tracker, objective = _held[payload]
+    return evaluate(tracker, objective, asked)

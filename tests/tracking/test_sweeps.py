@@ -1,0 +1,227 @@
+"""Sweeps: the space as text, the trials that a seed gives, what a kill leaves, and what runs where."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_mlops.domain.sweep import Sweep
+from jupyter_mlops.errors import Conflict, InvalidArgument, MLOpsError, NotFound
+from jupyter_mlops.tracking.search_space import Range, SearchSpace
+
+
+def hill(x, y=0.0):
+    return -((x - 0.3) ** 2) - (y - 0.5) ** 2
+
+
+@pytest.mark.parametrize(
+    ("text", "points"),
+    [
+        ("a=1..3", (1, 2, 3)),
+        ("a=0..1:0.5", (0.0, 0.5, 1.0)),
+        ("a=1..100:log", (1, 3, 10, 32, 100)),
+        ("a=1.0..100:log", (1.0, 3.16227766017, 10.0, 31.6227766017, 100.0)),
+        ("a=x,2,2.5,true,none", ("x", 2, 2.5, True, None)),
+        ("a=-1e-3..1e-3:1e-3", (-0.001, 0.0, 0.001)),
+    ],
+)
+def test_a_space_is_read(text, points):
+    assert SearchSpace.read(text).domains["a"].points() == points
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6), st.booleans())
+def test_a_range_that_is_written_is_read_back(low, width, log):
+    low = abs(low) + 1e-3 if log else low
+    found = Range(float(f"{low:.6g}"), float(f"{low + width + abs(low) * 1e-3:.6g}"), False, log)
+    read = SearchSpace.read(f"a={found}").domains["a"]
+    assert (read.low, read.high, read.log) == (found.low, found.high, log)
+    assert all(read.low * (1 - 1e-9) - 1e-9 <= p <= read.high * (1 + 1e-9) + 1e-9 for p in read.points() if p > 0)
+
+
+@pytest.mark.parametrize("wrong", ["a", "a=", "=2", "a=3..1", "a=0..1:log", "a=1..x", "a=1..2:-1", {"a": 3}, {}])
+def test_what_is_no_space_is_refused_with_what_one_looks_like(wrong):
+    with pytest.raises(InvalidArgument):
+        SearchSpace.read(wrong)
+
+
+def test_the_trials_are_runs_below_the_sweeps_and_the_best_is_told(shared_session):
+    found = shared_session.sweep(hill, space=["x=0.0..1.0", "y=0,0.5,1"], trials=12, metric="height", seed=3)
+    assert found.counts() == "12 complete"
+    assert found.best.value == max(hill(**t.params) for t in found)
+    assert set(found.importances) == {"x", "y"}
+    assert sum(found.importances.values()) == pytest.approx(1, abs=1e-3)
+    runs = {run.id: run for run in shared_session.runs(limit=50)}
+    assert runs[found.run].metrics["height"] == found.best.value
+    for trial in found:
+        child = runs[trial.run]
+        assert child.parent == found.run
+        assert float(child.params["x"]) == trial.params["x"]
+        assert child.metrics["height"] == trial.value
+    assert Sweep.from_dict(found.to_dict()).best_params == found.best_params
+    assert "<svg" in found._repr_mimebundle_()["text/html"]
+
+
+def test_a_seed_gives_the_same_trials_here_and_over_processes(shared_session):
+    space = {"x": (0.0, 1.0), "y": [0.0, 1.0]}
+    first = shared_session.sweep(hill, space=space, trials=5, method="random", seed=7)
+    again = shared_session.sweep(hill, space=space, trials=5, method="random", seed=7, workers=2)
+    assert [t.params for t in first] == [t.params for t in again]
+    assert [t.value for t in first] == [t.value for t in again]
+    other = shared_session.sweep(hill, space=space, trials=5, method="random", seed=8)
+    assert [t.params for t in first] != [t.params for t in other]
+    runs = {run.id: run for run in shared_session.runs(limit=50)}
+    assert all(runs[t.run].parent == again.run for t in again)
+
+
+def test_a_grid_is_walked_once(shared_session):
+    found = shared_session.sweep(hill, space=["x=0..1:0.5", "y=0,1"], method="grid", trials=100)
+    tried = sorted((t.params["x"], t.params["y"]) for t in found)
+    assert tried == [(x, y) for x in (0.0, 0.5, 1.0) for y in (0, 1)]
+
+
+def test_trials_that_fall_behind_are_pruned_and_their_curves_kept(shared_session):
+    def slow(x, trial):
+        for step in range(5):
+            trial.report(x, step)
+        return x
+
+    found = shared_session.sweep(slow, space=["x=0.0..1.0"], trials=15, prune="median", method="random", metric="m")
+    assert {t.state for t in found} == {"complete", "pruned"}
+    assert all(t.reason.startswith("m ") for t in found if t.state == "pruned")
+
+
+def test_a_model_is_handed_over_and_seeds_are(shared_session):
+    seeds = []
+
+    def fit(x, seed):
+        from sklearn.dummy import DummyRegressor
+
+        seeds.append(seed)
+        return {"m": x, "other": 1}, DummyRegressor(strategy="constant", constant=x)
+
+    found = shared_session.sweep(fit, space=["x=0.0..1.0"], trials=4, metric="m", minimize=True)
+    assert found.model.constant == found.best.params["x"] == min(t.params["x"] for t in found)
+    assert len(set(seeds)) == 4
+
+
+def test_failing_trials_are_told_and_a_hopeless_objective_ends_the_sweep(shared_session):
+    def odd(x):
+        if x > 0.5:
+            raise ValueError("too large")
+        return x
+
+    found = shared_session.sweep(odd, space=["x=0.0..1.0"], trials=10, method="random", seed=1)
+    assert {t.reason for t in found if t.state == "failed"} == {"ValueError: too large"}
+    runs = {run.id: run for run in shared_session.runs(limit=50)}
+    assert {runs[t.run].status for t in found if t.state == "failed"} == {"FAILED"}
+
+    def never(x):
+        raise KeyError("column")
+
+    with pytest.raises(MLOpsError, match=r"failed in each of the first 3 trials; the last said: KeyError: 'column'"):
+        shared_session.sweep(never, space=["x=0.0..1.0"])
+
+
+def test_what_does_not_fit_is_said_before_anything_runs(shared_session):
+    with pytest.raises(InvalidArgument, match=r"unknown parameter of hill 'z'; known: x, y"):
+        shared_session.sweep(hill, space=["z=0..1"])
+    with pytest.raises(InvalidArgument, match=r"hill also takes 'x'"):
+        shared_session.sweep(hill, space=["y=0..1"])
+    with pytest.raises(NotFound, match=r"no sweep called 'fresh'"):
+        shared_session.sweep(hill, space=["x=0..1"], name="fresh", resume=True)
+    with pytest.raises(NotFound, match=r"no function 'nothing' here"):
+        shared_session.sweep("nothing", space=["x=0..1"])
+    shared_session.sweep(hill, space=["x=0.0..1.0"], name="kept", trials=1)
+    with pytest.raises(Conflict, match=r"begun with seed 0, not 5"):
+        shared_session.sweep(hill, space=["x=0.0..1.0"], name="kept", seed=5, resume=True)
+    with pytest.raises(MLOpsError, match="dask"):
+        shared_session.sweep(hill, space=["x=0.0..1.0"], dask="tcp://127.0.0.1:1")
+
+
+def test_code_is_an_objective_too(shared_session):
+    code = "from math import sqrt\nscore = sqrt(x) * base\n"
+    shared_session.context.namespace = {"base": 2.0}
+    try:
+        found = shared_session.sweep(code, space=["x=1..4"], method="grid", metric="score", workers=2, name="cell")
+    finally:
+        shared_session.context.namespace = None
+    assert found.best.value == 4.0
+    with pytest.raises(InvalidArgument, match="needs --metric"):
+        shared_session.sweep(code, space=["x=1..4"])
+
+
+KILLED = """
+    import sys, time
+    from pathlib import Path
+    from jupyter_mlops.session import Session
+    def hill(x):
+        time.sleep(0.1)
+        return -x
+    if __name__ == "__main__":
+        Session.open(root=Path(sys.argv[1])).sweep(hill, space=["x=0.0..1.0"], method="random", trials=60, name="hill", workers=int(sys.argv[2]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_killed_sweep_goes_on_where_it_was(session, tmp_path, workers):
+    script = tmp_path / "search.py"
+    script.write_text(textwrap.dedent(KILLED))
+    root = session.context.workspace.root
+    process = subprocess.Popen([sys.executable, str(script), str(root), workers], start_new_session=True)
+    journal = session.context.workspace.home / "sweeps"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if any(p.stat().st_size > 6000 for p in journal.glob("hill.*/study.log")):
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    found = session.sweep(lambda x: -x, space=["x=0.0..1.0"], method="random", trials=12, name="hill", resume=True)
+    done = [t for t in found if t.state == "complete"]
+    assert len(done) >= 12
+    fresh = session.sweep(lambda x: -x, space=["x=0.0..1.0"], method="random", trials=len(done), name="other")
+    assert {t.params["x"] for t in fresh} <= {t.params["x"] for t in found}, "the seed's trials, whatever was killed"
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_nothing(session, tmp_path):
+    flag = tmp_path / "killed"
+
+    def deadly(x):
+        if not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    found = session.sweep(deadly, space=["x=0.0..1.0"], trials=6, workers=2, method="random")
+    assert sum(t.state == "complete" for t in found) == 6
+    assert any("died" in t.reason for t in found)
+
+
+@pytest.mark.slow
+def test_dask_tries_the_same(session):
+    here = session.sweep(hill, space=["x=0.0..1.0"], trials=4, method="random")
+    there = session.sweep(hill, space=["x=0.0..1.0"], trials=4, method="random", dask="local", workers=2)
+    assert [t.value for t in here] == [t.value for t in there]
+
+
+@pytest.mark.slow
+def test_automl_beats_the_baseline_and_hands_over_a_model(session):
+    from sklearn.datasets import load_iris
+
+    frame = load_iris(as_frame=True).frame.assign(kind=lambda f: f["target"].map({0: "a", 1: "b", 2: "b"}))
+    found = session.automl(frame.drop(columns="target"), target="kind", seconds=8, trials=8)
+    assert found.best.value > 0.95
+    assert found.best.params["model"] != "baseline"
+    assert set(found.model.predict(frame)) == {"a", "b"}
+    with pytest.raises(NotFound, match="no column"):
+        session.automl(frame, target="nope")
