@@ -45,7 +45,7 @@ def load_estimator(folder: Path, name: str, *, allow_pickle: bool = False) -> An
 
             return skops.io.load(path, trusted=facts.get("skops_trusted_types") or [])
         if kind == "cloudpickle":
-            import cloudpickle  # type: ignore[import-untyped]
+            import cloudpickle
 
             reader: Any = cloudpickle
         else:
