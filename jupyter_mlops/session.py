@@ -142,7 +142,7 @@ class Session(
         context = Context(settings.workspace(), ServiceClient(settings.root), actor, namespace=namespace)
         _client(context).actor = lambda: context.actor
         context.settings = settings
-        context.hooks.update(profile=_write_training_profile, digest=_digest, open_context=_open_context)
+        context.hooks.update(profile=_write_training_profile, digest=_digest, open_context=_open_context, table=_table)
         return cls(context)
 
     @cached_property
@@ -233,6 +233,12 @@ def _digest(table: Any) -> str:
     from .datasets.identity import digest
 
     return digest(table)
+
+
+def _table(context: Context, given: Any) -> Any:
+    from .datasets.tables import as_table
+
+    return as_table(context, given)
 
 
 def _open_context(root: str) -> Context:

@@ -145,10 +145,9 @@ class SweepCommands(CommandSet):
         --------
         %mlops automl churn --target churned --seconds 120 -o search
         """
-        from ..datasets.tables import as_table
         from .automl import FIRST, AutoML
 
-        frame = as_table(self.context, data)
+        frame = self.context.hooks["table"](self.context, data)
         if target not in frame.columns:
             raise NotFound.among("column", target, [str(column) for column in frame.columns])
         if seconds <= 0:
