@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
 from ..domain.evaluation import Evaluation, EvaluationTable
+from ..domain.model_comparison import ModelComparison
 from ..errors import InvalidArgument
 
 __all__ = ["EvaluationCommands"]
@@ -29,12 +30,17 @@ class EvaluationCommands(CommandSet):
         cost: Annotated[list[str] | None, Arg(metavar="fp=MONEY,fn=MONEY")] = None,
         cv: Annotated[int, Arg(metavar="FOLDS")] = 0,
         learning_curve: bool = False,
+        explain: bool = False,
+        explain_row: Annotated[int | None, Arg(metavar="ROW")] = None,
+        robustness: bool = False,
+        against: Annotated[Any, Arg(value="object", complete="model-versions", metavar="MODEL")] = None,
+        refit: bool = False,
         metric: Annotated[str, Arg(metavar="METRIC")] = "",
         level: float = 0.95,
         seed: int = 0,
         allow_pickle: bool = False,
         store: bool = True,
-    ) -> Evaluation:
+    ) -> Evaluation | ModelComparison:
         """Measure what a model is worth on a table: every metric of its task with an interval, and what is asked besides.
 
         The evaluation is kept with the model: as metrics of its run and logged model, and as small artifacts there;
@@ -62,6 +68,16 @@ class EvaluationCommands(CommandSet):
             Cross-validate a clone of the model over so many folds of the table.
         learning_curve
             With --cv, also fit on a tenth to all of each fold's rows.
+        explain
+            What drives the model: SHAP values, permutation importance, partial dependence.
+        explain_row
+            Explain also this row, counted from 0.
+        robustness
+            What noise, missing values, wrong units, unknown categories, swapped columns and attacks do to it.
+        against
+            Another model, to compare with on the same rows instead; it is told where they differ beyond chance.
+        refit
+            With --against, also the 5x2cv test, which fits both models ten times.
         metric
             What slices are judged by: accuracy or log_loss, mae or rmse.
         level
@@ -78,8 +94,11 @@ class EvaluationCommands(CommandSet):
         %mlops evaluate clf --data holdout
         %mlops evaluate adult-clf@champion --data adult@v3 --slices auto --fairness sex,race --calibration
         %mlops evaluate clf --data holdout --cost fp=5,fn=100 --cv 5
+        %mlops evaluate clf@challenger --against clf@champion --data holdout --slices sex
         """
+        from .against import compare
         from .evaluating import Asked, evaluate, keep, named
+        from .slices import AUTO
         from .subject import model_of, subject_of
         from .threshold import parse_costs
 
@@ -92,12 +111,30 @@ class EvaluationCommands(CommandSet):
             costs=parse_costs(cost),
             folds=cv,
             learning_curve=learning_curve,
+            explain=explain or explain_row is not None,
+            explain_row=explain_row,
+            robustness=robustness,
             metric=metric,
             level=level,
             seed=seed,
         )
         found = model_of(self.context, model, allow_pickle=allow_pickle)
         subject = subject_of(self.context, found, data, target=target, positive=positive)
+        if against is not None:
+            other = model_of(self.context, against, allow_pickle=allow_pickle)
+            second = subject_of(self.context, other, data, target=subject.target, positive=positive)
+            named_columns = [column for column in asked.slices if column != AUTO]
+            return compare(
+                subject,
+                second,
+                slices=named_columns,
+                refit=refit,
+                level=level,
+                seed=seed,
+                progress=self.context.progress,
+            )
+        if refit:
+            raise InvalidArgument("--refit goes with --against.", hint="Name the model to compare with.")
         evaluation = evaluate(self.context, subject, asked)
         return keep(self.context, evaluation, subject) if store else evaluation
 

@@ -12,10 +12,12 @@ from ..domain.context import Context, now_ms
 from ..domain.evaluation import HEADLINE, Evaluation
 from ..errors import InvalidArgument
 from .calibration import calibration_report
+from .explanation import explanation_report
 from .fairness import fairness_report
 from .folds import cross_validated
 from .measures import confusion
 from .measuring import curves, measured
+from .robustness import robustness_report
 from .rows import write_rows
 from .slices import slice_report
 from .subject import Subject
@@ -108,6 +110,12 @@ def evaluate(context: Context, subject: Subject, asked: Asked) -> Evaluation:
             learning_curve=asked.learning_curve,
             seed=seed,
             progress=show,
+        )
+    if asked.robustness:
+        found["robustness"] = robustness_report(subject, metric=asked.metric, level=level, seed=seed, progress=show)
+    if asked.explain:
+        found["explanation"] = explanation_report(
+            subject, row=asked.explain_row, budget=asked.budget, level=level, seed=seed, progress=show
         )
     return Evaluation(
         subject.model.name,

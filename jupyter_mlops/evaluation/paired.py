@@ -12,7 +12,7 @@ from .delong import delong_difference
 from .measures import COUNTS, MEANS, RANKS, measure_names
 from .resample import count_replicates, percentile, replicates_for, sign_p_value, weights
 
-__all__ = ["align", "mcnemar", "paired_difference"]
+__all__ = ["align", "mcnemar", "paired_difference", "taken"]
 
 Array = np.ndarray[Any, Any]
 
@@ -82,7 +82,7 @@ def align(a: EvaluationRows, b: EvaluationRows) -> tuple[EvaluationRows, Evaluat
     _, at_a, at_b = np.intersect1d(a.row_id, b.row_id, assume_unique=True, return_indices=True)
     if len(at_a) < 2:
         raise InvalidArgument("the two evaluations have no rows in common.", hint="Evaluate both on the same table.")
-    a, b = _taken(a, at_a), _taken(b, at_b)
+    a, b = taken(a, at_a), taken(b, at_b)
     if not np.array_equal(a.target, b.target):
         raise InvalidArgument(
             "the two evaluations have other targets on the same rows: they are of two tables.",
@@ -115,7 +115,8 @@ def mcnemar(rows_a: EvaluationRows, rows_b: EvaluationRows) -> tuple[int, int, f
     return only_a, only_b, float(binomtest(min(only_a, only_b), only_a + only_b, 0.5).pvalue)
 
 
-def _taken(rows: EvaluationRows, at: Array) -> EvaluationRows:
+def taken(rows: EvaluationRows, at: Array) -> EvaluationRows:
+    """Some of the rows, by where they stand."""
     return EvaluationRows(
         row_id=np.asarray(rows.row_id)[at],
         target=np.asarray(rows.target)[at],

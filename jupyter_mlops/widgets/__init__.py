@@ -19,6 +19,7 @@ from ..domain.display import Displayed
 from ..domain.drift_history import DriftHistory
 from ..domain.drift_report import DriftReport, ReportTable
 from ..domain.evaluation import Difference, Evaluation, EvaluationTable
+from ..domain.model_comparison import ModelComparison
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.pipeline import Pipeline, Verification
 from ..domain.run import Run, RunComparison, RunTable
@@ -43,6 +44,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     Evaluation: evaluation.evaluation,
     EvaluationTable: evaluation.evaluation_table,
     DriftHistory: drift_history.static_html,
+    ModelComparison: evaluation.comparison,
     ModelTable: models.model_table,
     ModelVersion: models.model_version,
     Pipeline: workspace.pipeline,

@@ -6,11 +6,20 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..domain.evaluation import Difference, Evaluation, EvaluationTable
-from ..domain.evaluation_parts import Calibration, CrossValidation, Fairness, MetricValue, Slices
+from ..domain.evaluation_parts import (
+    Calibration,
+    CrossValidation,
+    Explanation,
+    Fairness,
+    MetricValue,
+    Robustness,
+    Slices,
+)
+from ..domain.model_comparison import ModelComparison
 from .evaluation_figure import GREY, ORANGE, Series, confusion, intervals, plane
 from .markup import Markup, Number, code, facts, grid, more, note, page, pill, short, tag, when
 
-__all__ = ["difference", "evaluation", "evaluation_table"]
+__all__ = ["comparison", "difference", "evaluation", "evaluation_table"]
 
 LAYOUT = (
     ".mlops-worth{display:flex;flex-wrap:wrap;gap:6px 22px;margin:6px 0}.mlops-worth b{font-size:18px}"
@@ -18,6 +27,7 @@ LAYOUT = (
     ".mlops-figures figcaption{font-size:11px;opacity:.7}"
 )
 DRAWN_CLASSES = 8
+SHOWN = 12
 DIAGONAL = Series((0, 1), (0, 1), colour=GREY, dashed=True)
 UNIT = (0.0, 1.0)
 
@@ -40,6 +50,8 @@ def evaluation(e: Evaluation) -> Markup:
         _figures(e),
         _slices(e.slices) if e.slices else None,
         *(_fairness(f) for f in e.fairness),
+        _explanation(e.explanation) if e.explanation else None,
+        _robustness(e.robustness) if e.robustness else None,
         more("every metric", _metrics(e.metrics)),
         more("what the numbers mean", *(tag("div", line) for line in _conventions(e))),
         *(note(line) for line in e.notes),
@@ -184,6 +196,117 @@ def _fairness(f: Fairness) -> Markup:
         intervals(f.attribute, rows),
         more(f"fairness by {f.attribute} as tables", _metrics(f.criteria), groups, note(f.convention)),
         note(f"left out, too few rows: {', '.join(f.left_out)}") if f.left_out else None,
+    )
+
+
+def _explanation(x: Explanation) -> Markup:
+    rows = [(i.feature, i.value, i.low, i.high, f"{i.value:.4f}", False) for i in x.shap[:SHOWN]]
+    figures = [("mean |SHAP value|", intervals("importance", rows, mark=0.0))]
+    for d in x.dependence:
+        lines = [Series(d.grid, line, colour="rgba(127,127,127,.3)") for line in d.single_rows]
+        label = ", ".join(d.labels[:4]) if d.labels else d.feature
+        drawing = plane(d.feature, [*lines, Series(d.grid, d.mean)], x_label=label, y_label=x.output)
+        figures.append((f"partial dependence on {d.feature}, single rows grey", drawing))
+    stable = "" if x.stability is None else f", rank correlation over bootstraps {x.stability:.2f}"
+    permuted = grid(
+        ["column", f"loss of {x.permutation_metric}", "low", "high"],
+        [[i.feature, Number(i.value), Number(i.low), Number(i.high)] for i in x.permutation],
+    )
+    return tag(
+        "div",
+        note(f"what drives the {x.output}: SHAP ({x.method}) of {x.rows:,} rows{stable}"),
+        tag("div", *(tag("figure", f, tag("figcaption", t)) for t, f in figures), class_="mlops-figures"),
+        _one_row(x) if x.one_row else None,
+        more("permutation importance", permuted),
+    )
+
+
+def _one_row(x: Explanation) -> Markup:
+    one = x.one_row
+    if one is None:
+        return Markup("")
+    shown = zip(one.features[:SHOWN], one.values[:SHOWN], one.contributions[:SHOWN], strict=False)
+    rows = [
+        (f"{name} = {value}" if value else name, size, min(0.0, size), max(0.0, size), f"{size:+.3f}", size > 0)
+        for name, value, size in shown
+    ]
+    return tag("div", tag("div", one.words), intervals(f"row {one.row}", rows, mark=0.0))
+
+
+def _robustness(r: Robustness) -> Markup:
+    tones = {"ok": "good", "warning": "warn", "serious": "bad"}
+    sign = 1.0 if r.higher_is_better else -1.0
+    ordered = sorted(r.checks, key=lambda c: (c.change is None, sign * (c.change or 0.0)))
+    drawn = [
+        (f"{c.name} {c.column}".strip(), c.change, c.low, c.high, f"{c.change:+.3f}", c.severity != "ok")
+        for c in ordered
+        if c.change is not None
+    ][:SHOWN]
+    table = grid(
+        ["check", "column", r.metric, "change", "low", "high", "", "what it is"],
+        [
+            [
+                c.name,
+                c.column,
+                Number(c.value),
+                Number(c.change),
+                Number(c.low),
+                Number(c.high),
+                pill(c.severity, tones[c.severity]),
+                short(c.meaning, 100),
+            ]
+            for c in ordered
+        ],
+    )
+    return tag(
+        "div",
+        note(
+            f"change of {r.metric} when disturbed, the worst first ({r.base or 0.0:.3f} undisturbed, {r.rows:,} rows)"
+        ),
+        intervals("robustness", drawn, mark=0.0),
+        more("every check", table),
+    )
+
+
+def comparison(c: ModelComparison) -> Markup:
+    """Two models: the verdict, the differences drawn and as a table, the slices."""
+    rows = [(d.metric, d.value, d.low, d.high, f"{d.value:+.4f}", d.low > 0 or d.high < 0) for d in c.differences]
+    table = grid(
+        ["metric", "difference", "low", "high", "p", "by"],
+        [
+            [d.metric, Number(d.value), Number(d.low), Number(d.high), Number(d.p_value, ".2g"), d.method]
+            for d in c.differences
+        ],
+    )
+    slices = [
+        (
+            s.name,
+            s.difference.value,
+            s.difference.low,
+            s.difference.high,
+            f"{s.difference.rows:,} rows",
+            s.adjusted_p_value < 0.05,
+        )
+        for s in c.slices
+    ]
+    mcnemar = None
+    if c.mcnemar_p is not None:
+        mcnemar = note(
+            f"McNemar: only {c.a} right on {c.only_a:,} rows, only {c.b} on {c.only_b:,}, p {c.mcnemar_p:.2g}; "
+            f"they disagree on {c.disagreements:,} rows"
+        )
+    five = c.five_by_two
+    return page(
+        tag("div", c.verdict, class_="mlops-title"),
+        note(f"{c.a} minus {c.b} on {c.data}, {c.rows:,} rows; orange: the interval leaves 0 out"),
+        intervals("differences", rows, mark=0.0),
+        mcnemar,
+        note(f"5x2cv of {five.metric}: {five.mean:+.4f} [{five.low:+.4f}, {five.high:+.4f}], p {five.p_value:.2g}")
+        if five
+        else None,
+        intervals("slices", slices, mark=0.0) if slices else None,
+        more("as a table", table),
+        *(note(line) for line in c.conventions),
     )
 
 

@@ -1,0 +1,119 @@
+"""Model comparison: two models on the same rows: how far apart, where, and on which rows they disagree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .display import Displayed, table
+from .evaluation import Difference, Task
+from .record import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FiveByTwo", "ModelComparison", "SliceDifference"]
+
+
+@dataclass(frozen=True)
+class FiveByTwo(Record):
+    """Dietterich's 5x2 cross-validated t-test: both models fitted anew ten times; what differs by training counts too.
+
+    Parameters
+    ----------
+    differences
+        A minus B in each of the ten halves.
+    """
+
+    metric: str
+    differences: tuple[float, ...]
+    statistic: float
+    p_value: float
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class SliceDifference(Record):
+    """The difference on one slice; the p-values are adjusted over all slices by Holm."""
+
+    name: str
+    difference: Difference
+    adjusted_p_value: float
+
+
+@dataclass(frozen=True)
+class ModelComparison(Displayed, Record):
+    """Model A against model B on one table.
+
+    Parameters
+    ----------
+    differences
+        A minus B, a metric each.
+    only_a, only_b, mcnemar_p
+        How many rows only one of them labels right, and the exact McNemar test's p-value; None for regression.
+    disagreement
+        Positions, from 0, of rows on which they differ most: other labels, or the largest differences of their errors.
+    disagreements
+        How many rows they label differently; 0 for regression.
+    """
+
+    a: str
+    b: str
+    data: str
+    task: Task
+    rows: int
+    differences: tuple[Difference, ...]
+    only_a: int | None = None
+    only_b: int | None = None
+    mcnemar_p: float | None = None
+    slices: tuple[SliceDifference, ...] = ()
+    five_by_two: FiveByTwo | None = None
+    disagreements: int = 0
+    disagreement: tuple[int, ...] = ()
+    conventions: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """One line: on which metrics A is better or worse beyond chance."""
+        better = [d.metric for d in self.differences if d.better]
+        worse = [d.metric for d in self.differences if (d.high < 0 if d.higher_is_better else d.low > 0)]
+        if not better and not worse:
+            return f"{self.a} and {self.b} do not differ beyond chance"
+        parts = [f"better than {self.b} by {', '.join(better)}"] if better else []
+        parts += [f"worse than {self.b} by {', '.join(worse)}"] if worse else []
+        return f"{self.a} is {' and '.join(parts)}"
+
+    def difference(self, metric: str) -> Difference | None:
+        """The difference of one metric, None if it was not compared."""
+        return next((d for d in self.differences if d.metric == metric), None)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a metric."""
+        import pandas as pd
+
+        return pd.DataFrame([d.to_dict() for d in self.differences])
+
+    def text(self) -> str:
+        rows = [
+            [d.metric, f"{d.value:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}", f"{d.p_value:.2g}", d.method]
+            for d in self.differences
+        ]
+        head = f"{self.a} minus {self.b} on {self.data}: {self.rows:,} rows"
+        lines = [self.verdict, head, table(["metric", "difference", "interval", "p", "by"], rows)]
+        if self.mcnemar_p is not None:
+            lines.append(
+                f"McNemar (exact): only {self.a} right on {self.only_a:,} rows, only {self.b} on {self.only_b:,}, "
+                f"p {self.mcnemar_p:.2g}; they disagree on {self.disagreements:,} rows"
+            )
+        if self.five_by_two is not None:
+            f = self.five_by_two
+            lines.append(f"5x2cv of {f.metric}: {f.mean:+.4f} [{f.low:+.4f}, {f.high:+.4f}], p {f.p_value:.2g}")
+        if self.slices:
+            of = [
+                [s.name, f"{s.difference.rows:,}", f"{s.difference.value:+.4f}", f"{s.adjusted_p_value:.2g}"]
+                for s in self.slices
+            ]
+            lines.append(table(["slice", "rows", self.slices[0].difference.metric, "adjusted p"], of))
+        return "\n".join(lines)
