@@ -18,6 +18,7 @@ from .domain.command import Arg, Command, collect, command
 from .domain.context import CommandSet, Context
 from .domain.workspace import Actor, Status, Via
 from .errors import InvalidArgument, MLOpsError
+from .evaluation.candidate_commands import CandidateCommands
 from .evaluation.commands import EvaluationCommands
 from .monitoring.commands import MonitoringCommands
 from .pipelines.commands import PipelineCommands
@@ -94,6 +95,7 @@ class Session(
     TrackingCommands,
     SweepCommands,
     EvaluationCommands,
+    CandidateCommands,
     RegistryCommands,
     ServingCommands,
     TrafficCommands,

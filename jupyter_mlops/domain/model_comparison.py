@@ -104,7 +104,7 @@ class ModelComparison(Displayed, Record):
         lines = [self.verdict, head, table(["metric", "difference", "interval", "p", "by"], rows)]
         if self.mcnemar_p is not None:
             lines.append(
-                f"McNemar (exact): only {self.a} right on {self.only_a:,} rows, only {self.b} on {self.only_b:,}, "
+                f"McNemar (exact): only {self.a} right on {self.only_a or 0:,} rows, only {self.b} on {self.only_b or 0:,}, "
                 f"p {self.mcnemar_p:.2g}; they disagree on {self.disagreements:,} rows"
             )
         if self.five_by_two is not None:

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from ..domain.audit_entry import AuditCheck, AuditTrail
+from ..domain.candidate import Candidate
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
 from ..domain.deployment import Deployment, DeploymentTable, Predictions
 from ..domain.display import Displayed
@@ -35,6 +36,7 @@ VIEW = "application/vnd.jupyter-mlops.view+json"
 STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     AuditCheck: workspace.audit_check,
     AuditTrail: workspace.audit_trail,
+    Candidate: evaluation.candidate,
     DataDiff: tables.data_diff,
     DataVersion: tables.data_version,
     DataVersionTable: tables.data_version_table,

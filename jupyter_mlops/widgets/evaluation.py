@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..domain.candidate import Candidate
 from ..domain.evaluation import Difference, Evaluation, EvaluationTable
 from ..domain.evaluation_parts import (
     Calibration,
@@ -19,7 +20,7 @@ from ..domain.model_comparison import ModelComparison
 from .evaluation_figure import GREY, ORANGE, Series, confusion, intervals, plane
 from .markup import Markup, Number, code, facts, grid, more, note, page, pill, short, tag, when
 
-__all__ = ["comparison", "difference", "evaluation", "evaluation_table"]
+__all__ = ["candidate", "comparison", "difference", "evaluation", "evaluation_table"]
 
 LAYOUT = (
     ".mlops-worth{display:flex;flex-wrap:wrap;gap:6px 22px;margin:6px 0}.mlops-worth b{font-size:18px}"
@@ -292,7 +293,7 @@ def comparison(c: ModelComparison) -> Markup:
     mcnemar = None
     if c.mcnemar_p is not None:
         mcnemar = note(
-            f"McNemar: only {c.a} right on {c.only_a:,} rows, only {c.b} on {c.only_b:,}, p {c.mcnemar_p:.2g}; "
+            f"McNemar: only {c.a} right on {c.only_a or 0:,} rows, only {c.b} on {c.only_b or 0:,}, p {c.mcnemar_p:.2g}; "
             f"they disagree on {c.disagreements:,} rows"
         )
     five = c.five_by_two
@@ -307,6 +308,20 @@ def comparison(c: ModelComparison) -> Markup:
         intervals("slices", slices, mark=0.0) if slices else None,
         more("as a table", table),
         *(note(line) for line in c.conventions),
+    )
+
+
+def candidate(c: Candidate) -> Markup:
+    """A candidate: what the change was about before and after, and what it cost or gained besides."""
+    pairs = [[b.name, str(b), str(a)] for b, a in zip(c.before, c.after, strict=False)]
+    rows = [(d.metric, d.value, d.low, d.high, f"{d.value:+.4f}", d.low > 0 or d.high < 0) for d in c.differences]
+    return page(
+        tag("div", c.version or "a candidate", class_="mlops-title"),
+        note(f"{c.change} of {c.model}, measured on {c.rows:,} rows left aside"),
+        grid(["", "before", "after"], pairs),
+        note("after minus before; orange: the interval leaves 0 out"),
+        intervals("differences", rows, mark=0.0) if rows else None,
+        *(note(line) for line in c.notes),
     )
 
 

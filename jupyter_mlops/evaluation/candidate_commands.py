@@ -1,0 +1,159 @@
+"""Commands that make a candidate out of a model, and that plan and read A/B tests."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from ..domain.candidate import AbPlan, AbResult, Candidate
+from ..domain.command import Arg, command
+from ..domain.context import CommandSet
+from ..domain.reference import check_name
+from ..errors import InvalidArgument
+
+__all__ = ["CandidateCommands"]
+
+
+class CandidateCommands(CommandSet):
+    """Evaluation to candidate."""
+
+    @command("recalibrate", stage="evaluation", changes=True)
+    def recalibrate(
+        self,
+        model: Annotated[Any, Arg(value="object", complete="model-versions", metavar="MODEL")],
+        *,
+        data: Annotated[Any, Arg(value="table", complete="data", metavar="TABLE")],
+        target: Annotated[str, Arg(metavar="COLUMN")] = "",
+        method: Literal["isotonic", "sigmoid"] = "isotonic",
+        name: Annotated[str, Arg(complete="models", metavar="NAME")] = "",
+        seed: int = 0,
+        allow_pickle: bool = False,
+    ) -> Candidate:
+        """Make a model's probabilities what is observed: a calibrator over it, as a new version.
+
+        The calibrator is fitted on half of the table's rows and measured on the other half; the model itself stays as it
+        is. The table must not be the one the model was trained on.
+
+        Parameters
+        ----------
+        model
+            A fitted classifier, a model version or a run.
+        data
+            Rows the model has not seen, with the target.
+        target
+            The column of truth; by default the one column that the model does not take.
+        method
+            ``isotonic`` from about 1,000 rows on, ``sigmoid`` for fewer.
+        name
+            The name to register the candidate under; empty registers nothing.
+        seed
+            Of the split into halves.
+        allow_pickle
+            Load a model that is stored as a pickle.
+
+        Examples
+        --------
+        %mlops recalibrate adult-clf@champion --data holdout --name adult-clf
+        """
+        from .candidates import recalibrated
+
+        subject = self._subject(model, data, target, name, allow_pickle=allow_pickle)
+        return recalibrated(self.context, subject, method, name, seed=seed)
+
+    @command("mitigate", stage="evaluation", changes=True)
+    def mitigate(
+        self,
+        model: Annotated[Any, Arg(value="object", complete="model-versions", metavar="MODEL")],
+        *,
+        data: Annotated[Any, Arg(value="table", complete="data", metavar="TABLE")],
+        by: Annotated[str, Arg(metavar="COLUMN")],
+        target: Annotated[str, Arg(metavar="COLUMN")] = "",
+        name: Annotated[str, Arg(complete="models", metavar="NAME")] = "",
+        seed: int = 0,
+        allow_pickle: bool = False,
+    ) -> Candidate:
+        """Fit a model anew with groups and classes weighted as if they were independent, as a new version.
+
+        Half of the table's rows are fitted on, the other half tells what became of fairness and of accuracy.
+
+        Parameters
+        ----------
+        model
+            A classifier, a model version or a run.
+        data
+            The table to fit on, with the target.
+        by
+            The column whose groups are to be treated alike.
+        target
+            The column of truth; by default the one column that the model does not take.
+        name
+            The name to register the candidate under; empty registers nothing.
+        seed
+            Of the split into halves.
+        allow_pickle
+            Load a model that is stored as a pickle.
+
+        Examples
+        --------
+        %mlops mitigate adult-clf@champion --data adult@v3 --by sex --name adult-clf
+        """
+        from .candidates import reweighed
+
+        subject = self._subject(model, data, target, name, allow_pickle=allow_pickle)
+        return reweighed(self.context, subject, by, name, seed=seed)
+
+    @command("abtest", stage="evaluation", changes=False)
+    def abtest(
+        self,
+        data: Annotated[Any, Arg(value="table", complete="data", metavar="TABLE")] = None,
+        *,
+        arm: Annotated[str, Arg(metavar="COLUMN")] = "arm",
+        outcome: Annotated[str, Arg(metavar="COLUMN")] = "outcome",
+        rate: float | None = None,
+        effect: float | None = None,
+        power: float = 0.8,
+        level: float = 0.95,
+    ) -> AbPlan | AbResult:
+        """Plan an A/B test, or read one: on outcomes in the order in which they came, at any time and as often as you like.
+
+        Parameters
+        ----------
+        data
+            One row an outcome, oldest first; without it the test is planned.
+        arm
+            The column that names one of two arms.
+        outcome
+            The column of outcomes, each from 0 to 1.
+        rate
+            To plan: the rate there is, 0 to 1.
+        effect
+            To plan: the smallest change of the rate that is to be found.
+        power
+            To plan: the probability of finding it.
+        level
+            1 minus the probability of calling a difference where there is none.
+
+        Examples
+        --------
+        %mlops abtest --rate 0.10 --effect 0.02
+        %mlops abtest outcomes --arm version --outcome bought
+        """
+        from .ab import ab_test, plan
+
+        if data is not None:
+            from ..datasets.tables import as_table
+
+            return ab_test(as_table(self.context, data), arm, outcome, level=level)
+        if rate is None or effect is None:
+            raise InvalidArgument(
+                "a plan needs --rate and --effect, a test a table of outcomes.",
+                hint="As in `%mlops abtest --rate 0.10 --effect 0.02`.",
+            )
+        return plan(rate, effect, level=level, power=power)
+
+    def _subject(self, model: Any, data: Any, target: str, name: str, *, allow_pickle: bool) -> Any:
+        from .subject import model_of, subject_of
+
+        if name:
+            check_name(name, "model")
+        found = model_of(self.context, model, allow_pickle=allow_pickle)
+        return subject_of(self.context, found, data, target=target)
