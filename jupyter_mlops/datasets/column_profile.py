@@ -137,7 +137,7 @@ class ColumnProfile:
         """The facts alone: rows, missing, infinite and distinct values, no distribution of numbers."""
         if self.kind == "categorical":
             return self
-        light = replace(self, values=self.values[:0], counts=self.counts[:0], words=None)
+        light = replace(self, values=np.empty(0), counts=np.empty(0, dtype=np.int64), words=None)  # no views: they hold
         vars(light)["present"] = self.present
         return light
 

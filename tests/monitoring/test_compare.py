@@ -12,6 +12,7 @@ from conftest import real_data
 from jupyter_mlops.domain.drift_report import DriftReport
 from jupyter_mlops.errors import InvalidArgument
 from jupyter_mlops.monitoring.compare import compare, profile_of
+from jupyter_mlops.monitoring.sources import FrameSource
 from jupyter_mlops.monitoring.thresholds import Thresholds
 
 
@@ -199,3 +200,60 @@ def test_a_drawing_has_few_bars_and_sums_to_one(adult):
         assert len(drawn.labels) in (0, len(drawn.reference))
         assert len(drawn.edges) in (0, len(drawn.reference) + 1)
         assert sum(drawn.reference) == pytest.approx(1, abs=1e-3) == sum(drawn.current)
+
+
+def test_the_rest_of_the_bad_input_that_others_stumble_over():
+    rng = np.random.default_rng(6)
+    rows = 3_000
+    steady = rng.normal(size=rows)
+    endless = np.where(np.arange(rows) % 50 == 0, np.inf, steady)
+    reference = pd.DataFrame(
+        {
+            "was constant": 1.5,
+            "constant": 2.0,
+            "flag": rng.random(rows) < 0.5,
+            "endless": endless,
+            "gone text": rng.choice(list("ab"), rows),
+            "when": pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 999, rows), unit="h"),
+            "number": steady,
+        }
+    )
+    current = reference.assign(
+        **{
+            "was constant": steady,
+            "flag": rng.integers(0, 2, rows),
+            "endless": -endless,
+            "when": "no date",
+            "number": [{"a": 1}] * rows,
+        }
+    )
+    report = drift(reference, current)
+    assert verdicts(report) == {
+        "was constant": True,
+        "constant": False,
+        "flag": True,
+        "endless": False,
+        "gone text": False,
+        "when": None,
+        "number": None,
+    }
+    assert "retyped:error" in kinds(report, "when")
+    assert kinds(report, "number")
+    assert kinds(report, "endless") == ["infinite:info"]
+    assert {c.drifted for c in drift(reference, current.head(1))} == {None}
+    assert "could not be judged" in drift(reference, current.head(0)).verdict
+
+
+def test_only_the_chosen_detectors_are_measured_and_every_one_on_demand(pair):
+    before, now = (FrameSource(table) for table in pair)
+    only = compare(before, now, detectors=["ks"])
+    assert {s.detector for c in only for s in c.scores} == {"ks"}
+    assert "not-measured:info" in kinds(only, "text")
+    every = {s.detector for c in compare(before, now, detectors=["all"]) for s in c.scores}
+    assert {"kl", "hellinger", "tv", "emd", "chi2"} <= every
+    asked = compare(before, now, thresholds=Thresholds.read(["number:emd=0.5"]))
+    assert "emd 0.5 for 'number'" in asked.convention
+    with pytest.raises(InvalidArgument, match="Did you mean 'ks'"):
+        compare(before, now, detectors=["kss"])
+    strict = compare(before, now, thresholds=Thresholds.read(["missing=50%", "level=0"]))
+    assert strict.drifted == ()

@@ -67,9 +67,11 @@ def _divided(part: Floats, short: Floats, begin: int, n: int) -> float:
     starts = np.arange(begin, begin + len(part)) * m
     faced = starts // n
     first = np.minimum((faced + 1) * n - starts, m)
-    near = np.abs(part - short[faced])
-    far = np.abs(part - short[np.minimum(faced + 1, m - 1)])
-    return float((near * first).sum() + (far * (m - first)).sum())
+    near, far = part - short[faced], part - short[np.minimum(faced + 1, m - 1)]
+    np.abs(near, out=near)
+    np.abs(far, out=far)
+    weights = first.astype(np.float64)
+    return float(near @ weights + far @ (m - weights))
 
 
 def _whole(side: Numbers) -> bool:
