@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["ab_test", "plan", "smallest_effect"]
 
 SIMULATED = 400
-MOST_SIMULATED_ROWS = 20_000
-SLACK = 3  # how many times the fixed size is looked at before the simulation gives up
+MOST_SIMULATED_ROWS = 50_000
+SLACK = 6  # how many times the fixed size is looked at before the simulation gives up
 
 
 def plan(rate: float, effect: float, *, level: float = 0.95, power: float = 0.8, seed: int = 0) -> AbPlan:

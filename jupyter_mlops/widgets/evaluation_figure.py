@@ -14,7 +14,7 @@ BLUE, ORANGE, GREY = "#2185f0", "#e8710a", "rgba(127,127,127,.75)"  # blue and o
 WIDTH, HEIGHT = 250, 170
 LEFT, RIGHT, TOP, BOTTOM = 40, 8, 8, 32
 TEXT = 'fill="currentColor" font-size="10"'
-LABELS, PLOT, LINE = 190, 190, 18
+LABELS, PLOT, LINE = 200, 190, 18
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def intervals(
     for i, (label, value, low, high, behind, stressed) in enumerate(rows):
         y = LINE * i + LINE / 2
         colour = ORANGE if stressed else BLUE
-        shown = label if len(label) <= 34 else label[:33] + "…"
+        shown = label if len(label) <= 30 else label[:29] + "…"
         parts.append(
             f'<text x="{LABELS}" y="{y + 4}" text-anchor="end" {TEXT}>{escape(shown)}<title>{escape(label)}</title></text>'
         )
