@@ -155,7 +155,7 @@ def parquet() -> None:
     compared("drift", f"{name}: peak memory", "GiB", used, "limit", limit, goal=1, goal_is="at most").report()
     times = [s for s, _ in ours], [s for s, _ in read]
     compared(
-        "drift", f"{name}: time", "CPU s", times[0], "reading the file", times[1], goal=40, goal_is="at most"
+        "drift", f"{name}: time", "CPU s", times[0], "reading the file", times[1], goal=12, goal_is="at most"
     ).report()
 
 
