@@ -11,6 +11,8 @@ key                 environment              meaning
 ``notebook``        ``MLOPS_NOTEBOOK``       the current notebook's path, where no frontend tells it
 ``idle_seconds``    ``MLOPS_IDLE_SECONDS``   how long the service stays with nothing to do; default 600
 ``workers``         ``MLOPS_WORKERS``        how many processes a deployment has; default one a core
+``again``           ``MLOPS_AGAIN``          when a cell runs as a run again: ``supersede`` (default), ``resume``, ``sibling``
+``energy``          ``MLOPS_ENERGY``         estimate energy and CO2 of runs, for this country (``FRA``); default off
 ``user``            ``MLOPS_USER``           the name in runs and in the audit trail; default the login name
 ==================  =======================  ==================================================================
 
@@ -34,6 +36,7 @@ from .domain.workspace import Workspace
 from .errors import InvalidArgument
 
 __all__ = [
+    "AGAIN",
     "Settings",
     "child_environment",
     "find_root",
@@ -50,9 +53,12 @@ ENVIRONMENT = {
     "experiment": "MLFLOW_EXPERIMENT_NAME",
     "notebook": "MLOPS_NOTEBOOK",
     "idle_seconds": "MLOPS_IDLE_SECONDS",
+    "again": "MLOPS_AGAIN",
+    "energy": "MLOPS_ENERGY",
     "user": "MLOPS_USER",
     "workers": "MLOPS_WORKERS",
 }
+AGAIN = ("supersede", "resume", "sibling")
 DEFAULT_IDLE_SECONDS = 600.0
 
 
@@ -73,6 +79,8 @@ class Settings:
     experiment: str = ""
     notebook: str = ""
     idle_seconds: float = DEFAULT_IDLE_SECONDS
+    again: str = "supersede"
+    energy: str = ""
     user: str = ""
     host: str = ""
     workers: int = 0
@@ -107,12 +115,17 @@ class Settings:
             workers = int(values.get("workers", 0))
         except ValueError:
             raise InvalidArgument(f"workers takes a number of processes, not {values['workers']!r}.") from None
+        again = str(values.get("again") or "supersede")
+        if again not in AGAIN:
+            raise InvalidArgument.unknown("way to run a cell again", again, AGAIN)
         return cls(
             root=root,
             tracking_uri=str(values.get("tracking_uri", "")),
             experiment=str(values.get("experiment", "")),
             notebook=str(values.get("notebook", "")),
             idle_seconds=idle,
+            again=again,
+            energy=str(values.get("energy", "")),
             user=str(values.get("user", "")) or _login(),
             host=socket.gethostname(),
             workers=workers,

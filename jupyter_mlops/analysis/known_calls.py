@@ -15,6 +15,7 @@ __all__ = [
     "SHARING_METHODS",
     "SHOWING",
     "SHOWING_WORDS",
+    "STEADY",
     "WRITES_FILE",
 ]
 
@@ -162,3 +163,15 @@ CHANGES_FIRST = _names(
 
 # How the names of functions begin that show or check something.
 SHOWING_WORDS = ("plot", "show", "print", "display", "assert", "check")
+
+# Estimators whose fit draws no random numbers with the settings they come with.
+STEADY = _names(
+    """
+    BernoulliNB CategoricalNB ColumnTransformer ComplementNB CountVectorizer ElasticNet FunctionTransformer
+    GaussianNB HuberRegressor IsotonicRegression KNeighborsClassifier KNeighborsRegressor LabelBinarizer
+    LabelEncoder Lars Lasso LassoLars LinearDiscriminantAnalysis LinearRegression LogisticRegression
+    MaxAbsScaler MinMaxScaler MultinomialNB Normalizer OneHotEncoder OrdinalEncoder PoissonRegressor
+    PolynomialFeatures PowerTransformer QuadraticDiscriminantAnalysis Ridge RidgeClassifier RobustScaler SVC
+    SVR SimpleImputer StandardScaler TfidfVectorizer
+    """
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .display import Displayed, ago, clock, seconds, table
@@ -115,6 +115,21 @@ class RunTable(Displayed, Record):
 
     def __getitem__(self, index: int) -> Run:
         return self.runs[index]
+
+    def with_trust(self, labels: Mapping[str, tuple[Trust, dict[str, str]]]) -> Self:
+        """The same table with other trust labels and reasons for some runs, by their ids."""
+        if not labels:
+            return self
+        columns = RunColumns.of(self.runs)
+        plain = {
+            **columns.plain,
+            "trust": [*columns.plain["trust"]],
+            "trust_reasons": [*columns.plain["trust_reasons"]],
+        }
+        for i, run in enumerate(plain["id"]):
+            if run in labels:
+                plain["trust"][i], plain["trust_reasons"][i] = labels[run]
+        return replace(self, runs=RunColumns(plain, columns.sets, columns.metrics, columns.params))
 
     def to_dict(self) -> dict[str, Any]:
         """The table as JSON-ready data; columns stay columns."""

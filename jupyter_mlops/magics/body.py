@@ -33,13 +33,15 @@ class BodyRunner:
         """Whether the cell that holds the body has a number of its own."""
         self._shown: BaseException | None = None
 
-    def run(self, name: str | None, source: str, *, into: str = "", quiet: bool = False) -> None:
+    def run(self, name: str | None, source: str, *, into: str = "", again: str = "", quiet: bool = False) -> None:
         """Run `source` as a run called `name`.
 
         Parameters
         ----------
         into
             The variable to bind the run to.
+        again
+            What becomes of the earlier run of this cell.
         quiet
             Leaves out the line that sums up.
 
@@ -60,7 +62,7 @@ class BodyRunner:
         handle: Any = None
         result: Any = None
         try:
-            with self.session.run(name or None, source=source) as handle:
+            with self.session.run(name or None, source=source, again=again) as handle:
                 if into:
                     self.shell.user_ns[into] = handle
                 result = self._as_cell(source, transformed, failure, in_loop=run_async)

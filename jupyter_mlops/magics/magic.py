@@ -33,7 +33,12 @@ class CellCommands:
     """What only a cell can be given to; declared as every command is, carried out by `BodyRunner`."""
 
     @command("run", stage="tracking", changes=True)
-    def run(self, name: Annotated[str, Arg(metavar="NAME")] = "") -> None:
+    def run(
+        self,
+        name: Annotated[str, Arg(metavar="NAME")] = "",
+        *,
+        again: Annotated[str, Arg(choices=("supersede", "resume", "sibling"))] = "",
+    ) -> None:
         """Run the cell as an MLflow run (begin the cell with it).
 
         Parameters, metrics, the model, the data versions used, the source, the notebook and its git commit record
@@ -44,6 +49,8 @@ class CellCommands:
         ----------
         name
             The run's name; one is made up if there is none.
+        again
+            When the cell has run before: supersede the earlier run, resume it, or leave it as a sibling.
 
         Examples
         --------
@@ -187,7 +194,13 @@ class Magic:
             raise InvalidArgument("there is nothing to run: the cell is empty.")
         into = _checked_name(call.own.get("into"))
         self._look_for_notebook()
-        self._body.run(call.given.get("name"), cell, into=into, quiet=bool(call.own.get("quiet")))
+        self._body.run(
+            call.given.get("name"),
+            cell,
+            into=into,
+            again=call.given.get("again") or "",
+            quiet=bool(call.own.get("quiet")),
+        )
         return None, True
 
     def _objects(self, call: Call, variables: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from ..domain.display import seconds
 from ..domain.run import Run
 
-__all__ = ["RunSummary"]
+__all__ = ["RunSummary", "hazards"]
 
 METRICS = 6
 
@@ -38,4 +38,13 @@ class RunSummary:
         metrics = [f"{name} {value:.5g}" for name, value in list(run.metrics.items())[:METRICS]]
         metrics += ["..."] if len(run.metrics) > METRICS else []
         took = [seconds(run.duration_ms)] if run.duration_ms is not None else []
-        return " · ".join([f"run {run.name} ({run.id[:8]}) {run.status}", *took, *metrics])
+        return " · ".join([f"run {run.name} ({run.id[:8]}) {run.status}", *took, *metrics, *hazards(run)])
+
+
+def hazards(run: Run) -> list[str]:
+    """What keeps the notebook from giving the run again, named by cell; nothing where all is well."""
+    told = [f"{cell} {why}".strip() for cell, why in run.trust_reasons.items() if cell]
+    if not told:
+        return []
+    more = f", and {len(told) - 1} more" if len(told) > 1 else ""
+    return [f"{run.trust}: {told[0]}{more}" if run.trust != "consistent" else f"{told[0]}{more}"]

@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 from ..analysis.dataflow import RANDOM, Flow, Slice, link, slice_back
 from ..analysis.magic_lines import plain_transform
+from ..analysis.notebook_file import NotebookFile
 from ..analysis.parse import Execution, Trace, parse_cells
 from ..domain.context import Context
 from ..domain.pipeline import Parameter, Step
 from ..domain.workspace import Cell
 from ..errors import NotFound, NotReady
 from .module_level import Module, arrange
-from .notebook_file import NotebookFile
 from .results import Results, choose
 from .steps import PlannedStep, group
 from .whole import (

@@ -120,6 +120,27 @@ class Runs:
                 self._store.client.set_tag(run_id, tags.REASON, reason)
             self._store.client.set_terminated(run_id, status=status, end_time=ended_ms)
 
+    def supersede(self, cell: str, notebook: str, run_id: str) -> None:
+        """Mark the earlier runs of a cell as superseded by its newest one."""
+        for earlier in self._of_cell(cell, notebook):
+            if earlier.info.run_id != run_id and tags.SUPERSEDED not in earlier.data.tags:
+                with self._door():
+                    self._store.client.set_tag(earlier.info.run_id, tags.SUPERSEDED, run_id)
+
+    def reopen(self, cell: str, notebook: str, key: str) -> str:
+        """Let the newest run of a cell go on under another key; give its id, empty if there is none."""
+        for earlier in self._of_cell(cell, notebook)[:1]:
+            run_id = str(earlier.info.run_id)
+            with self._door():
+                self._store.client.set_tag(run_id, tags.RUN_KEY, key)
+                self._store.client.update_run(run_id, status="RUNNING")
+            return run_id
+        return ""
+
+    def _of_cell(self, cell: str, notebook: str) -> list[Any]:
+        found = self._search(f"tags.`{tags.CELL}` = {_quoted(cell)}", MOST_FOUND)
+        return [run for run in found if run.data.tags.get(tags.NOTEBOOK, "") == notebook]
+
     # reading
 
     def get(self, run_id: str) -> Run:
@@ -134,7 +155,7 @@ class Runs:
             entity = self._store.client.get_run(run_id)
             experiment = self._name_of(entity.info.experiment_id)
             paths = self._artifacts(run_id)
-        source = self._source(run_id) if tags.SOURCE_FILE in paths else ""
+        source = self.artifact_text(run_id, tags.SOURCE_FILE) if tags.SOURCE_FILE in paths else ""
         return to_run(entity, experiment, source=source, artifacts=tuple(paths))
 
     def find(self, asked: str) -> Run:
@@ -260,9 +281,16 @@ class Runs:
                 (waiting if entry.is_dir else found).append(entry.path)
         return sorted(found[:MOST_ARTIFACTS])
 
-    def _source(self, run_id: str) -> str:
+    def artifact_text(self, run_id: str, path: str) -> str:
+        """A text among the run's artifacts.
+
+        Raises
+        ------
+        StoreUnavailable
+            It cannot be read.
+        """
         with self._door(), tempfile.TemporaryDirectory() as folder:
-            path = self._store.client.download_artifacts(run_id, tags.SOURCE_FILE, folder)
+            path = self._store.client.download_artifacts(run_id, path, folder)
             return Path(path).read_text(errors="replace")
 
     def _name_of(self, experiment_id: str) -> str:

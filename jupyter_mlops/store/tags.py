@@ -21,6 +21,7 @@ NOTEBOOK = "mlops.notebook"
 COMMIT = "mlops.git.commit"
 DIRTY = "mlops.git.dirty"
 REASON = "mlops.reason"
+CELL = "mlops.cell"  # what is the same when its cell runs again
 SUPERSEDED = "mlops.superseded_by"
 KERNEL = "mlops.kernel"  # the journal it was recorded in: "<workspace>/<journal>"
 NOTES = "mlops.notes"  # what could not be recorded, and why; one line each

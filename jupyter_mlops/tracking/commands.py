@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from ..analysis.evidence import Watch
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet, Context, now_ms
-from ..domain.run import RunComparison, RunTable
+from ..domain.run import Run, RunComparison, RunTable, Trust
 from ..domain.workspace import Cell, Notebook
 from ..errors import InvalidArgument
 from .identity import find_notebook
@@ -18,6 +19,8 @@ from .recording import Recording
 from .tracker import Tracker
 
 __all__ = ["TrackingCommands"]
+
+log = logging.getLogger(__name__)
 
 OUR_PACKAGE = __name__.partition(".")[0]
 
@@ -29,7 +32,7 @@ class TrackingCommands(CommandSet):
         super().__init__(context)
         self._tracker = Tracker(context)
 
-    def run(self, name: str | None = None, *, source: str = "") -> Recording:
+    def run(self, name: str | None = None, *, source: str = "", again: str = "") -> Recording:
         """A run to record: ``with session.run("baseline") as run: ...``.
 
         What happens inside is recorded: scikit-learn's fits, metrics and figures by themselves, anything else through
@@ -42,13 +45,16 @@ class TrackingCommands(CommandSet):
             How to call it; made up if left out.
         source
             The code it runs; by default the cell being executed.
+        again
+            When its cell has run before: ``supersede`` marks the earlier run as superseded once this one has finished,
+            ``resume`` goes on with it, ``sibling`` leaves it alone; by default what the setting of this name says.
         """
         namespace = self.context.namespace
         if namespace is None:  # a script: the names of the module that calls
             frame = sys._getframe(1)  # noqa: SLF001 there is no other way to know the caller
             inside = str(frame.f_globals.get("__name__", "")).partition(".")[0] == OUR_PACKAGE
             namespace = None if inside else frame.f_globals
-        return self._tracker.make(name, source, namespace)
+        return self._tracker.make(name, source, namespace, again)
 
     @command("runs", stage="tracking", changes=False)
     def runs(
@@ -76,7 +82,21 @@ class TrackingCommands(CommandSet):
         """
         if limit < 1:
             raise InvalidArgument(f"--limit takes a number from 1 on, not {limit}.")
-        return RunTable.from_dict(self.context.call("tracking.search", filter=filter, limit=limit, order_by=order_by))
+        found = RunTable.from_dict(self.context.call("tracking.search", filter=filter, limit=limit, order_by=order_by))
+        return found.with_trust(self._reviewed(found.runs))
+
+    def _reviewed(self, runs: Sequence[Run]) -> dict[str, tuple[Trust, dict[str, str]]]:
+        """The labels that have changed since the store was told, as the notebook now stands; the store is told."""
+        try:
+            changed = self._tracker.surroundings.review(runs)
+            labels: dict[str, tuple[Trust, dict[str, str]]] = {run.id: (now.label, now.reasons) for run, now in changed}
+            if labels:
+                told = [{"run": run, "label": label, "reasons": why} for run, (label, why) in labels.items()]
+                self.context.call("tracking.label", labels=told)
+        except Exception:  # a label is never worth a table of runs
+            log.debug("reviewing labels", exc_info=True)
+            return {}
+        return labels
 
     @command("compare", stage="tracking", changes=False)
     def compare(self, runs: Annotated[list[str], Arg(complete="runs", metavar="RUN")]) -> RunComparison:

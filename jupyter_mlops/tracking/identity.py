@@ -14,10 +14,11 @@ from urllib.parse import quote
 
 from ..settings import Settings, jupyter_session_name
 
-__all__ = ["find_notebook", "git_state"]
+__all__ = ["find_notebook", "git_state", "uncommitted"]
 
 SERVER_SECONDS = 0.5
 GIT_SECONDS = 2.0
+LONGEST_DIFF = 1_000_000
 SERVERS = 8  # runtime files looked at, the newest first
 
 
@@ -58,6 +59,12 @@ def git_state(notebook: str, root: Path) -> tuple[str, bool] | None:
     if not commit:
         return None
     return commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+
+
+def uncommitted(notebook: str, root: Path) -> str:
+    """What the tracked files of the project have and their commit lacks, as git's diff; its end is cut off where it is long."""
+    folder = (root / notebook).parent if notebook else root
+    return _git(folder if folder.is_dir() else root, "diff", "HEAD", "--no-color", "--no-ext-diff")[:LONGEST_DIFF]
 
 
 def _git(folder: Path, *arguments: str) -> str:

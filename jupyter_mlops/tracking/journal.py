@@ -13,13 +13,15 @@ length is written last: a record that was cut short is not there. The payload of
 event is JSON. The kinds of event, each with the number of its run in the journal:
 
 ===========  =================================================================================================
-``start``    ``key name source parent started_ms tags``
+``start``    ``key name source parent started_ms notebook user host``, and where known ``cell again kind``
 ``metric``   packed: key, value, step, time
 ``param``    ``key value``
 ``tag``      ``key value``
 ``artifact`` ``file`` (in ``files/``), ``path`` (the artifact's folder in the run)
 ``data``     ``name digest ref role``, and where known ``schema rows``
 ``model``    ``folder`` (in ``files/``), ``name key digest``
+``trust``    ``label``, ``reasons`` by cell
+``facts``    ``facts``: what the run took, by name
 ``note``     ``text``: what could not be recorded
 ``end``      ``status reason ended_ms``
 ===========  =================================================================================================

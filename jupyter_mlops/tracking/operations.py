@@ -9,8 +9,10 @@ from typing import Any
 from ..domain.operation import Duty, Operation
 from ..domain.run import Run, RunComparison, RunTable
 from ..errors import InvalidArgument, NotFound
+from ..store import tags
 from ..store.host import Host
 from .drains import drains
+from .writing import label_tags
 
 __all__ = ["DUTIES", "OPERATIONS", "pending"]
 
@@ -93,6 +95,20 @@ def compare(host: Host, *, runs: list[str]) -> dict[str, Any]:
     ).to_dict()
 
 
+def label(host: Host, *, labels: list[dict[str, Any]]) -> None:
+    """Set the trust labels of runs, with the reasons by cell."""
+    for told in labels:
+        host.store.runs.log_batch(told["run"], tags=label_tags(told["label"], told["reasons"]))
+
+
+def cells(host: Host, *, run: str) -> dict[str, Any]:
+    """A run, and the cells that had run when it did, as the kernel wrote them down; empty text where it did not."""
+    drains(host).turn(host, seconds=2.0)
+    found = _truthful(host, host.store.runs.find(run))
+    text = host.store.runs.artifact_text(found.id, tags.CELLS_FILE) if tags.CELLS_FILE in found.artifacts else ""
+    return {"run": found.to_dict(), "cells": text}
+
+
 def _union(mappings: list[dict[str, Any]]) -> list[str]:
     """Every key, in the order of first appearance."""
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
@@ -137,6 +153,8 @@ OPERATIONS: dict[str, Operation] = {
     "tracking.history": Operation(history),
     "tracking.ids": Operation(ids),
     "tracking.compare": Operation(compare),
+    "tracking.label": Operation(label, topics=("runs",)),
+    "tracking.cells": Operation(cells),
 }
 
 DUTIES: tuple[Duty, ...] = (Duty("tracking.drain", every=0.3, turn=_turn, busy=_busy),)

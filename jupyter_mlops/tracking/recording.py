@@ -23,6 +23,7 @@ from ..errors import Conflict, InvalidArgument, NotFound, Unavailable
 if TYPE_CHECKING:
     from .journal import Journal
     from .tracker import Tracker
+    from .trust import Assessment
 
 __all__ = ["LONGEST_KEY", "LONGEST_PARAM", "Recording"]
 
@@ -67,6 +68,8 @@ class Recording:
         self.parent_key = ""
         """The key of a run in another process that this one is a child of."""
         self.notes: list[str] = []
+        self.again = ""
+        self.trust: Assessment | None = None
         self.started_ms = 0
         self.ended_ms: int | None = None
         self._status: Ending | None = None
@@ -169,6 +172,8 @@ class Recording:
             user=self._tracker.context.actor.user,
             source=self.source,
             reason=self._reason,
+            trust=self.trust.label if self.trust is not None else "unknown",
+            trust_reasons=self.trust.reasons if self.trust is not None else {},
         )
 
     # what is known of it
@@ -194,6 +199,11 @@ class Recording:
             if not answer["run_id"]:
                 raise NotFound(f"the run {self.name!r} was removed from the store.")
             self._id = str(answer["run_id"])
+        return self._id
+
+    @property
+    def known_id(self) -> str:
+        """MLflow's id of the run if it is known by now, else empty; asks nobody."""
         return self._id
 
     def __repr__(self) -> str:

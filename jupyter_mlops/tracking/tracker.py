@@ -11,13 +11,17 @@ from dataclasses import replace
 from typing import Any
 
 from ..domain.context import Context
-from ..errors import MLOpsError, Unavailable
+from ..domain.workspace import Cell
+from ..errors import InvalidArgument, MLOpsError, Unavailable
+from ..settings import AGAIN
 from .autolog import Autolog
+from .executions import cell_key
 from .figures import Figures
-from .identity import git_state
+from .identity import git_state, uncommitted
 from .journal import Journal
 from .names import make_name
 from .recording import Recording
+from .surroundings import Surroundings
 from .used_tables import record_used_tables
 from .user_mlflow import UserMLflow
 
@@ -44,11 +48,13 @@ class Tracker:
         self.context = context
         self.active: list[Recording] = []
         self.figures = Figures(self)
+        self.surroundings = Surroundings(self)
         self._mlflow = UserMLflow(self)
         self._watchers = (Autolog(self), self.figures, self._mlflow)
         self._journal: Journal | None = None
         self._runs = 0
         self._told = False
+        self._counted: tuple[Cell, int] | None = None
         self._git: threading.Thread | None = None
 
     @property
@@ -56,14 +62,18 @@ class Tracker:
         """The innermost run being recorded, None in a process that was forked off."""
         return self.active[-1] if self.active and self.active[-1].active else None
 
-    def make(self, name: str | None, source: str, namespace: dict[str, Any] | None) -> Recording:
+    def make(self, name: str | None, source: str, namespace: dict[str, Any] | None, again: str = "") -> Recording:
         """A run that has not begun yet."""
         cell = self.context.cells[-1] if self.context.cells else None
         running = cell is not None and cell.outcome == "running"
         if not source and cell is not None and running:
             source = cell.source
         called = make_name(name, self.context.notebook.path, cell.count if cell is not None and running else 0)
-        return Recording(self, called, source, self.context.namespace if namespace is None else namespace)
+        if again and again not in AGAIN:
+            raise InvalidArgument.unknown("way to run a cell again", again, AGAIN)
+        made = Recording(self, called, source, self.context.namespace if namespace is None else namespace)
+        made.again = again
+        return made
 
     # begin and end, called by the recording
 
@@ -81,12 +91,16 @@ class Tracker:
             notebook=context.notebook.path,
             user=context.actor.user,
             host=context.actor.host,
+            cell=self._cell(recording) if parent is None else "",
+            again=recording.again or getattr(context.settings, "again", "supersede"),
         )
         self.active.append(recording)
         context.recorder = recording
         try:
             if parent is None:
                 self._wake(recording)
+                with noting(recording, "what it takes"):
+                    self.surroundings.begin()
                 for watcher in self._watchers:
                     with noting(recording, f"what {type(watcher).__name__} would see"):
                         watcher.begin()
@@ -103,6 +117,17 @@ class Tracker:
             self.end(recording)
             raise
 
+    def _cell(self, recording: Recording) -> str:
+        """What is the same when this run's cell runs again, numbered within one execution; empty outside of cells."""
+        cell = self.context.cells[-1] if self.context.cells else None
+        if cell is None or cell.outcome != "running":
+            return ""
+        if self._counted is None or self._counted[0] is not cell:
+            self._counted = (cell, 0)
+        number = self._counted[1]
+        self._counted = (cell, number + 1)
+        return f"{cell_key(cell, recording.source)}#{number}"
+
     def finish(self, recording: Recording) -> None:
         """Record what is only known at the end, and take the watchers away."""
         try:
@@ -110,6 +135,8 @@ class Tracker:
                 record_used_tables(recording, self.context)
             with noting(recording, "its figures"):
                 self.figures.save_all(recording)
+            with noting(recording, "its surroundings"):
+                self.surroundings.finish(recording)
             if recording.parent is None and self._git is not None:
                 self._git.join(GIT_SECONDS)
         finally:
@@ -177,8 +204,13 @@ class Tracker:
             state = git_state(notebook.path, self.context.workspace.root)
             if state is not None:
                 self.context.notebook = replace(self.context.notebook, commit=state[0], dirty=state[1])
-                with contextlib.suppress(MLOpsError):
+                with contextlib.suppress(MLOpsError, OSError):
                     recording.record("commit", commit=state[0], dirty=state[1])
+                    diff = uncommitted(notebook.path, self.context.workspace.root) if state[1] else ""
+                    if diff:
+                        place = recording.stage("uncommitted.diff")
+                        place.write_text(diff, encoding="utf-8")
+                        recording.staged(place, "mlops")
 
         threading.Thread(target=wake, name="mlops-wake", daemon=True).start()
         self._git = threading.Thread(target=look, name="mlops-git", daemon=True)

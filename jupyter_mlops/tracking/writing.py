@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,11 +16,21 @@ from ..store.host import Host
 from ..store.store import Store
 from .journal import FILES, Event
 
-__all__ = ["Writing"]
+__all__ = ["Writing", "label_tags"]
+
+LONGEST_TAG = 4900
 
 log = logging.getLogger("jupyter_mlops.tracking")
 
-GATHERED = ("metric", "param", "tag", "note", "commit")
+GATHERED = ("metric", "param", "tag", "note", "commit", "trust", "facts")
+
+
+def label_tags(label: str, reasons: dict[str, str]) -> dict[str, str]:
+    """A trust label as a run's tags."""
+    kept = dict(reasons)
+    while len(json.dumps(kept)) > LONGEST_TAG:
+        kept.popitem()
+    return {tags.TRUST: label, tags.TRUST_REASONS: json.dumps(kept)}
 
 
 class Writing:
@@ -107,6 +118,10 @@ class Writing:
             if event.kind == "commit":
                 told = {tags.COMMIT: event.payload["commit"], tags.SOURCE_COMMIT: event.payload["commit"]}
                 held |= {**told, tags.DIRTY: str(event.payload["dirty"]).lower()}
+            elif event.kind == "trust":
+                held |= label_tags(event.payload["label"], event.payload["reasons"])
+            elif event.kind == "facts":
+                held[tags.FACTS] = json.dumps(event.payload["facts"])[:LONGEST_TAG]
         runs.log_batch(run["id"], metrics, params, held)
         notes = [e.payload["text"] for e in events if e.kind == "note"]
         if notes:
@@ -147,7 +162,11 @@ class Writing:
             tags.SOURCE_TYPE: "NOTEBOOK" if told["notebook"] else "LOCAL",
             tags.PARENT: parent,
         }
-        run_id = store.runs.create(
+        held[tags.CELL] = told.get("cell", "")
+        run_id = ""
+        if told.get("again") == "resume" and told.get("cell"):
+            run_id = store.runs.id_of(told["key"]) or store.runs.reopen(told["cell"], told["notebook"], told["key"])
+        run_id = run_id or store.runs.create(
             told["name"], key=told["key"], started_ms=told["started_ms"], tags={k: v for k, v in held.items() if v}
         )
         self._runs[str(event.run)] = {
@@ -157,6 +176,9 @@ class Writing:
             "ended": False,
             "models": [],
             "store": store.workspace.tracking_uri,
+            "supersedes": [told["cell"], told["notebook"]]
+            if told.get("again") == "supersede" and told.get("cell")
+            else [],
         }
         if told["source"].strip():
             store.runs.log_text(run_id, tags.SOURCE_FILE, told["source"])
@@ -188,6 +210,9 @@ class Writing:
         for model_id in run["models"]:
             store.models.attach_metrics(model_id, run["id"])
         store.runs.end(run["id"], told["status"], told["ended_ms"], told["reason"])
+        if told["status"] == "FINISHED" and run.get("supersedes"):
+            cell, notebook = run["supersedes"]
+            store.runs.supersede(cell, notebook, run["id"])
         run["ended"] = True
         details = {key: value for key, value in told.items() if key != "ended_ms" and value}
         actor = Actor(self._host.settings.user, self._host.settings.host, "python")

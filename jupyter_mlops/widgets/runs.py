@@ -98,7 +98,13 @@ def run_line(one: Run) -> Markup:
         pill(one.status, title=one.reason), " run ", tag("b", one.name), " ", code(one.id[:8]),
         f" · {seconds(one.duration_ms)}" if one.duration_ms is not None else "",
         join([" · ", shown, rest]) if metrics else "",
+        *([" · ", trust(one), " ", tag("span", _hazard(one), class_="mlops-dim")] if one.trust_reasons else []),
     )  # fmt: skip
+
+
+def _hazard(one: Run) -> str:
+    told = [f"{cell} {why}".strip() for cell, why in one.trust_reasons.items() if cell]
+    return "" if not told else told[0] + (f", and {len(told) - 1} more" if len(told) > 1 else "")
 
 
 def compared_rows(compared: RunComparison) -> tuple[Sequence[object], dict[str, list[list[object]]]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn.metrics
+import skops.io  # noqa: F401 it puts finders of its own on the path for modules
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_diabetes, load_iris
@@ -225,7 +226,11 @@ def test_plotlys_figures_are_kept(session, client, tmp_path):
         go.Figure()
         named = go.Figure(go.Bar(y=[3]))
         run.log_figure(named, "plots/bars")
-    assert run.result.artifacts == ("mlops/figures/01-two-points.plotly.json", "plots/bars.plotly.json")
+    assert run.result.artifacts == (
+        "mlops/figures/01-two-points.plotly.json",
+        "mlops/requirements.txt",
+        "plots/bars.plotly.json",
+    )
     path = client.download_artifacts(run.result.id, "plots/bars.plotly.json", str(tmp_path))
     assert '"bar"' in Path(path).read_text()
 
@@ -241,7 +246,7 @@ def test_matplotlibs_figures_are_kept_also_when_they_are_closed(session, client,
         plt.title("A line")
         plt.close("all")
         plt.figure()
-    assert run.result.artifacts == ("mlops/figures/01-a-line.png",)
+    assert run.result.artifacts == ("mlops/figures/01-a-line.png", "mlops/requirements.txt")
     path = client.download_artifacts(run.result.id, run.result.artifacts[0], str(tmp_path))
     assert Path(path).read_bytes()[:4] == b"\x89PNG"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -234,3 +235,29 @@ def test_a_tracking_server_gets_the_same(make_session, mlflow_server):
     assert run.result.source == "fit()"
     assert session.runs()[0].id == run.result.id
     assert session.status().runs == 1
+
+
+def test_a_cell_that_runs_again_supersedes_resumes_or_stands_beside(session):
+    def ran(again: str, failing: bool = False):
+        session.cell_started("with mlops.run(): fit()", 7, "cell-1")
+        with contextlib.suppress(ZeroDivisionError), session.run("again", again=again) as run:
+            run.log_metric("loss", 1.0)
+            _ = 1 / (not failing)
+        session.cell_finished("error" if failing else "ok")
+        return run.result
+
+    def superseded() -> dict[str, str]:
+        return {run.id: run.superseded_by for run in session.runs(filter="attributes.run_name = 'again'", limit=50)}
+
+    first = ran("supersede")
+    failed = ran("supersede", failing=True)
+    assert superseded() == {first.id: "", failed.id: ""}  # a failed run takes nobody's place
+    second = ran("")
+    assert superseded() == {first.id: second.id, failed.id: second.id, second.id: ""}
+    beside = ran("sibling")
+    assert superseded()[second.id] == superseded()[beside.id] == ""
+    resumed = ran("resume")
+    assert resumed.id == beside.id
+    assert resumed.status == "FINISHED"
+    with pytest.raises(InvalidArgument, match="supersede"):
+        session.run("again", again="twice")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..analysis.parse import Execution
 from ..errors import InvalidArgument, NotFound
+from .parse import Execution
 
 __all__ = ["FileCell", "NotebookFile"]
 

@@ -1,0 +1,165 @@
+"""Provenance: of every value a trace makes, what it was made by; two traces that make a value alike give it one key.
+
+A trace is read from top to bottom. Each statement gets a key out of its code and of the keys of all that it reads, and
+what it binds or changes gets a key out of that. So the key of a value stands for the whole history that matters to it:
+the order of cells that have nothing to do with each other is not in it, nor comments and blank lines, nor that a cell ran twice
+that gives the same each time; a second draw from a random generator, an edited function or a table changed in place is.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..analysis.dataflow import RANDOM, Flow
+from ..analysis.known_calls import DRAWS, STEADY
+from ..analysis.outside import ANY_FILE
+from ..analysis.parse import Execution
+
+__all__ = ["Maker", "Provenance", "code_of", "trace_provenance"]
+
+FILE = "<file> "
+FITS = ("fit", "fit_transform", "fit_predict")
+IGNORED_SETTINGS = ("warnings.",)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """The statement that made a value.
+
+    Parameters
+    ----------
+    reads
+        By name, the keys of what it used.
+    """
+
+    key: str
+    flow: Flow
+    reads: Mapping[str, str]
+
+    @property
+    def execution(self) -> Execution:
+        """The cell's execution that it stands in."""
+        return self.flow.statement.execution
+
+
+@dataclass
+class Provenance:
+    """What a trace has made."""
+
+    makers: dict[str, Maker] = field(default_factory=dict)
+    """By the key of a value."""
+    statements: list[Maker] = field(default_factory=list)
+    """Every statement, in order."""
+    settings: dict[str, Maker] = field(default_factory=dict)
+    """What changes how later code works without binding a name, by its code."""
+
+    def of(self, execution: Execution) -> list[Maker]:
+        """The statements of one execution."""
+        return [maker for maker in self.statements if maker.execution is execution]
+
+    def behind(self, makers: Iterable[Maker]) -> list[Maker]:
+        """All statements that these depend on, themselves left out, in the order in which they ran."""
+        found: dict[int, Maker] = {}
+        given = {id(maker) for maker in makers}
+        waiting = [self.makers[key] for maker in makers for key in maker.reads.values() if key in self.makers]
+        while waiting:
+            maker = waiting.pop()
+            if id(maker) not in found and id(maker) not in given:
+                found[id(maker)] = maker
+                waiting += [self.makers[key] for key in maker.reads.values() if key in self.makers]
+        return [maker for maker in self.statements if id(maker) in found]
+
+
+def trace_provenance(flows: Iterable[Flow], live: Mapping[str, Any] | None = None) -> Provenance:
+    """Read a linked trace.
+
+    Parameters
+    ----------
+    live
+        The kernel's variables: whether a fit draws random numbers depends on the estimator.
+    """
+    flows = list(flows)
+    seeded = any(flow.effects.outside.seeds for flow in flows)
+    made = Provenance()
+    current: dict[str, str] = {}
+    for flow in flows:
+        random = seeded and not _fits_steadily(flow, live or {})
+        reads = {name: current.get(name, "") for name in _needed(flow, current, random=random)}
+        code = code_of(flow)
+        key = _digest(code, *(f"{name}={value}" for name, value in sorted(reads.items())))
+        maker = Maker(key, flow, reads)
+        made.statements.append(maker)
+        if flow.setting and not flow.statement.text.startswith(IGNORED_SETTINGS):
+            made.settings.setdefault(code, maker)
+        for name in _changed(flow, random=random):
+            current[name] = _digest(key, name)
+            made.makers.setdefault(current[name], maker)
+    return made
+
+
+def code_of(flow: Flow) -> str:
+    """A statement's code, comments and layout left out, and the names that the analysis gives to what was only shown."""
+    node = flow.statement.node
+    return ast.dump(node.value if flow.statement.metric and isinstance(node, ast.Assign) else node)
+
+
+def _needed(flow: Flow, current: Mapping[str, str], *, random: bool) -> Iterator[str]:
+    """The names whose values a statement's effect depends on; what it may change in place is among them."""
+    reads = set(flow.reads | flow.maybe | _mutated(flow))
+    if flow.effects.outside.seeds and not flow.effects.outside.draws:
+        reads.discard(RANDOM)  # what a seed sets does not depend on what was there
+    yield from (name for name in reads if random or name != RANDOM)
+    files = flow.effects.outside.files_read
+    if ANY_FILE in files:
+        yield from (name for name in current if name.startswith(FILE))
+    elif files:
+        yield from (FILE + file for file in {*files, ANY_FILE} if FILE + file in current)
+
+
+def _changed(flow: Flow, *, random: bool) -> Iterator[str]:
+    yield from (name for name in flow.writes | flow.maybe | _mutated(flow) if random or name != RANDOM)
+    yield from (FILE + file for file in flow.effects.outside.files_written)
+
+
+def _mutated(flow: Flow) -> frozenset[str]:
+    """What a statement may change in place: a fit changes the estimator, and not the data it is given."""
+    acting = [call for call in flow.effects.calls if call.acts]
+    if not acting or any(call.dotted.rpartition(".")[2] not in FITS for call in acting):
+        return flow.mutates
+    own = {call.dotted.partition(".")[0] for call in acting} | flow.effects.surely | {RANDOM}
+    return flow.mutates & own
+
+
+def _fits_steadily(flow: Flow, live: Mapping[str, Any]) -> bool:
+    """Whether all that a statement may draw for is fits of estimators that draw nothing, or have a seed of their own."""
+    outside = flow.effects.outside
+    if outside.seeds or outside.unseeded or not outside.draws:
+        return False
+    for call in flow.effects.calls:
+        owner, _, last = call.dotted.rpartition(".")
+        if last in FITS:
+            held = live.get(owner)
+            seeds = _seeds(held)
+            if not (
+                owner.rpartition(".")[2] in STEADY or type(held).__name__ in STEADY or (seeds and None not in seeds)
+            ):
+                return False
+        elif last in DRAWS:
+            return False
+    return any(call.dotted.rpartition(".")[2] in FITS for call in flow.effects.calls)
+
+
+def _seeds(estimator: Any) -> list[Any]:
+    try:
+        params = {} if isinstance(estimator, type) else estimator.get_params()
+    except Exception:  # whatever a user's object does
+        return []
+    return [value for name, value in params.items() if name.endswith("random_state")]
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,184 @@
+"""Surroundings: what is recorded around a run: the cells that had run, the environment, what it took, whether to trust it.
+
+Artifacts of a run, beside its own code in ``mlops/cell.py``: ``mlops/cells.json`` (every execution so far: cell id,
+digest, order, time, and the code of those that the run depends on), ``mlops/requirements.txt`` (the environment, worked
+out once a kernel) and ``mlops/uncommitted.diff`` (what the git commit lacks).
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..analysis.parse import Execution
+from ..domain.run import Run
+from ..domain.run_columns import RunColumns
+from ..domain.workspace import Cell
+from .executions import executed, standing_cells, transform_of
+from .facts import Energy, Meter, environment, seeds_in
+from .provenance import Provenance
+from .trust import Assessment, assess, read_trace
+
+if TYPE_CHECKING:
+    from .recording import Recording
+    from .tracker import Tracker
+
+__all__ = ["Surroundings", "stored_cells"]
+
+PLACE = "mlops"
+SCHEMA = 1
+LONGEST_TEXT = 2_000_000
+
+
+@dataclass
+class _Seen:
+    """What was worked out of the cells up to one of them, for all runs of that cell."""
+
+    cell: Cell
+    cells: list[Cell]
+    made: tuple[Provenance, Execution | None]
+    runs: int = 0
+    needed: set[int] = field(default_factory=set)
+
+
+class Surroundings:
+    """Records what is around the runs of one tracker."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._meter: Meter | None = None
+        self._energy: Energy | None = None
+        self._seen: _Seen | None = None
+        self._own: dict[str, tuple[Recording, int]] = {}
+
+    def begin(self) -> None:
+        """Begin to measure; a run that is no one's child begins."""
+        self._meter = Meter()
+        country = getattr(self._tracker.context.settings, "energy", "")
+        self._energy = Energy(country) if country else None
+
+    def finish(self, recording: Recording) -> None:
+        """Record what is known at the end of a run."""
+        context = self._tracker.context
+        told: dict[str, str] = {}
+        if recording.parent is None:
+            told |= self._meter.stop() if self._meter is not None else {}
+            told |= self._energy.stop() if self._energy is not None else {}
+            self._meter = self._energy = None
+        cell = context.cells[-1] if context.cells else None
+        seen = self._see(cell) if cell is not None and cell.outcome == "running" else None
+        if seen is None:
+            told |= seeds_in(_parsed(recording.source))
+        else:
+            told |= seeds_in([seen.made[0].statements[i].flow.statement.node for i in sorted(seen.needed)])
+            self._own[recording.key] = (recording, len(seen.cells))
+            found = assess(
+                seen.cells,
+                standing_cells(context, seen.cells),
+                transform=transform_of(context),
+                live=context.namespace,
+                made=seen.made,
+            )
+            recording.trust = found
+            recording.record("trust", label=found.label, reasons=found.reasons)
+            if recording.parent is None:
+                self._write(recording, "cells.json", self._cells_text(recording, seen))
+        if told:
+            recording.record("facts", facts=told)
+        if recording.parent is None:
+            self._write(recording, "requirements.txt", environment()[0])
+
+    def review(self, runs: Sequence[Run]) -> list[tuple[Run, Assessment]]:
+        """Those of these runs whose label is no longer what the notebook, as it now stands, deserves; with the new one.
+
+        Only the runs of this kernel can be judged, and one that was reproduced stays so while it is consistent.
+        """
+        context = self._tracker.context
+        own = {recording.known_id: (recording, count) for recording, count in self._own.values() if recording.known_id}
+        ids = runs.plain["id"] if isinstance(runs, RunColumns) else [run.id for run in runs]
+        wanted = [runs[i] for i, run_id in enumerate(ids) if run_id in own]
+        if not wanted:
+            return []
+        cells = executed(context)
+        standing = standing_cells(context, cells)
+        found: dict[int, Assessment] = {}
+        changed: list[tuple[Run, Assessment]] = []
+        for run in wanted:
+            count = own[run.id][1]
+            if count not in found:
+                found[count] = assess(cells[:count], standing, transform=transform_of(context), live=context.namespace)
+            now = found[count]
+            if run.trust == "reproducible" and now.label == "consistent":
+                continue
+            if (run.trust, run.trust_reasons) != (now.label, now.reasons):
+                changed.append((run, now))
+        return changed
+
+    def _see(self, cell: Cell) -> _Seen:
+        if self._seen is None or self._seen.cell is not cell:
+            context = self._tracker.context
+            cells = executed(context)
+            made = read_trace(cells, transform_of(context), context.namespace)
+            self._seen = _Seen(cell, cells, made)
+            history, last = made
+            if last is not None:
+                own = history.of(last)
+                keep = {id(maker) for maker in (*history.behind(own), *own)}
+                self._seen.needed = {i for i, maker in enumerate(history.statements) if id(maker) in keep}
+        return self._seen
+
+    def _cells_text(self, recording: Recording, seen: _Seen) -> str:
+        """The executions as JSON; the code only of those that the run depends on, the run's own among them."""
+        history = seen.made[0]
+        needed = {id(history.statements[i].execution.cell) for i in seen.needed} | {id(seen.cells[-1])}
+        executions = [
+            {
+                "id": cell.id,
+                "count": cell.count,
+                "digest": hashlib.sha256(cell.source.encode()).hexdigest(),
+                "started_ms": cell.started_ms,
+                "ended_ms": cell.ended_ms,
+                "outcome": cell.outcome,
+                **({"source": cell.source} if id(cell) in needed else {}),
+            }
+            for cell in seen.cells
+        ]
+        number = seen.runs
+        seen.runs += 1
+        told: dict[str, Any] = {
+            "schema": SCHEMA,
+            "notebook": self._tracker.context.notebook.path,
+            "interpreter": sys.executable,
+            "folder": str(Path.cwd()),
+            "run": {"name": recording.name, "number": number},
+            "executions": executions,
+        }
+        return json.dumps(told, indent=1)
+
+    def _write(self, recording: Recording, name: str, text: str) -> None:
+        place = recording.stage(name)
+        place.write_text(text[:LONGEST_TEXT], encoding="utf-8")
+        recording.staged(place, PLACE)
+
+
+def stored_cells(text: str) -> tuple[dict[str, Any], list[Cell]]:
+    """What a run's ``cells.json`` holds: all it tells, and the executions that the run depends on."""
+    told: dict[str, Any] = json.loads(text)
+    names = ("source", "count", "id", "started_ms", "ended_ms", "outcome")
+    cells = [Cell(**{name: one[name] for name in names}) for one in told["executions"] if "source" in one]
+    if cells:
+        cells[-1] = replace(cells[-1], outcome="ok")
+    return told, cells
+
+
+def _parsed(source: str) -> list[Any]:
+    with contextlib.suppress(SyntaxError, ValueError):
+        return [ast.parse(source)]
+    return []

@@ -1,0 +1,227 @@
+"""Trust: whether the notebook, as it stands now, gives a run again; and if not, which cell is to blame and why.
+
+What ran in the kernel is one trace. The notebook's cells from the top down to the run's are another: what a fresh kernel
+would run. The run is consistent when both give its cell the same inputs, see `tracking.provenance`. Where they do not,
+the two histories are walked back side by side to where they part.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..analysis.dataflow import KNOWN, RANDOM, link
+from ..analysis.magic_lines import plain_transform
+from ..analysis.parse import Execution, parse_cells
+from ..domain.run import Trust
+from ..domain.workspace import Cell
+from .executions import Standing, find, same_code, star_names
+from .provenance import Maker, Provenance, code_of, trace_provenance
+
+__all__ = ["Assessment", "assess", "read_trace"]
+
+MOST_REASONS = 8
+EDITED = "was edited since it ran"
+NO_FILE = "the notebook's file is not known, so its cells cannot be compared with what ran"
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A run's trust label, and by cell what speaks against it."""
+
+    label: Trust
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+def read_trace(
+    cells: Sequence[Cell], transform: Callable[[str], str] = plain_transform, live: Mapping[str, Any] | None = None
+) -> tuple[Provenance, Execution | None]:
+    """What was made by cells that ran in this order, and the last one's execution; None for one that is no Python."""
+    trace = parse_cells(cells, transform=transform, taken=live)
+    flows = link(trace.statements, star_names=star_names, live=live)
+    last = trace.executions[-1] if trace.executions and trace.executions[-1].cell is cells[-1] else None
+    return trace_provenance(flows, live), last
+
+
+def assess(
+    cells: Sequence[Cell],
+    standing: Sequence[Standing] | None,
+    *,
+    transform: Callable[[str], str] = plain_transform,
+    live: Mapping[str, Any] | None = None,
+    made: tuple[Provenance, Execution | None] | None = None,
+) -> Assessment:
+    """Judge the run of the last of these cells.
+
+    Parameters
+    ----------
+    cells
+        What ran in the kernel, oldest first, up to the run's own cell.
+    standing
+        The notebook's code cells as they stand; None if that is not known.
+    live
+        The kernel's variables.
+    made
+        What `read_trace` gave for the cells, where that is known.
+
+    Examples
+    --------
+    >>> ran = [Cell("x = 1", 1, "a", outcome="ok"), Cell("x = x + 1", 2, "b", outcome="ok"),
+    ...        Cell("x = x + 1", 3, "b", outcome="ok"), Cell("fit(x)", 4, "c", outcome="ok")]
+    >>> assess(ran, [Standing("a", "x = 1"), Standing("b", "x = x + 1"), Standing("c", "fit(x)")])
+    Assessment(label='stale', reasons={'[3]': 'ran 2 times, and changes x each time'})
+    """
+    if not cells:
+        return Assessment("unknown")
+    run = cells[-1]
+    history, last = made if made is not None else read_trace(cells, transform, live)
+    if last is None:
+        return Assessment("unknown", {_label(run): "cannot be read as Python"})
+    if standing is None:
+        return Assessment("unknown", {"": NO_FILE})
+    place = find(standing, run)
+    if place is None:
+        return Assessment("stale", {_label(run): "is the run's own, and is no longer in the notebook"})
+    if not same_code(standing[place].source, run.source, transform):
+        return Assessment("stale", {_label(run): EDITED})
+    fresh = [
+        Cell(there.source, number, there.id, outcome="ok") for number, there in enumerate(standing[: place + 1], 1)
+    ]
+    would, same = read_trace(fresh, transform, live)
+    if same is None:
+        return Assessment("unknown", {_label(run): "cannot be read as Python"})
+    return _Comparison(cells, standing, place, transform, history, would).judge(last, same, live or {})
+
+
+@dataclass
+class _Comparison:
+    """Two traces side by side: what ran, and what would run from top to bottom."""
+
+    cells: Sequence[Cell]
+    standing: Sequence[Standing]
+    place: int
+    transform: Callable[[str], str]
+    made: Provenance
+    would: Provenance
+    reasons: dict[str, str] = field(default_factory=dict)
+    seen: set[tuple[str, str]] = field(default_factory=set)
+
+    def judge(self, last: Execution, same: Execution, live: Mapping[str, Any]) -> Assessment:
+        ran, runs = self.made.of(last), self.would.of(same)
+        behind = [*self.made.behind(ran), *ran]
+        for code, maker in self.made.settings.items():
+            if code not in self.would.settings:
+                self._blame(maker, "<setting>", None)
+        for code, maker in self.would.settings.items():
+            if code not in self.made.settings:
+                self.reasons.setdefault(
+                    self._place(maker), f"sets something ({maker.flow.statement.text[:40]}), and had not run"
+                )
+        if [maker.key for maker in ran] != [maker.key for maker in runs]:
+            for one, other in zip(ran, runs, strict=False):
+                self._walk(one, other)
+            if not self.reasons:
+                self.reasons[""] = "run from top to bottom, the cells give it other inputs"
+        if self.reasons:
+            return Assessment("stale", dict(list(self.reasons.items())[:MOST_REASONS]))
+        unseen = self._unseen(behind, live)
+        if unseen:
+            return Assessment("unknown", unseen)
+        return Assessment("consistent", self._unseeded(behind))
+
+    def _walk(self, one: Maker, other: Maker) -> None:
+        """Find where the histories of two statements with the same code part."""
+        for name in sorted({*one.reads, *other.reads}):
+            was, now = one.reads.get(name, ""), other.reads.get(name, "")
+            if was == now or (was, now) in self.seen:
+                continue
+            self.seen.add((was, now))
+            made, would = self.made.makers.get(was), self.would.makers.get(now)
+            if made is not None and would is not None and code_of(made.flow) == code_of(would.flow):
+                self._walk(made, would)
+            elif made is not None:
+                self._blame(made, name, would)
+            elif would is not None:
+                self.reasons.setdefault(
+                    self._place(would), f"makes {_shown(name)}, and had not run when this run began"
+                )
+
+    def _blame(self, made: Maker, name: str, would: Maker | None) -> None:
+        """Name the cell because of which the two differ on `name`."""
+        cell = made.execution.cell
+        place = find(self.standing, cell)
+        again = [other for other in self.cells if _same_cell(other, cell)]
+        cell = [other for other in again if other.source == cell.source][-1]
+        if place is None:
+            why = f"made {_shown(name)}, and is no longer in the notebook"
+        elif not same_code(self.standing[place].source, cell.source, self.transform):
+            why = EDITED
+        elif place > self.place:
+            why = f"made {_shown(name)}, and stands below the run's cell"
+        elif would is not None and not self._has_run(would):
+            self.reasons.setdefault(self._place(would), f"changes {_shown(name)}, and had not run when this run began")
+            return
+        elif len(again) > 1 and (would is None or would.execution.cell.count - 1 <= place):
+            cell, why = again[-1], f"ran {len(again)} times, and changes {_shown(name)} each time"
+        elif would is not None and find(self.standing, cell) != would.execution.cell.count - 1:
+            why = f"made {_shown(name)} as it last was, out of the order in which the cells stand"
+        else:
+            why = f"made {_shown(name)} from what the cells above no longer give it"
+        self.reasons.setdefault(_label(cell), why)
+
+    def _has_run(self, would: Maker) -> bool:
+        """Whether a standing cell is among those that ran before the run, as it stands."""
+        there = self.standing[would.execution.cell.count - 1]
+        places = [find(self.standing, cell) for cell in self.cells]
+        return any(
+            place == would.execution.cell.count - 1 and same_code(there.source, cell.source, self.transform)
+            for place, cell in zip(places, self.cells, strict=True)
+        )
+
+    def _place(self, would: Maker) -> str:
+        """How to name a standing cell: by the number of its last execution, else by its place."""
+        number = would.execution.cell.count - 1
+        ran = [cell for cell in self.cells if find(self.standing, cell) == number]
+        return _label(ran[-1]) if ran else f"cell {number + 1}"
+
+    def _unseen(self, behind: Sequence[Maker], live: Mapping[str, Any]) -> dict[str, str]:
+        """What was used and no cell has made, by the cell that uses it."""
+        found: dict[str, str] = {}
+        for maker in behind:
+            for name in maker.flow.uses:
+                lost = not maker.reads.get(name) and name in live and name not in KNOWN and not hasattr(builtins, name)
+                if lost and not name.startswith("_") and name not in ("In", "Out", "exit", "quit"):
+                    found.setdefault(_label(maker.execution.cell), f"uses {name}, which no cell makes")
+            if maker.flow.statement.opaque and not maker.flow.statement.opaque.startswith("%mlops"):
+                text = f"runs {maker.flow.statement.opaque}, which cannot be looked into"
+                found.setdefault(_label(maker.execution.cell), text)
+        return found
+
+    def _unseeded(self, behind: Sequence[Maker]) -> dict[str, str]:
+        """Cells that draw random numbers which nothing seeds: run again they give other results."""
+        if any(maker.flow.effects.outside.seeds for maker in self.made.statements):
+            return {}
+        found: dict[str, str] = {}
+        for maker in behind:
+            calls = maker.flow.effects.outside.unseeded
+            if calls and RANDOM in maker.flow.reads:
+                found.setdefault(
+                    _label(maker.execution.cell), f"draws random numbers in {calls[0]}() that nothing seeds"
+                )
+        return found
+
+
+def _same_cell(one: Cell, other: Cell) -> bool:
+    return one.id == other.id if one.id and other.id else one.source.strip() == other.source.strip()
+
+
+def _shown(name: str) -> str:
+    if name == RANDOM:
+        return "the state of the random generator"
+    return name.removeprefix("<file> ") if name.startswith("<file>") else "a setting" if name == "<setting>" else name
+
+
+def _label(cell: Cell) -> str:
+    return f"[{cell.count}]"

@@ -1,0 +1,246 @@
+"""Trust labels: a table of the ways in which a notebook's hidden state parts from its cells, each with its label and culprit."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from jupyter_mlops.domain.workspace import Cell
+from jupyter_mlops.tracking.executions import Standing, overlay
+from jupyter_mlops.tracking.trust import assess
+
+BASE = {
+    "imports": "import numpy as np\nfrom sklearn.linear_model import LogisticRegression",
+    "seed": "np.random.seed(0)",
+    "load": "import pandas as pd\ndf = pd.read_csv('adult.csv')",
+    "clean": "def clean(t):\n    return t.dropna()",
+    "prepare": "X = clean(df[['age', 'hours']])\ny = df['income']",
+    "C": "C = 1.0",
+    "fit": "with mlops.run('fit'):\n    LogisticRegression(C=C).fit(X, y)",
+}
+FOREST = "with mlops.run('fit'):\n    RandomForestClassifier().fit(X, y)"
+ORDER = list(BASE)
+
+
+def ran(*steps: str | tuple[str, str], cells: dict[str, str] = BASE, failed: tuple[int, ...] = ()) -> list[Cell]:
+    """Executions by the names of cells; a pair is a cell and the source it had then."""
+    made = []
+    for number, step in enumerate(steps, 1):
+        name, source = step if isinstance(step, tuple) else (step, cells[step])
+        made.append(Cell(source, number, name, number, outcome="error" if number in failed else "ok"))
+    return made
+
+
+def stands(*names: str, **sources: str) -> list[Standing]:
+    return [Standing(name, {**BASE, **sources}[name]) for name in names]
+
+
+def without(name: str) -> list[str]:
+    return [other for other in ORDER if other != name]
+
+
+# name: executions, cells as they stand, label, a cell that must be named (None for none), a word of why
+CASES = {
+    "top to bottom": (ran(*ORDER), stands(*ORDER), "consistent", None, ""),
+    "a cell that nothing needs is gone": (ran("C", *ORDER), stands(*ORDER), "consistent", None, ""),
+    "independent cells in another order": (
+        ran("imports", "C", "seed", "load", "clean", "prepare", "fit"), stands(*ORDER), "consistent", None, "",
+    ),
+    "a comment was added": (ran(*ORDER), stands(*ORDER, C="C = 1.0  # strong"), "consistent", None, ""),
+    "laid out anew": (ran(*ORDER), stands(*ORDER, C="\nC=(1.0)\n"), "consistent", None, ""),
+    "a cell ran twice and gives the same": (ran(*ORDER[:-1], "prepare", "fit"), stands(*ORDER), "consistent", None, ""),
+    "the run's cell ran twice": (ran(*ORDER, "fit"), stands(*ORDER), "consistent", None, ""),
+    "a cell below is another": (
+        ran(*ORDER),
+        [*stands(*ORDER), Standing("new", "C = 9")],
+        "consistent",
+        None,
+        "",
+    ),
+    "a failed cell that bound nothing": (
+        ran("imports", ("load", "df = pd.read_csv('no.csv')"), *ORDER[1:], failed=(2,)), stands(*ORDER), "consistent", None, "",
+    ),
+    "a plot in between is gone": (
+        ran(*ORDER[:-1], ("p", "import matplotlib.pyplot as plt\nplt.hist(df['age'])\ndf.describe()"), "fit"),
+        stands(*ORDER), "consistent", None, "",
+    ),
+    "a needed cell is deleted": (ran(*ORDER), stands(*without("C")), "stale", "[6]", "no longer in the notebook"),
+    "a function's cell is deleted": (ran(*ORDER), stands(*without("clean")), "stale", "[4]", "no longer"),
+    "the loading cell is deleted": (ran(*ORDER), stands(*without("load")), "stale", "[3]", "no longer"),
+    "the imports are deleted": (ran(*ORDER), stands(*without("imports")), "stale", "[1]", "no longer"),
+    "the run's cell is deleted": (ran(*ORDER), stands(*without("fit")), "stale", "[7]", "the run's own"),
+    "the run's cell is edited": (ran(*ORDER), stands(*ORDER, fit="1"), "stale", "[7]", "edited"),
+    "a value is edited": (ran(*ORDER), stands(*ORDER, C="C = 2.0"), "stale", "[6]", "edited"),
+    "a function is edited": (
+        ran(*ORDER), stands(*ORDER, clean="def clean(t):\n    return t.fillna(0)"), "stale", "[4]", "edited",
+    ),
+    "a value is edited, and ran since the run": (
+        ran(*ORDER), overlay(stands(*ORDER), 0, [*ran(*ORDER), Cell("C = 3.0", 8, "C", 8, outcome="ok")]), "stale", "[6]", "edited",
+    ),
+    "edited and run again before the run, then undone": (
+        ran(*ORDER[:-1], ("C", "C = 5.0"), "fit"), stands(*ORDER), "stale", "[7]", "edited",
+    ),
+    "edited, run, and the run again: the cells are what ran": (
+        ran(*ORDER, ("C", "C = 5.0"), "fit"), stands(*ORDER, C="C = 5.0"), "consistent", None, "",
+    ),
+    "the run's cell stands above what it needs": (
+        ran(*ORDER), stands(*without("C"), "C"), "stale", "[6]", "below",
+    ),
+    "a value is bound below": (
+        ran(*ORDER[:-1], ("late", "C = 7.0"), "fit"), [*stands(*ORDER), Standing("late", "C = 7.0")], "stale", "[7]", "below",
+    ),
+    "cells ran out of order": (
+        ran(*ORDER[:-1], ("b", "C = 7.0"), "C", "fit"),
+        [*stands(*ORDER[:-1]), Standing("b", "C = 7.0"), *stands("fit")], "stale", "[8]", "order",
+    ),
+    "a cell above has not run": (
+        ran(*ORDER), [*stands(*ORDER[:-1]), Standing("new", "C = 7.0"), *stands("fit")], "stale", "cell 7", "had not run",
+    ),
+    "a cell above has run only after the run": (
+        ran(*ORDER), [*stands(*ORDER[:-1]), Standing("new", "X = X * 2"), *stands("fit")], "stale", "cell 7", "had not run",
+    ),
+    "a table was changed in place twice": (
+        ran(*ORDER[:3], ("m", "df['age'] = df['age'] * 2"), ("m", "df['age'] = df['age'] * 2"), *ORDER[3:]),
+        [*stands(*ORDER[:3]), Standing("m", "df['age'] = df['age'] * 2"), *stands(*ORDER[3:])], "stale", "[5]", "ran 2 times",
+    ),
+    "a table was changed in place by a cell that is gone": (
+        ran(*ORDER[:3], ("m", "df.drop(columns='sex', inplace=True)"), *ORDER[3:]), stands(*ORDER), "stale", "[4]", "no longer",
+    ),
+    "a global was counted up twice": (
+        ran(*ORDER[:-1], ("u", "C += 1"), ("u", "C += 1"), "fit"),
+        [*stands(*ORDER[:-1]), Standing("u", "C += 1"), *stands("fit")], "stale", "[8]", "ran 2 times",
+    ),
+    "a list grew by a cell that ran twice": (
+        ran(("a", "Cs = []"), ("b", "Cs.append(1)"), ("b", "Cs.append(1)"), ("c", "C = Cs[-1] + len(Cs)"), *without("C")),
+        [Standing("a", "Cs = []"), Standing("b", "Cs.append(1)"), Standing("c", "C = Cs[-1] + len(Cs)"), *stands(*without("C"))],
+        "stale", "[3]", "ran 2 times",
+    ),
+    "a function changes a global, and was called by a cell that is gone": (
+        ran(*ORDER[:-1], ("f", "def up():\n    global C\n    C = C + 1"), ("g", "up()"), "fit"),
+        [*stands(*ORDER[:-1]), Standing("f", "def up():\n    global C\n    C = C + 1"), *stands("fit")], "stale", "[8]", "no longer",
+    ),
+    "an alias was changed": (
+        ran(*ORDER[:3], ("al", "d2 = df"), ("am", "d2['age'] = 0"), *ORDER[3:]),
+        [*stands(*ORDER[:3]), Standing("al", "d2 = df"), *stands(*ORDER[3:])], "stale", "[5]", "no longer",
+    ),
+    "reseeded by a cell that is gone": (
+        ran(*ORDER[:-1], ("s", "np.random.seed(42)"), ("fit", FOREST)), stands(*ORDER, fit=FOREST), "stale", "[7]", "no longer",
+    ),
+    "drew from the generator in between": (
+        ran(*ORDER[:-1], ("r", "np.random.rand(3)"), ("fit", FOREST)), stands(*ORDER, fit=FOREST), "stale", "[7]", "random generator",
+    ),
+    "a shuffle ran twice after one seed": (
+        ran("imports", "seed", "load", ("sh", "idx = np.random.permutation(10)"), ("sh", "idx = np.random.permutation(10)"), ("fit", "with mlops.run():\n    LogisticRegression().fit(df.iloc[idx], df['y'])")),
+        [*stands("imports", "seed", "load"), Standing("sh", "idx = np.random.permutation(10)"), Standing("fit", "with mlops.run():\n    LogisticRegression().fit(df.iloc[idx], df['y'])")],
+        "stale", "[5]", "ran 2 times",
+    ),
+    "seeded again before each draw: twice is the same": (
+        ran("imports", "load", ("sh", "np.random.seed(1)\nidx = np.random.permutation(10)"), ("sh", "np.random.seed(1)\nidx = np.random.permutation(10)"), ("fit", "with mlops.run():\n    LogisticRegression().fit(df.iloc[idx], df['y'])")),
+        [*stands("imports", "load"), Standing("sh", "np.random.seed(1)\nidx = np.random.permutation(10)"), Standing("fit", "with mlops.run():\n    LogisticRegression().fit(df.iloc[idx], df['y'])")],
+        "consistent", None, "",
+    ),
+    "the seed is edited": (ran(*ORDER[:-1], ("fit", FOREST)), stands(*ORDER, fit=FOREST, seed="np.random.seed(1)"), "stale", "[2]", "edited"),
+    "nothing seeds the draw": (
+        ran("imports", "load", ("fit", "with mlops.run():\n    RandomForestClassifier().fit(df, df['y'])")),
+        [*stands("imports", "load"), Standing("fit", "with mlops.run():\n    RandomForestClassifier().fit(df, df['y'])")],
+        "consistent", "[3]", "nothing seeds",
+    ),
+    "a file was written by a cell that is gone": (
+        ran(("w", "import pandas as pd\npd.DataFrame({'a': [1]}).to_csv('adult.csv')"), *ORDER), stands(*ORDER), "stale", "[1]", "no longer",
+    ),
+    "a variable was deleted by a cell that is gone, and made anew": (
+        ran(*ORDER[:-1], ("d", "del C"), ("n", "C = 3.0"), "fit"), stands(*ORDER), "stale", "[8]", "no longer",
+    ),
+    "an environment variable was set by a cell that is gone": (
+        ran(("e", "import os\nos.environ['DEPTH'] = '3'"), *ORDER), stands(*ORDER), "stale", "[1]", "no longer",
+    ),
+    "a warning filter is gone": (
+        ran(("e", "import warnings\nwarnings.filterwarnings('ignore')"), *ORDER), stands(*ORDER), "consistent", None, "",
+    ),
+    "a fit that draws ran twice after one seed": (
+        ran(*ORDER[:-1], ("fit", FOREST), ("fit", FOREST)),
+        stands(*ORDER, fit=FOREST),
+        "stale",
+        "[8]",
+        "ran 2 times",
+    ),
+    "the notebook's file is not known": (ran(*ORDER), None, "unknown", "", "not known"),
+    "a value came from nowhere": (ran(*without("C")), stands(*without("C")), "unknown", "[6]", "no cell makes"),
+    "a name was bound by a shell cell": (
+        ran(("sh", "%%bash\ncp a.csv adult.csv"), *ORDER), [Standing("sh", "%%bash\ncp a.csv adult.csv"), *stands(*ORDER)],
+        "consistent", None, "",
+    ),
+    "a cell without ids moved": (
+        [Cell(BASE[n], i, "", i, outcome="ok") for i, n in enumerate(ORDER, 1)], [Standing("", BASE[n]) for n in (*without("C"), "C")],
+        "stale", "[6]", "below",
+    ),
+    "a cell with the magic": (
+        [*ran(*ORDER[:-1]), Cell("%%mlops run fit\nLogisticRegression(C=C).fit(X, y)", 7, "fit", 7, outcome="running")],
+        stands(*ORDER, fit="%%mlops run fit\nLogisticRegression(C=C).fit(X, y)"), "consistent", None, "",
+    ),
+    "logged twice under one name": (
+        [*ran(*ORDER[:-1]), *(Cell("with mlops.run() as run:\n    run.log_metric('c', C)", n, "fit", n, outcome="ok") for n in (7, 8))],
+        stands(*ORDER, fit="with mlops.run() as run:\n    run.log_metric('c', C)"), "consistent", None, "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda name: name.replace(" ", "-"))
+def test_hidden_state_gets_the_right_label_and_names_the_cell(case):
+    cells, standing, label, culprit, why = CASES[case]
+    found = assess(cells, standing, live={"C": 1.0})
+    assert found.label == label, found
+    if culprit is None:
+        assert found.reasons == {}
+    else:
+        assert culprit in found.reasons, found
+        assert why in found.reasons[culprit]
+
+
+def test_there_are_enough_cases():
+    assert len(CASES) >= 25
+    labels = [case[2] for case in CASES.values()]
+    assert {label: labels.count(label) for label in set(labels)} == pytest.approx(
+        {"stale": 26, "consistent": 18, "unknown": 2}, abs=4
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_order_that_keeps_what_each_cell_needs_is_consistent(seed):
+    """Cells of arithmetic over few names: executed for real in both orders, the labels must be true."""
+    draw = random.Random(seed)
+    names = "abcd"
+    sources = [f"{n} = {draw.randrange(9)}" for n in names]
+    for _ in range(6):
+        target, one, other = (draw.choice(names) for _ in range(3))
+        sources.append(
+            draw.choice(
+                [
+                    f"{target} = {one} * 3 + {other}",
+                    f"{target} += {one} + 1",
+                    f"t = [{one}, {other}]\n{target} = max(t) + len(t)",
+                ]
+            )
+        )
+    sources.append("with mlops.run():\n    result = (a, b)")
+    standing = [Standing(str(i), source) for i, source in enumerate(sources)]
+    order = (
+        list(range(4)) + [draw.randrange(4, 10) for _ in range(draw.randrange(4, 9))]
+        if draw.random() < 0.7
+        else list(range(10))
+    )
+    cells = [Cell(sources[i], n, str(i), n, outcome="ok") for n, i in enumerate([*order, 10], 1)]
+    found = assess(cells, standing)
+
+    def values(run: list[int]) -> object:
+        space: dict[str, object] = {}
+        for i in run:
+            exec(sources[i].replace("with mlops.run():", "if True:"), space)
+        return space["result"]
+
+    if found.label == "consistent":
+        assert values([*order, 10]) == values(list(range(11)))
+    else:
+        assert found.label == "stale"
+        assert found.reasons
