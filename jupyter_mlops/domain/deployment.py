@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "BatchResult",
     "Deployment",
     "DeploymentState",
     "DeploymentTable",
@@ -276,3 +277,27 @@ class Erasure(Displayed, Record):
 
     def text(self) -> str:
         return f"{self.rows} rows were erased from the inference log of {self.deployment}"
+
+
+@dataclass(frozen=True)
+class BatchResult(Displayed, Record):
+    """A batch of predictions on disk.
+
+    Parameters
+    ----------
+    folder
+        The Parquet dataset: the source's columns, ``prediction``, ``prediction_id`` and ``model``.
+    skipped
+        How many rows an earlier, interrupted run had predicted.
+    """
+
+    deployment: str
+    model: str
+    folder: str
+    rows: int
+    parts: int
+    skipped: int = 0
+
+    def text(self) -> str:
+        before = f" ({self.skipped:,} of them before)" if self.skipped else ""
+        return f"{self.model} has predicted {self.rows:,} rows{before} into {self.parts} files in {self.folder}"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
-from ..domain.deployment import Deployment, DeploymentTable, LogRules, Predictions
+from ..domain.deployment import BatchResult, Deployment, DeploymentTable, LogRules, Predictions
 from ..domain.reference import Reference, check_name
 from ..domain.traffic import Traffic, parse_shares
 from ..errors import InvalidArgument
@@ -153,8 +153,14 @@ class ServingCommands(CommandSet):
         self,
         name: Annotated[str, Arg(complete="deployments", metavar="NAME")],
         table: Annotated[Any, Arg(value="table", metavar="TABLE")],
-    ) -> Predictions:
+        *,
+        out: Annotated[str, Arg(value="path", metavar="DIR")] = "",
+        dask: bool = False,
+    ) -> Predictions | BatchResult:
         """Ask a deployment to predict every row of a table, over HTTP.
+
+        With ``--out`` the answers go into a folder of Parquet files, chunk by chunk; interrupted or killed, the same
+        command goes on where it was.
 
         Parameters
         ----------
@@ -162,16 +168,31 @@ class ServingCommands(CommandSet):
             The deployment, or the model if only one deployment serves it.
         table
             The rows: a DataFrame, a CSV or Parquet file, or a data version such as ``adult@v3``; in Python also a
-            record or a list of records.
+            record or a list of records. With ``--out`` also a Parquet file or a folder of them that is larger than memory.
+        out
+            Write the table with its predictions into this folder.
+        dask
+            Let a Dask cluster read, ask and write: the current client's, or one on this machine.
 
         Examples
         --------
         %mlops predict adult-clf new_customers
+        %mlops predict adult-clf customers.parquet --out scored
         """
         from .client import ServerGone, ask, check_columns
 
         home = self.context.workspace.home
         stored = find(home, name)
+        if dask and not out:
+            raise InvalidArgument("--dask writes into a folder.", hint="Name it: --out DIR.")
+        if out:
+            from .batch import score
+
+            path = Path(table).expanduser() if isinstance(table, (str, Path)) else None
+            large = path is not None and (path.is_dir() or path.suffix == ".parquet")
+            source = path if large else self._rows(table)
+            token = DeploymentFolder.of(home, stored.name).token()
+            return score(stored, token, source, Path(out).expanduser(), self.context.progress, dask=dask)
         frame = self._rows(table)
         check_columns(stored, frame)
         done: Predictions | None = None

@@ -1,0 +1,194 @@
+"""Batch: predicts a table or a Parquet dataset chunk by chunk into a Parquet dataset, and goes on where it was cut off.
+
+A chunk is a row group of the source, or so many rows of a table in memory. Every chunk goes through the model server, as
+any request does, and so through its inference log; its answers are one file of the output, written in one step. A run
+that was killed is started again with the same words: chunks whose file is there are not asked again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..domain.deployment import BatchResult
+from ..errors import InvalidArgument, MissingDependency
+from .client import ask, check_columns
+from .deployment_folder import StoredDeployment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Chunk", "chunks_of", "score"]
+
+CHUNK_ROWS = 50_000
+PLAN_FILE = "_mlops_batch.json"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A part of the source that is predicted together.
+
+    Parameters
+    ----------
+    file, group
+        A row group of a Parquet file; or
+    frame, start
+        some rows of a table in memory.
+    """
+
+    number: int
+    rows: int
+    file: str = ""
+    group: int = 0
+    frame: Any = None
+    start: int = 0
+
+    def read(self) -> pd.DataFrame:
+        """Its rows."""
+        if self.file:
+            import pyarrow.parquet as pq
+
+            frame: pd.DataFrame = pq.ParquetFile(self.file).read_row_group(self.group).to_pandas()
+            return frame
+        chosen: pd.DataFrame = self.frame.iloc[self.start : self.start + self.rows]
+        return chosen
+
+
+def chunks_of(source: Any) -> tuple[list[Chunk], str]:
+    """The chunks of a DataFrame, a Parquet file or a folder of them, and what the source is known by.
+
+    Raises
+    ------
+    InvalidArgument
+        There is nothing to predict in it.
+    """
+    chunks: list[Chunk] = []
+    mark = hashlib.sha256()
+    if isinstance(source, Path):
+        import pyarrow.parquet as pq
+
+        files = [source] if source.is_file() else sorted(p for p in source.rglob("*.parquet") if p.name[0] not in "._")
+        for file in files:
+            told = pq.read_metadata(file)
+            mark.update(f"{file.resolve()} {file.stat().st_size} {file.stat().st_mtime_ns}\n".encode())
+            for group in range(told.num_row_groups):
+                rows = told.row_group(group).num_rows
+                if rows:
+                    chunks.append(Chunk(len(chunks), rows, str(file), group))
+    else:
+        import pandas as pd
+
+        mark.update(str(list(source.columns)).encode())
+        mark.update(pd.util.hash_pandas_object(source, index=False).to_numpy().tobytes())
+        for start in range(0, len(source), CHUNK_ROWS):
+            rows = min(CHUNK_ROWS, len(source) - start)
+            chunks.append(Chunk(len(chunks), rows, frame=source, start=start))
+    if not chunks:
+        raise InvalidArgument(f"{source if isinstance(source, Path) else 'the table'} holds no rows to predict.")
+    return chunks, mark.hexdigest()[:32]
+
+
+def score(
+    stored: StoredDeployment,
+    token: str,
+    source: Any,
+    out: Path,
+    progress: Callable[[str], None],
+    *,
+    dask: bool = False,
+) -> BatchResult:
+    """Predict every chunk of `source` that `out` does not hold yet.
+
+    Raises
+    ------
+    InvalidArgument
+        `out` holds the predictions of another source or by another model version.
+    MissingDependency
+        `dask` was asked for and is not installed.
+    """
+    chunks, mark = chunks_of(source)
+    _claim(out, {"source": mark, "model": stored.model, "deployment": stored.name, "chunks": len(chunks)})
+    waiting = [chunk for chunk in chunks if not _part(out, chunk).exists()]
+    check_columns(stored, (waiting or chunks)[0].read())
+    total, done = sum(chunk.rows for chunk in chunks), sum(c.rows for c in chunks if c not in waiting)
+    skipped = done
+    if waiting and skipped:
+        progress(f"{skipped:,} of {total:,} rows were predicted before")
+    for rows in (_on_dask if dask else _in_turn)(stored, token, waiting, out):
+        done += rows
+        progress(f"{done:,} of {total:,} rows")
+    return BatchResult(stored.name, stored.model, str(out), total, len(chunks), skipped)
+
+
+def _in_turn(stored: StoredDeployment, token: str, waiting: list[Chunk], out: Path) -> Iterator[int]:
+    for chunk in waiting:
+        yield score_chunk(stored, token, chunk, str(out))
+
+
+def _on_dask(stored: StoredDeployment, token: str, waiting: list[Chunk], out: Path) -> Iterator[int]:
+    """Let the current Dask cluster, or one on this machine, read, ask and write; the server is the same."""
+    try:
+        from distributed import Client, LocalCluster, as_completed, get_client
+    except ImportError as error:
+        raise MissingDependency.of("dask", why="to predict on a cluster", extra="dask") from error
+    try:
+        client, own = get_client(), None
+    except ValueError:
+        own = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+        client = Client(own)
+    try:
+        futures = [client.submit(score_chunk, stored, token, c, str(out), pure=False) for c in waiting]
+        for future in as_completed(futures):
+            yield int(future.result())
+    finally:
+        if own is not None:
+            client.close()
+            own.close()
+
+
+def score_chunk(stored: StoredDeployment, token: str, chunk: Chunk, out: str) -> int:
+    """Predict one chunk and write its answers, in one step: the source's columns, ``prediction`` and ``prediction_id``."""
+    frame = chunk.read()
+    answered = ask(stored, token, frame)
+    taken = set(map(str, frame.columns))
+    names = {n: n if n not in taken else f"mlops.{n}" for n in ("prediction", "prediction_id", "model")}
+    told = {"prediction": list(answered.values), "prediction_id": list(answered.ids), "model": answered.model}
+    path = _part(Path(out), chunk)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        frame.assign(**{names[n]: value for n, value in told.items()}).to_parquet(temporary, index=False)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return len(frame)
+
+
+def _part(out: Path, chunk: Chunk) -> Path:
+    return out / f"part-{chunk.number:06d}.parquet"
+
+
+def _claim(out: Path, plan: dict[str, Any]) -> None:
+    """Make `out` this batch's, unless it is another's."""
+    file = out / PLAN_FILE
+    if file.exists():
+        there = json.loads(file.read_text())
+        if there != plan:
+            raise InvalidArgument(
+                f"{out} holds predictions of {'another source' if there['source'] != plan['source'] else there['model']}.",
+                hint="Choose another folder with --out, or remove this one.",
+            )
+        return
+    if out.is_dir() and any(out.iterdir()):
+        raise InvalidArgument(f"{out} is not empty.", hint="Choose another folder with --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    temporary = out / f".{PLAN_FILE}.{os.getpid()}"
+    temporary.write_text(json.dumps(plan))
+    temporary.replace(file)

@@ -1,0 +1,94 @@
+"""Batch scoring through a real deployment: a Parquet dataset, an interruption, and what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jupyter_mlops.errors import InvalidArgument, PredictionRefused
+from jupyter_mlops.serving.inference_log import count
+from jupyter_mlops.session import Session
+
+TABLE = pd.DataFrame({"a": np.arange(900.0) % 7, "b": np.arange(900) % 3})
+
+
+@pytest.fixture(scope="module")
+def deployed(make_session: Callable[..., Session]) -> Session:
+    from sklearn.tree import DecisionTreeRegressor
+
+    session = make_session()
+    model = DecisionTreeRegressor(max_depth=3).fit(TABLE, TABLE.a * 2 + TABLE.b)
+    session.register(model, name="line", data=TABLE, alias="champion")
+    session.deploy("line@champion")
+    session.expected = model.predict(TABLE)
+    return session
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for number in range(3):
+        piece = pa.Table.from_pandas(TABLE.iloc[number * 300 : (number + 1) * 300], preserve_index=False)
+        pq.write_table(piece, folder / f"{number}.parquet", row_group_size=100)
+    return folder
+
+
+def test_a_dataset_is_predicted_and_goes_on_after_an_interruption(
+    deployed: Session, source: Path, tmp_path: Path
+) -> None:
+    log = Path(deployed.deployments()[0].log)
+    before = count(log)
+    lines: list[str] = []
+
+    def interrupt(line: str) -> None:
+        lines.append(line)
+        if line.startswith("400 "):
+            raise KeyboardInterrupt
+
+    deployed.context.progress = interrupt
+    out = tmp_path / "out"
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            deployed.predict("line", str(source), out=str(out))
+    finally:
+        deployed.context.progress = lambda _: None
+    assert len(list(out.glob("part-*.parquet"))) == 4
+    done = deployed.predict("line", str(source), out=str(out))
+    assert (done.rows, done.parts, done.skipped) == (900, 9, 400)
+    table = pd.read_parquet(out)
+    pd.testing.assert_frame_equal(table[["a", "b"]], TABLE)
+    np.testing.assert_allclose(table["prediction"], deployed.expected)
+    assert table["prediction_id"].is_unique
+    assert set(table["model"]) == {"line@1"}
+    assert count(log) - before == 900
+    assert deployed.predict("line", str(source), out=str(out)).skipped == 900
+    assert count(log) - before == 900
+    with pytest.raises(InvalidArgument, match="another source"):
+        deployed.predict("line", TABLE.head(5), out=str(out))
+
+
+def test_a_table_and_mistakes(deployed: Session, tmp_path: Path) -> None:
+    done = deployed.predict("line", TABLE.head(7), out=str(tmp_path / "few"))
+    assert (done.rows, done.parts) == (7, 1)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("x")
+    with pytest.raises(InvalidArgument, match="not empty"):
+        deployed.predict("line", TABLE, out=str(tmp_path / "full"))
+    with pytest.raises(InvalidArgument, match="--out"):
+        deployed.predict("line", TABLE, dask=True)
+    with pytest.raises(PredictionRefused, match="missing columns: b"):
+        deployed.predict("line", TABLE[["a"]], out=str(tmp_path / "wrong"))
+
+
+@pytest.mark.slow
+def test_on_dask(deployed: Session, source: Path, tmp_path: Path) -> None:
+    done = deployed.predict("line", str(source), out=str(tmp_path / "out"), dask=True)
+    assert (done.rows, done.parts) == (900, 9)
+    np.testing.assert_allclose(pd.read_parquet(tmp_path / "out")["prediction"], deployed.expected)
