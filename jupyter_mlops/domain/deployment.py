@@ -20,6 +20,7 @@ __all__ = [
     "DeploymentState",
     "DeploymentTable",
     "LogRules",
+    "Manifest",
     "Predictions",
     "VersionStatus",
     "WorkerStatus",
@@ -301,3 +302,17 @@ class BatchResult(Displayed, Record):
     def text(self) -> str:
         before = f" ({self.skipped:,} of them before)" if self.skipped else ""
         return f"{self.model} has predicted {self.rows:,} rows{before} into {self.parts} files in {self.folder}"
+
+
+@dataclass(frozen=True)
+class Manifest(Displayed, Record):
+    """A deployment written for another place."""
+
+    target: str
+    model: str
+    folder: str
+    files: tuple[str, ...]
+    told: str = ""
+
+    def text(self) -> str:
+        return f"{self.model} for {self.target} is in {self.folder}: {', '.join(self.files)}\n{self.told}"

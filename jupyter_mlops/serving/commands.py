@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
-from ..domain.deployment import BatchResult, Deployment, DeploymentTable, LogRules, Predictions
+from ..domain.deployment import BatchResult, Deployment, DeploymentTable, LogRules, Manifest, Predictions
 from ..domain.reference import Reference, check_name
 from ..domain.traffic import Traffic, parse_shares
 from ..errors import InvalidArgument
@@ -46,7 +46,9 @@ class ServingCommands(CommandSet):
         unlogged: Annotated[str, Arg(choices=("refuse", "serve"))] = "refuse",
         on_boot: bool = False,
         allow_pickle: bool = False,
-    ) -> Deployment:
+        to: Annotated[str, Arg(choices=("docker", "kubernetes", "kserve", "ray"))] = "",
+        out: Annotated[str, Arg(value="path", metavar="DIR")] = "",
+    ) -> Deployment | Manifest:
         """Serve a model version from a process of its own on this machine, behind a token.
 
         The server speaks MLflow's ``/invocations``, logs every prediction before it answers, outlives this kernel, and
@@ -95,15 +97,30 @@ class ServingCommands(CommandSet):
             Start the deployment when the machine comes up again.
         allow_pickle
             Load a model whose files run code when they are loaded; only if you trust where it comes from.
+        to
+            Write the deployment for another place into the folder `out`, and start nothing here.
+        out
+            The folder for ``--to``.
 
         Examples
         --------
         %mlops deploy adult-clf@champion
+        %mlops deploy adult-clf@champion --to kubernetes --out k8s
         %mlops deploy adult-clf@7 --name second --port 8080
         %mlops deploy adult-clf@champion --canary adult-clf@challenger=10% --sticky X-User
         """
         reference = Reference.parse(model, "model version")
         name = check_name(name or reference.name, "deployment")
+        if bool(to) != bool(out):
+            raise InvalidArgument("--to TARGET and --out DIR belong together.")
+        if to:
+            from .manifests.served import write_for
+
+            told = self.context.call("serving.files_of", model=model, allow_pickle=allow_pickle)
+            place = Path(out).expanduser()
+            return write_for(
+                to, told["model"], name, Path(told["files"]), place, workers or 2, allow_pickle=allow_pickle
+            )
         if not 0 <= port <= 65_535:
             raise InvalidArgument(f"--port takes a number up to 65535, not {port}.")
         if not 0 < log_sample <= 1:

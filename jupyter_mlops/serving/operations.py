@@ -124,6 +124,13 @@ def personal(host: Host, version: ModelVersion) -> list[str]:
     return found
 
 
+def files_of(host: Host, *, model: str, allow_pickle: bool) -> dict[str, Any]:
+    """A model version's files, for whoever writes them elsewhere."""
+    version, files = locate(host, model)
+    ModelFolder.open(files).check_consent(version.ref, allow_pickle=allow_pickle)
+    return {"model": version.ref, "files": str(files)}
+
+
 def new_token(host: Host, *, name: str) -> dict[str, Any]:
     """Give a deployment another token; its servers take the new one, and the old one no more, within a moment."""
     keeper = supervisor(host)
@@ -295,6 +302,7 @@ OPERATIONS: dict[str, Operation] = {
     "serving.deployments": Operation(deployments),
     "serving.ready": Operation(ready),
     "serving.log_of": Operation(log_of),
+    "serving.files_of": Operation(files_of),
     "serving.traffic": Operation(traffic),
     "serving.set_traffic": Operation(set_traffic, action="deployment.traffic", target="name", topics=("deployments",)),
     "serving.rollback": Operation(
