@@ -25,7 +25,7 @@ from ..errors import InvalidArgument
 # Registers Arrow's types for periods and intervals with pyarrow, as pandas does before it reads a Parquet file.
 import_module("pandas.core.arrays.arrow.extension_types")
 
-__all__ = ["Record", "record", "restore", "to_arrow", "to_file"]
+__all__ = ["Record", "pack", "record", "restore", "restore_codes", "to_arrow", "to_file", "unpack"]
 
 Record = dict[str, Any]
 
@@ -271,8 +271,7 @@ def restore(column: pa.ChunkedArray | pa.Array, known: Record) -> Any:
 
 def _restore_category(column: pa.Array, known: Record) -> pd.Categorical:
     saved = known["categories"]
-    values = restore(unpack(saved["values"]), saved)
-    categories = pd.Index(values, name=known["name"], dtype=object if saved["dtype"] == "object" else None)
+    categories = _categories(known)
     # Codes are looked up by value: a reader of Parquet may number a dictionary anew.
     plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
     faces = _faces(unpack(saved["values"]), categories).cast(plain.type)
@@ -280,6 +279,18 @@ def _restore_category(column: pa.Array, known: Record) -> pd.Categorical:
     if (codes < 0).sum() > plain.null_count:
         raise ValueError("a cell holds a value that is none of its column's categories")
     return pd.Categorical.from_codes(codes, categories=categories, ordered=known["ordered"])
+
+
+def restore_codes(codes: np.ndarray[Any, Any], known: Record) -> pd.Categorical:
+    """The categories' column that these codes were taken from."""
+    return pd.Categorical.from_codes(codes, categories=_categories(known), ordered=known["ordered"])
+
+
+def _categories(known: Record) -> pd.Index[Any]:
+    saved = known["categories"]
+    values = restore(unpack(saved["values"]), saved)
+    found: pd.Index[Any] = pd.Index(values, name=known["name"], dtype=object if saved["dtype"] == "object" else None)
+    return found
 
 
 def _string_dtype(known: Record) -> pd.StringDtype:

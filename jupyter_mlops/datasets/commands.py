@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
+from pathlib import Path
 from typing import Annotated, Any
 
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
-from ..domain.data_version import Column, DataDiff, DataVersion, DataVersionTable
+from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
 from ..domain.reference import Reference, check_name
-from .tables import as_table, load_version, note_use, table_name
+from .tables import as_table, load_version, table_name
 
 __all__ = ["DataCommands"]
 
@@ -21,13 +20,18 @@ class DataCommands(CommandSet):
 
     @command("data save", stage="datasets", changes=True)
     def save(
-        self, table: Annotated[Any, Arg(value="table", metavar="DF")], *, name: Annotated[str, Arg(metavar="NAME")]
+        self,
+        table: Annotated[Any, Arg(value="table", metavar="DF")],
+        *,
+        name: Annotated[str, Arg(metavar="NAME")],
+        branch: str = "",
+        from_: Annotated[list[str] | None, Arg(complete="data", metavar="NAME@vN")] = None,
     ) -> DataVersion:
         """Save a table as the next version of a name.
 
         The version's identity is a digest over the full content: column names, types, values, missing values, row
-        order, and an index that means something. Content that the name already has is not stored again. In a run,
-        the run is told that it uses the version.
+        order, and an index that means something. Content that the name already has is not stored again, and of other
+        content only the chunks that changed. In a run, the run is told that it uses the version.
 
         Parameters
         ----------
@@ -35,41 +39,20 @@ class DataCommands(CommandSet):
             A DataFrame, or a CSV or Parquet file.
         name
             What to call it: letters, digits, dot, dash and underscore.
+        branch
+            A line of versions of its own; `name@branch` is then the newest of it. Numbers go on over all branches.
+        from_
+            Data versions it was made from; by default those that the run, or the cell's code, has read.
 
         Examples
         --------
         %mlops data save df --name adult
+        %mlops data save cleaned --name adult-clean --from adult@v3
         """
-        from .files import write_version
-        from .identity import identify
+        from .saving import save_table
 
         check_name(name, "data version")
-        frame = as_table(self.context, table)
-        identity = identify(frame)
-        found = self.context.call("data.find", name=name, digest=identity.digest)
-        if found is not None:
-            version = DataVersion.from_dict({**found, "new": False})
-            note_use(self.context, frame, version)
-            return version
-        self.context.progress(f"writing {len(frame):,} rows")
-        folder = self.context.workspace.home / "staging" / f"data-{os.getpid()}-{uuid.uuid4().hex}"
-        folder.mkdir(parents=True)
-        try:
-            write_version(frame, folder, identity)
-            saved = self.context.call(
-                "data.save",
-                name=name,
-                digest=identity.digest,
-                rows=identity.rows,
-                columns=[Column(str(c.name), c.type, c.missing).to_dict() for c in identity.columns],
-                folder=str(folder),
-                notebook=self.context.notebook.path,
-            )
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        version = DataVersion.from_dict(saved)
-        note_use(self.context, frame, version)
-        return version
+        return save_table(self.context, as_table(self.context, table), name, branch=branch, sources=from_)
 
     @command("data load", stage="datasets", changes=False)
     def load(self, ref: Annotated[str, Arg(complete="data", metavar="NAME[@vN]")]) -> Any:
@@ -87,6 +70,38 @@ class DataCommands(CommandSet):
         %mlops data load adult@v3 -o df
         """
         return load_version(self.context, ref)[0]
+
+    @command("data export", stage="datasets", changes=False)
+    def export(
+        self,
+        ref: Annotated[str, Arg(complete="data", metavar="NAME[@vN]")],
+        *,
+        output: Annotated[str, Arg(value="path", metavar="FILE.parquet")],
+    ) -> str:
+        """Write a data version as one Parquet file, for whoever works without us.
+
+        Parameters
+        ----------
+        ref
+            A name for its latest version, or a version: ``adult@v3``.
+        output
+            The file to write; one that is there is replaced once the new one is whole.
+
+        Examples
+        --------
+        %mlops data export adult@v3 --output adult.parquet
+        """
+        from .files import write_table
+
+        frame, version = load_version(self.context, ref)
+        target = Path(output).expanduser()
+        arriving = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            write_table(frame, arriving)
+            arriving.replace(target)
+        finally:
+            arriving.unlink(missing_ok=True)
+        return f"{version.ref} stands in {target}: {len(frame):,} rows"
 
     @command("data log", stage="datasets", changes=False)
     def log(self, name: Annotated[str, Arg(complete="data", metavar="NAME")] = "") -> DataVersionTable:

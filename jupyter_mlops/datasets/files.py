@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +19,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import IntegrityFailure, InvalidArgument
+from .arrow_tables import from_arrow
 from .columns import Record, record, restore, to_arrow, to_file
 from .identity import ColumnIdentity, Identity, check_shape, has_meaningful_index, identify
-from .profile import Profile
 
-__all__ = ["FILE", "PROFILE", "SCHEMA", "read_table", "read_verified", "write_table", "write_version"]
+__all__ = ["FILE", "assemble", "describe", "layers", "read_table", "read_verified", "sync", "write_table"]
 
 FILE = "data.parquet"
 SCHEMA = "schema.json"
-PROFILE = "profile"
 FORMAT = 1
 ROW_GROUP = 100_000  # rows: a worker with little memory can read one at a time
 KEY = b"mlops"
-
-
-def write_version(frame: pd.DataFrame, folder: Path, identity: Identity) -> None:
-    """Write everything a data version consists of into an empty folder, safely on disk when it returns.
-
-    Parameters
-    ----------
-    identity
-        Of this frame, as `identify` gave it.
-    """
-    write_table(frame, folder / FILE)
-    described = {
-        "format": FORMAT,
-        "digest": identity.digest,
-        "rows": identity.rows,
-        "columns": [vars(c) | {"name": _plain(c.name)} for c in identity.columns],
-        "index": [vars(c) | {"name": _plain(c.name)} for c in identity.index],
-    }
-    (folder / SCHEMA).write_text(json.dumps(described, indent=1) + "\n")
-    Profile.of(frame).write(folder / PROFILE)
-    for file in sorted(folder.rglob("*")):
-        _sync(file)
-    _sync(folder)
 
 
 def read_verified(folder: Path, digest: str, ref: str) -> pd.DataFrame:
@@ -135,25 +112,66 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a Parquet file of `write_table` back equal; any other Parquet file as pandas reads it."""
+    """Read a Parquet file of `write_table` back equal; any other Parquet file as `from_arrow` does."""
     # A plain file handle: pyarrow's own path handling would read "key=value" folders as columns.
     with path.open("rb") as file:
         table = pq.ParquetFile(file).read()
     metadata = table.schema.metadata or {}
     if KEY not in metadata:
-        plain: pd.DataFrame = table.to_pandas()
-        return plain
+        return from_arrow(table)
     known = json.loads(metadata[KEY])
     count = len(known["columns"])
     if known["format"] != FORMAT or table.num_columns < count:
         raise ValueError(f"its format is {known['format']}, with {table.num_columns} of {count} columns")
-    notes = enumerate(known["columns"])
-    arrays = {i: pd.Series(restore(table.column(i), note), dtype=_as_is(note), copy=False) for i, note in notes}
-    frame = pd.DataFrame(arrays, copy=False)
-    frame.index = _index(table, known["index"], count)
-    names = table.column_names[:count]
-    labels: list[Any] = names if known["labels"] == "text" else [int(name) for name in names]
-    frame.columns = pd.Index(labels, name=known["labelled"])
+    values = [(restore(table.column(i), note), note) for i, note in enumerate(known["columns"])]
+    notes = (known["index"] or {}).get("levels", ())
+    levels = [(restore(table.column(count + i), note), note) for i, note in enumerate(notes)]
+    return assemble(known, table.column_names[:count], values, levels, table.num_rows)
+
+
+def layers(frame: pd.DataFrame) -> list[tuple[Any, pd.Series[Any] | pd.Index[Any]]]:
+    """What of a table has to be stored as values: its columns, then the levels of an index that is more than counted."""
+    check_shape(frame)
+    found: list[tuple[Any, Any]] = [(name, frame.iloc[:, i]) for i, name in enumerate(frame.columns)]
+    if not isinstance(frame.index, pd.RangeIndex) and has_meaningful_index(frame.index):
+        found += [(name, frame.index.get_level_values(i)) for i, name in enumerate(list[Any](frame.index.names))]
+    return found
+
+
+def describe(frame: pd.DataFrame) -> dict[str, Any]:
+    """What pandas knows of a table besides its `layers`, as JSON-ready data; `assemble` reads it."""
+    index: dict[str, Any] | None = None
+    if isinstance(frame.index, pd.RangeIndex):
+        span = (frame.index.start, frame.index.stop, frame.index.step)
+        index = {"range": span, "name": _plain(frame.index.name)}
+    elif has_meaningful_index(frame.index):
+        index = {"multiple": frame.index.nlevels > 1, "names": [_plain(name) for name in frame.index.names]}
+        freq = getattr(frame.index, "freqstr", None)
+        if freq is not None and isinstance(frame.index, pd.DatetimeIndex | pd.TimedeltaIndex):
+            index["freq"] = freq
+    labels = "text" if isinstance(frame.columns[0], str) else "number"
+    return {"labels": labels, "labelled": _plain(frame.columns.name), "index": index}
+
+
+def assemble(
+    shape: dict[str, Any],
+    names: Sequence[Any],
+    values: Sequence[tuple[Any, Record]],
+    levels: Sequence[tuple[Any, Record]],
+    rows: int,
+) -> pd.DataFrame:
+    """Put a table together from restored columns and index levels, each with its record.
+
+    Parameters
+    ----------
+    shape
+        As `describe` gave it.
+    """
+    arrays = {i: pd.Series(held, dtype=_as_is(note), copy=False) for i, (held, note) in enumerate(values)}
+    frame = pd.DataFrame(arrays, copy=False) if arrays else pd.DataFrame(index=range(rows))
+    frame.index = _index(shape["index"], levels, rows)
+    labels: list[Any] = [str(n) if shape["labels"] == "text" else int(n) for n in names]
+    frame.columns = pd.Index(labels, name=shape["labelled"])
     return frame
 
 
@@ -180,20 +198,18 @@ def _one(values: pd.Series[Any] | pd.Index[Any], name: Any, field: str) -> tuple
     return array, note, shown
 
 
-def _index(table: pa.Table, known: dict[str, Any] | None, first: int) -> pd.Index[Any]:
+def _index(known: dict[str, Any] | None, levels: Sequence[tuple[Any, Record]], rows: int) -> pd.Index[Any]:
     if known is None:
-        return pd.RangeIndex(table.num_rows)
+        return pd.RangeIndex(rows)
     if "range" in known:
         return pd.RangeIndex(range(*known["range"]), name=known["name"])
-    levels = [restore(table.column(first + i), note) for i, note in enumerate(known["levels"])]
     if known["multiple"]:
-        return pd.MultiIndex.from_arrays(levels, names=known["names"])
-    note, name = known["levels"][0], known["names"][0]
-    index = (
-        pd.Index(levels[0], name=name, dtype=object) if note["dtype"] == "object" else pd.Index(levels[0], name=name)
-    )
-    if "freq" in note:
-        index.freq = note["freq"]
+        return pd.MultiIndex.from_arrays([held for held, _ in levels], names=known["names"])
+    (held, note), name = levels[0], known["names"][0]
+    index = pd.Index(held, name=name, dtype=object) if note["dtype"] == "object" else pd.Index(held, name=name)
+    freq = known.get("freq", note.get("freq"))
+    if freq is not None:
+        index.freq = freq
     found: pd.Index[Any] = index
     return found
 
@@ -263,7 +279,8 @@ def _text(name: Any) -> str | None:
     return None if name is None else str(name)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have a file or folder safely on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

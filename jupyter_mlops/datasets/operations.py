@@ -3,35 +3,81 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..domain.data_version import Column, DataVersion, DataVersionTable
 from ..domain.operation import Duty, Operation
-from ..domain.reference import check_name
-from ..errors import InvalidArgument
+from ..domain.reference import Reference, check_name
+from ..errors import InvalidArgument, NotFound
 from ..store.host import Host
 
 __all__ = ["DUTIES", "OPERATIONS", "STAGING"]
 
+MANIFEST = "manifest.json"
 STAGING = "staging"  # in the workspace's home: what is written before it is handed over
 TAKEN = "data-taken-"
 ABANDONED_SECONDS = 3600.0
 
 
-def find(host: Host, *, name: str, digest: str) -> dict[str, Any] | None:
-    """The version of this name with this content, None if there is none."""
-    found = host.store.datasets.find(check_name(name, "data version"), digest)
-    return None if found is None else found.to_dict()
+def prepare(host: Host, *, name: str, digest: str, bases: list[str]) -> dict[str, Any]:
+    """What there is of a content already, and what a new version of it can build on.
+
+    Parameters
+    ----------
+    bases
+        Data versions to build on where the name has none yet.
+
+    Returns
+    -------
+    dict
+        ``found``: the version of this name with this content, or None; ``base``: as `locate` tells of it, or None.
+    """
+    store = host.store.datasets
+    found = store.find(check_name(name, "data version"), digest)
+    if found is not None:
+        return {"found": found.to_dict(), "base": None}
+    for ref in (name, *bases):
+        with contextlib.suppress(NotFound):
+            return {"found": None, "base": locate(host, ref=ref)}
+    return {"found": None, "base": None}
 
 
 def save(
-    host: Host, *, name: str, digest: str, rows: int, columns: list[dict[str, Any]], folder: str, notebook: str
+    host: Host,
+    *,
+    name: str,
+    digest: str,
+    rows: int,
+    columns: list[dict[str, Any]],
+    folder: str,
+    notebook: str,
+    checksum: str,
+    size: int,
+    base: str = "",
+    branch: str = "",
+    kind: str = "table",
+    sources: list[str] | None = None,
+    run: str = "",
 ) -> dict[str, Any]:
-    """Store what a kernel has written into a folder of the staging area as the next version of `name`."""
+    """Store what a kernel has written into a folder of the staging area as the next version of `name`.
+
+    Parameters
+    ----------
+    checksum
+        Of the manifest.
+    size
+        Bytes that the version adds.
+    base
+        The id of the run whose version it builds on.
+    run
+        The kernel's own id of the run it was saved in.
+    """
     check_name(name, "data version")
     area = host.workspace.home / STAGING
     given, taken = Path(folder), area / f"{TAKEN}{host.request}"
@@ -46,22 +92,45 @@ def save(
         digest=digest,
         rows=rows,
         columns=tuple(Column.from_dict(column) for column in columns),
-        bytes=sum(file.stat().st_size for file in taken.glob("data.parquet")),
+        bytes=size,
         created_by=host.actor.user,
         notebook=notebook,
+        kind="folder" if kind == "folder" else "table",
+        branch=branch,
+        sources=tuple(sources or ()),
+        run=run,
     )
     host.progress(f"storing {rows:,} rows of {name}")
-    saved = host.store.datasets.save(version, taken, request=host.request)
+    saved = host.store.datasets.save(version, taken, request=host.request, checksum=checksum, base=base)
     shutil.rmtree(taken, ignore_errors=True)
     return saved.to_dict()
 
 
-def locate(host: Host, *, name: str, version: int | None = None, fresh: bool = False) -> dict[str, Any]:
-    """A version, by default the latest, and a local folder with its files."""
-    found, run_id = host.store.datasets.get(name, version)
+def locate(host: Host, *, ref: str, fresh: bool = False) -> dict[str, Any]:
+    """A version by its reference, and where a process without MLflow can read it.
+
+    Returns
+    -------
+    dict
+        ``version``, ``run``: the id of its run, ``folder``: a local one with its manifest, ``copy``: whether that is
+        a copy of ours, ``checksum`` of the manifest, ``packs``: the folder or URI of the packs.
+    """
+    store = host.store.datasets
+    parsed = Reference.parse(ref, "data version")
+    found, run_id = store.get(parsed.name, store.resolve(parsed))
     cache = host.workspace.home / "cache" / "data"
-    folder, copy = host.store.datasets.folder(run_id, found.digest, cache, fresh=fresh)
-    return {"version": found.to_dict(), "folder": str(folder), "copy": copy}
+    folder, copy = store.folder(run_id, found.digest, cache, fresh=fresh)
+    packs: list[str] = []
+    if store.packs.local is None and (folder / MANIFEST).exists():
+        packs = json.loads((folder / MANIFEST).read_bytes())["packs"]
+    return {
+        "version": found.to_dict(),
+        "run": run_id,
+        "folder": str(folder),
+        "copy": copy,
+        "checksum": store.checksum(run_id),
+        "packs": store.packs.location(packs, host.workspace.home / "cache" / "packs"),
+    }
 
 
 def log(host: Host, *, name: str) -> dict[str, Any]:
@@ -73,7 +142,13 @@ def log(host: Host, *, name: str) -> dict[str, Any]:
     if not versions:
         store.get(name)  # raises, naming what there is
     users = store.used_by(name)
-    held = tuple(DataVersion(**{**vars(v), "used_by": tuple(users.get(v.digest, ()))}) for v in versions)
+    given: dict[int, list[str]] = {}
+    for alias, number in store.aliases(name).items():
+        given.setdefault(number, []).append(alias)
+    held = tuple(
+        replace(v, used_by=tuple(users.get(v.digest, ())), names=tuple(sorted(given.get(v.version, ()))))
+        for v in versions
+    )
     return DataVersionTable(held, name).to_dict()
 
 
@@ -102,7 +177,7 @@ def _alive(name: str) -> bool:
 
 
 OPERATIONS: dict[str, Operation] = {
-    "data.find": Operation(find),
+    "data.prepare": Operation(prepare),
     "data.save": Operation(save, action="data.save", target="name", topics=("data",)),
     "data.locate": Operation(locate),
     "data.log": Operation(log),

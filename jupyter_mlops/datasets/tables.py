@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..domain.context import Context
+from ..domain.context import Context, Recorder
 from ..domain.data_version import DataVersion
-from ..domain.reference import NAME, Reference
-from ..errors import IntegrityFailure, InvalidArgument, NotFound
+from ..domain.reference import NAME
+from ..errors import InvalidArgument, NotFound
+from .opened import open_version
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["as_table", "load_version", "note_use", "table_name"]
+__all__ = ["as_table", "load_version", "note_use", "read_in_run", "table_name"]
 
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zip", ".zst")
+_READ: weakref.WeakKeyDictionary[Recorder, dict[str, None]] = weakref.WeakKeyDictionary()
 DESCRIBED = 500  # columns that the run's own note of the table names
 TAKEN = "Give a DataFrame (pandas, polars or Arrow), a CSV or Parquet file, or a data version such as adult@v3."
 
@@ -48,50 +51,43 @@ def as_table(context: Context, given: Any) -> pd.DataFrame:
         return _named(context, given)
     if hasattr(given, "collect") and hasattr(given, "collect_schema"):  # polars' lazy frame
         given = given.collect()
-    if hasattr(given, "__arrow_c_stream__") and not isinstance(given, pd.Series) and hasattr(given, "columns"):
+    is_table = hasattr(given, "columns") or hasattr(given, "read_next_batch")  # a frame, or a reader of one
+    if hasattr(given, "__arrow_c_stream__") and not isinstance(given, pd.Series) and is_table:
         import pyarrow as pa
 
-        found: pd.DataFrame = pa.table(given).to_pandas()
-        return found
+        from .arrow_tables import from_arrow
+
+        return from_arrow(pa.table(given))
     raise InvalidArgument(f"{_what(given)} is no table.", hint=_fix(given))
 
 
 def load_version(context: Context, ref: str) -> tuple[pd.DataFrame, DataVersion]:
-    """Load a data version, checked against its digest, and note that it is used.
+    """Load a data version, checked against its digests, and note that it is used.
 
     Raises
     ------
     NotFound
         There is no such data version.
     IntegrityFailure
-        Its file is not what was saved.
+        Its files are not what was saved.
     """
-    from .files import read_verified
-
-    parsed = Reference.parse(ref, "data version")
-    if parsed.alias is not None:
-        raise InvalidArgument(
-            f"{ref!r} names no data version: {parsed.alias!r} is no number.",
-            hint=f"Write {parsed.name}@v1, or {parsed.name} for the latest.",
-        )
-    found = context.call("data.locate", name=parsed.name, version=parsed.version)
-    version = DataVersion.from_dict(found["version"])
-    try:
-        frame = read_verified(Path(found["folder"]), version.digest, version.ref)
-    except IntegrityFailure:
-        if not found["copy"]:
-            raise
-        # Only our copy of a remote file may be damaged: fetch it anew before blaming the store.
-        found = context.call("data.locate", name=parsed.name, version=version.version, fresh=True)
-        frame = read_verified(Path(found["folder"]), version.digest, version.ref)
-    note_use(context, frame, version)
-    return frame, version
+    with open_version(context, ref) as opened:
+        frame = opened.read()
+    note_use(context, frame, opened.version)
+    return frame, opened.version
 
 
-def note_use(context: Context, frame: pd.DataFrame, version: DataVersion) -> None:
+def read_in_run(context: Context) -> list[str]:
+    """The data versions that the run being recorded has read or saved so far."""
+    return list(_READ.get(context.recorder, ())) if context.recorder is not None else []
+
+
+def note_use(context: Context, frame: pd.DataFrame | None, version: DataVersion) -> None:
     """Remember what `frame` holds, and tell the run being recorded that it is used."""
-    context.known_tables.remember(frame, version.ref, version.digest)
+    if frame is not None:
+        context.known_tables.remember(frame, version.ref, version.digest)
     if context.recorder is not None:
+        _READ.setdefault(context.recorder, {})[version.ref] = None
         context.recorder.record(
             "data",
             ref=version.ref,

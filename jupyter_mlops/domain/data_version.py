@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .display import Displayed, ago, table
 from .record import Record
@@ -34,11 +34,21 @@ class DataVersion(Displayed, Record):
     digest
         The identity: a hash over column names, types, values, missing values, order and a meaningful index.
     bytes
-        What it takes at rest, compressed.
+        What it added to the store, compressed: chunks that an earlier version has are not stored again.
     new
         False when `data save` found the same content already saved and stored nothing.
     used_by
         The runs that used it.
+    kind
+        ``table``, or ``folder`` for files as they are; then `rows` counts files.
+    branch
+        The line of versions it belongs to, empty for the main one.
+    sources
+        The data versions it was made from.
+    run
+        The kernel's own id of the run in which it was saved.
+    names
+        Other names that it has been given.
     """
 
     name: str
@@ -52,6 +62,11 @@ class DataVersion(Displayed, Record):
     notebook: str = ""
     new: bool = True
     used_by: tuple[str, ...] = ()
+    kind: Literal["table", "folder"] = "table"
+    branch: str = ""
+    sources: tuple[str, ...] = ()
+    run: str = ""
+    names: tuple[str, ...] = ()
 
     @property
     def ref(self) -> str:
@@ -60,10 +75,8 @@ class DataVersion(Displayed, Record):
 
     def text(self) -> str:
         what = "" if self.new else " (unchanged: this content was already saved)"
-        return (
-            f"{self.ref}{what}: {self.rows:,} rows x {len(self.columns)} columns, "
-            f"{self.bytes / 1e6:.2f} MB, digest {self.digest[:12]}"
-        )
+        size = f"{self.rows:,} rows x {len(self.columns)} columns" if self.kind == "table" else f"{self.rows:,} files"
+        return f"{self.ref}{what}: {size}, {self.bytes / 1e6:.2f} MB added, digest {self.digest[:12]}"
 
 
 @dataclass(frozen=True)

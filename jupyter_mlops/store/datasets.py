@@ -1,4 +1,6 @@
-"""Data versions at rest: an MLflow run each, in an experiment of their own, with the table as its artifact.
+"""Data versions at rest: an MLflow run each, in an experiment of their own, with the manifest as its artifact.
+
+The chunks that manifests name stand in packs beside the runs' artifacts, see `packs`.
 
 A version is visible once its run carries the state ``complete``, which is written last: before that it is invisible,
 whatever happens, and a request that is asked again goes on with the run that its first try began. A run that nobody
@@ -9,18 +11,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlparse
 
 from ..domain.context import now_ms
 from ..domain.data_version import Column, DataVersion
-from ..errors import NotFound, StoreUnavailable
+from ..domain.display import clock
+from ..domain.reference import Reference
+from ..errors import Conflict, NotFound, StoreUnavailable
 from . import tags
 from .door import mlflow_errors
+from .packs import PackStore, local_path
 
 if TYPE_CHECKING:
     from .store import Store
@@ -30,6 +36,7 @@ __all__ = ["DataVersions"]
 WRITING, COMPLETE = "writing", "complete"
 ABANDONED_MS = 15 * 60_000
 PIECE = 4_000  # characters in one tag; MLflow holds 8,000, its older servers 5,000
+FEW_COLUMNS = 200  # their description goes along when the run is made: one round trip less
 USERS = 200  # runs looked at for who uses a name
 
 
@@ -40,6 +47,7 @@ class DataVersions:
         self._store = store
         self._commit = threading.Lock()
         self._saving: set[str] = set()
+        self.packs = PackStore(store)
 
     @property
     def experiment_id(self) -> str:
@@ -88,6 +96,66 @@ class DataVersions:
             raise NotFound.among("data version", name, [version.name for version in self.latest()], hint=hint)
         raise NotFound.among(f"version of {name!r} numbered", f"v{number}", [f"v{v.version}" for v in known])
 
+    def checksum(self, run_id: str) -> str:
+        """The digest of a version's manifest; empty for one that was saved before there were manifests."""
+        with self._door():
+            return str(self._store.client.get_run(run_id).data.tags.get(tags.DATA_MANIFEST, ""))
+
+    def resolve(self, ref: Reference) -> int | None:
+        """The number of the version that a reference names; None for the latest.
+
+        An alias is looked for among the names that were given to versions, then among the branches, then it is read
+        as a day, ``2026-11-01``: the version that was the latest at its end.
+
+        Raises
+        ------
+        NotFound
+            There is no such name, branch or day.
+        """
+        if ref.alias is None:
+            return ref.version
+        given = self.aliases(ref.name)
+        if ref.alias in given:
+            return given[ref.alias]
+        branch = self._complete(ref.name, f" AND tags.`{tags.DATA_BRANCH}` = '{ref.alias}'", limit=1)
+        if branch:
+            return _version(branch[0]).version
+        try:
+            day = datetime.strptime(ref.alias, "%Y-%m-%d").astimezone() + timedelta(days=1)
+        except ValueError:
+            known = sorted({*given, *self.branches(ref.name)})
+            raise NotFound.among(f"name or branch of {ref.name!r} called", ref.alias, known) from None
+        until = f" AND attributes.start_time < {int(day.timestamp() * 1000)}"
+        found = self._complete(ref.name, until, limit=1)
+        if found:
+            return _version(found[0]).version
+        first = self.versions(ref.name)
+        if not first:
+            self.get(ref.name)
+        raise NotFound(
+            f"{ref.name} had no version on {ref.alias}.", hint=f"Its first was saved on {clock(first[-1].created_ms)}."
+        )
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """The names that were given to versions of `name`."""
+        with self._door():
+            held = self._store.client.get_experiment(self.experiment_id).tags.get(tags.DATA_NAMES + name, "")
+        return {str(alias): int(number) for alias, number in json.loads(held or "{}").items()}
+
+    def set_alias(self, name: str, alias: str, number: int | None) -> None:
+        """Give a version of `name` another name too, or with None take that name away."""
+        with self._commit, self._door():
+            given = self.aliases(name)
+            if number is None:
+                given.pop(alias, None)
+            else:
+                given[alias] = number
+            self._store.client.set_experiment_tag(self.experiment_id, tags.DATA_NAMES + name, json.dumps(given))
+
+    def branches(self, name: str) -> list[str]:
+        """The branches of a name besides the main line."""
+        return sorted({version.branch for version in self.versions(name) if version.branch})
+
     def find(self, name: str, digest: str) -> DataVersion | None:
         """The newest version of this name with this content, None if it has none."""
         runs = self._complete(name, f" AND tags.`{tags.DATA_DIGEST}` = '{digest}'", limit=1)
@@ -109,7 +177,9 @@ class DataVersions:
                     users.setdefault(used.dataset.digest, []).append(str(run.info.run_id))
         return {digest: list(dict.fromkeys(ids)) for digest, ids in users.items()}
 
-    def save(self, version: DataVersion, folder: Path, *, request: str) -> DataVersion:
+    def save(
+        self, version: DataVersion, folder: Path, *, request: str, checksum: str = "", base: str = ""
+    ) -> DataVersion:
         """Store a folder as the next version of its name, once for each `request`.
 
         The same content under the same name is not stored again: its version comes back with ``new=False``.
@@ -119,7 +189,11 @@ class DataVersions:
         version
             Everything but its number.
         folder
-            Holds what `datasets.files` wrote; may be gone if an earlier try of this request was done with it.
+            Holds what `datasets.snapshot` wrote; may be gone if an earlier try of this request was done with it.
+        checksum
+            Of the manifest.
+        base
+            The id of the run whose version's chunks this one builds on.
         """
         with self._door():
             earlier = self._of_request(request)
@@ -129,15 +203,17 @@ class DataVersions:
             if found is not None:
                 self._give_up(earlier)
                 return _unchanged(found)
-            run_id = self._begin(version, request) if earlier is None else str(earlier.info.run_id)
+            for pack in folder.glob("*.pack"):
+                self.packs.put(pack)
+            run_id = self._begin(version, request, checksum) if earlier is None else str(earlier.info.run_id)
             self._saving.add(run_id)
             try:
                 self._fill(run_id, version, folder)
-                return self._publish(run_id, version)
+                return self._publish(run_id, version, base)
             finally:
                 self._saving.discard(run_id)
 
-    def _begin(self, version: DataVersion, request: str) -> str:
+    def _begin(self, version: DataVersion, request: str, checksum: str = "") -> str:
         client, experiment = self._store.client, self.experiment_id
         key = tags.DATA_NAMES + version.name
         with self._commit:  # MLflow's own look-then-insert fails when two set a tag at once
@@ -154,7 +230,14 @@ class DataVersions:
             tags.DATA_DIGEST: version.digest,
             tags.DATA_ROWS: str(version.rows),
             tags.DATA_BYTES: str(version.bytes),
+            tags.DATA_MANIFEST: checksum,
+            tags.DATA_KIND: version.kind,
+            tags.DATA_BRANCH: version.branch,
+            tags.DATA_SOURCES: json.dumps(version.sources) if version.sources else "",
+            tags.RUN_KEY: version.run,
         }
+        marks = {key: value for key, value in marks.items() if value}
+        marks |= dict(_columns_to_tags(version.columns)) if len(version.columns) <= FEW_COLUMNS else {}
         run = client.create_run(experiment, start_time=now_ms(), tags=marks, run_name=f"{version.name}@...")
         return str(run.info.run_id)
 
@@ -169,7 +252,8 @@ class DataVersions:
             "columns": len(version.columns),
             "bytes": version.bytes,
         }
-        columns = [RunTag(key, value) for key, value in _columns_to_tags(version.columns)]
+        many = len(version.columns) > FEW_COLUMNS
+        columns = [RunTag(key, value) for key, value in _columns_to_tags(version.columns)] if many else []
         client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
         for start in range(0, len(columns), 100):
             client.log_batch(run_id, tags=columns[start : start + 100])
@@ -178,22 +262,30 @@ class DataVersions:
         for file in folder.iterdir():
             if file.is_file() and stored.get(file.name) != file.stat().st_size:
                 raise StoreUnavailable(f"the artifact store did not keep {file.name}.", hint="Save the table again.")
+        local = local_path(client.get_run(run_id).info.artifact_uri)
+        if local is not None:
+            sync_tree(local / tags.DATA_FOLDER)
 
-    def _publish(self, run_id: str, version: DataVersion) -> DataVersion:
+    def _publish(self, run_id: str, version: DataVersion, base: str) -> DataVersion:
         """Give the version its number and make it visible, one at a time."""
+        from mlflow.entities import RunTag
+
         client = self._store.client
         with self._commit:
             found = self.find(version.name, version.digest)
             if found is not None:  # somebody else was saving the same content
                 self._give_up(client.get_run(run_id))
                 return _unchanged(found)
+            if base and client.get_run(base).info.lifecycle_stage != "active":
+                self._give_up(client.get_run(run_id))
+                raise Conflict("the version that this one builds on was removed meanwhile.", hint="Save it again.")
             given = client.get_run(run_id).data.tags.get(tags.DATA_VERSION)
             number = int(given) if given else self._next(version.name)
-            client.set_tag(run_id, tags.DATA_VERSION, f"{number:08d}")
             ref = f"{version.name}@v{number}"
-            client.set_tag(run_id, tags.RUN_NOTE, f"Data version `{ref}`: `{tags.DATA_FOLDER}/data.parquet` holds it.")
-            client.update_run(run_id, name=ref)
-            client.set_terminated(run_id, status="FINISHED")
+            client.log_batch(
+                run_id, tags=[RunTag(tags.DATA_VERSION, f"{number:08d}"), RunTag(tags.RUN_NOTE, _note(ref))]
+            )
+            client.update_run(run_id, status="FINISHED", name=ref)
             client.set_tag(run_id, tags.DATA_STATE, COMPLETE)
             return _version(client.get_run(run_id))
 
@@ -216,7 +308,7 @@ class DataVersions:
         """
         with self._door():
             uri = self._store.client.get_run(run_id).info.artifact_uri
-            local = _local_path(uri)
+            local = local_path(uri)
             if local is not None:
                 return local / tags.DATA_FOLDER, False
             kept = cache / digest.partition(":")[2]
@@ -252,7 +344,7 @@ class DataVersions:
             client.delete_tag(run_id, tags.DATA_VERSION)
         client.set_terminated(run_id, status="FAILED")
         client.delete_run(run_id)
-        local = _local_path(run.info.artifact_uri)
+        local = local_path(run.info.artifact_uri)
         if local is not None:
             shutil.rmtree(local / tags.DATA_FOLDER, ignore_errors=True)
 
@@ -296,7 +388,28 @@ def _version(run: Any) -> DataVersion:
         created_ms=int(run.info.start_time),
         created_by=held.get(tags.USER, ""),
         notebook=held.get(tags.NOTEBOOK, ""),
+        kind=held.get(tags.DATA_KIND, "table"),
+        branch=held.get(tags.DATA_BRANCH, ""),
+        sources=tuple(json.loads(held.get(tags.DATA_SOURCES) or "[]")),
+        run=held.get(tags.RUN_KEY, ""),
     )
+
+
+def _note(ref: str) -> str:
+    return (
+        f"Data version `{ref}`. `jupyter mlops data export {ref} --output FILE.parquet` writes it as Parquet; how to read "
+        f"it without: `packs/README.md` beside this experiment's runs."
+    )
+
+
+def sync_tree(folder: Path) -> None:
+    """Have the files of a folder safely on disk."""
+    for path in (*folder.iterdir(), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _unchanged(version: DataVersion) -> DataVersion:
@@ -315,10 +428,3 @@ def _columns_from_tags(held: dict[str, str]) -> Iterator[Column]:
         text, number = text + piece, number + 1
     for name, kind, missing in json.loads(text):
         yield Column(name, kind, missing)
-
-
-def _local_path(uri: str) -> Path | None:
-    parsed = urlparse(uri)
-    if parsed.scheme == "file":
-        return Path(unquote(parsed.path))
-    return Path(uri) if not parsed.scheme else None

@@ -76,9 +76,13 @@ DATA_STATE = "mlops.dataset.state"  # "writing", and "complete" once everything 
 DATA_ROWS = "mlops.dataset.rows"
 DATA_COLUMNS = "mlops.dataset.columns"  # JSON; a second and later part are called .columns.2 and so on
 DATA_BYTES = "mlops.dataset.bytes"
+DATA_MANIFEST = "mlops.dataset.manifest"  # the manifest's digest
+DATA_KIND = "mlops.dataset.kind"  # table or folder
+DATA_BRANCH = "mlops.dataset.branch"  # none for the main line
+DATA_SOURCES = "mlops.dataset.sources"  # JSON list of the data versions it was made from
 DATA_FOLDER = "mlops/data"  # their artifacts
 
-# on the data experiment: one for each name that a data version has or had
+# on the data experiment: one for each name that a data version has or had; JSON of other names to version numbers
 DATA_NAMES = "mlops.dataset.names."
 
 # on monitors: runs of kind "monitor" in the experiment "<experiment>.monitoring", one a deployment

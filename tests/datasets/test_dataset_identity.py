@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.feather
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_frames import KINDS, Drawn, in_arrow, objects, tables
 
 from jupyter_mlops.datasets.identity import digest, identify
+from jupyter_mlops.datasets.tables import as_table
+from jupyter_mlops.domain.context import Context
+from jupyter_mlops.domain.workspace import Workspace
 from jupyter_mlops.errors import InvalidArgument
 
 MANY = settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
@@ -156,3 +161,28 @@ def test_two_columns_of_one_name_are_refused() -> None:
     frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
     with pytest.raises(InvalidArgument, match="more than one is called 'a'"):
         identify(frame)
+
+
+ROWS = {
+    "i": pa.array([1, None, 3]),
+    "b": pa.array([True, None, False]),
+    "s": pa.array(["a", None, "c"]),
+    "t": pa.array([dt.datetime(2020, 1, 1), None, dt.datetime(2021, 1, 1)], pa.timestamp("us")),  # noqa: DTZ001 naive
+    "z": pa.array([0, None, 10**15], pa.timestamp("us", "Europe/Berlin")),
+    "d": pa.array([dt.date(2020, 1, 1), None, dt.date(2021, 1, 1)]),
+    "l": pa.array([[1], None, [2, 3]]),
+    "p": pa.array([{"a": 1}, None, {"a": 2}]),
+    "x": pa.array([1.5, None, 2.0]),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_arrow_polars_and_pandas_hold_the_same(name: str, tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars")
+    table = pa.table({name: ROWS[name]})
+    parquet = tmp_path / "t.parquet"
+    pyarrow.parquet.write_table(table, parquet)
+    context = Context(Workspace(tmp_path, "", ""), None)
+    given = [table, table.to_reader(), polars.from_arrow(table), polars.from_arrow(table).lazy(), parquet]
+    whole = table.to_pandas(types_mapper=pd.ArrowDtype)
+    assert {digest(as_table(context, each)) for each in given} == {digest(whole)}

@@ -1,0 +1,210 @@
+"""Chunk: some rows of one column as bytes, the bytes' address, and the same rows back.
+
+A chunk's bytes are, one after another: one byte that is 1 if cells are missing and else 0; if it is 1, one bit a row,
+most significant first, set where the cell is missing; then the values. How those are written is the column's form:
+
+``plain``
+    the values as a NumPy array of the column's dtype, little-endian; truth values as bytes 0 and 1.
+``text``
+    the length of every text in bytes as 32-bit whole numbers, then the texts in UTF-8 (or the bytes) end to end.
+``arrow``
+    an Arrow IPC stream of one column (nested types, decimals); missing cells stand in the stream, the first byte is 0.
+
+The address of a chunk is the first 32 hexadecimal digits of the BLAKE3 of these bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from blake3 import blake3
+
+from .columns import Record, record, to_arrow, to_file
+
+__all__ = ["Decoded", "Encoded", "Form", "address", "decode", "encode", "of_array"]
+
+Form = Literal["plain", "text", "arrow"]
+Parts = list[Any]
+"""Buffers that together are a chunk's bytes."""
+
+HEX_DIGITS = 32
+WHOLE, HOLED = b"\0", b"\1"
+TEXTS = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+CARRIED_AS = {64: "<i8", 32: "<i4"}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A whole column, ready to be cut into chunks.
+
+    Parameters
+    ----------
+    dtype
+        NumPy's name of what the values are written as, for the form ``plain``; Arrow's type for ``text``.
+    note
+        What pandas knows besides, see `columns.record`.
+    values
+        The values, the lengths of the texts, or the Arrow array.
+    missing
+        Where cells are missing; None if none is.
+    starts, data
+        Of texts: where each begins in the bytes (one more than there are texts), and the bytes.
+    kind
+        Arrow's type, where the values are not just NumPy's.
+    """
+
+    form: Form
+    dtype: str
+    note: Record
+    values: Any
+    missing: np.ndarray[Any, Any] | None = None
+    starts: np.ndarray[Any, Any] | None = None
+    data: Any = None
+    kind: pa.DataType | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def parts(self, start: int, stop: int) -> Parts:
+        """The bytes of the rows from `start` to `stop`, as buffers."""
+        if self.form == "arrow":
+            return [WHOLE, _stream(self.values.slice(start, stop - start))]
+        head: Parts = [WHOLE]
+        if self.missing is not None and self.missing[start:stop].any():
+            head = [HOLED, np.packbits(self.missing[start:stop])]
+        body: Parts = [np.ascontiguousarray(self.values[start:stop]).view(np.uint8)]
+        if self.form == "text" and self.starts is not None and self.data is not None:
+            body.append(self.data[int(self.starts[start]) : int(self.starts[stop])])
+        return head + body
+
+    def take(self, start: int, stop: int, rows: np.ndarray[Any, Any]) -> Parts:
+        """The bytes of single rows, counted from `start`."""
+        missing = None if self.missing is None else self.missing[start:stop][rows]
+        if self.form == "plain":
+            picked = Encoded("plain", self.dtype, self.note, self.values[start:stop][rows], missing)
+        else:
+            texts = self.texts(start, stop).take(pa.array(rows))
+            picked = replace(of_array(texts, self.note), missing=missing)
+        return picked.parts(0, len(picked))
+
+    def texts(self, start: int, stop: int) -> pa.Array:
+        """The rows as texts, an empty one where the cell is missing."""
+        wide = pa.large_string() if "string" in self.dtype else pa.large_binary()
+        if self.starts is None:
+            return pa.array([], type=wide)
+        places = pa.py_buffer(np.ascontiguousarray(self.starts[start : stop + 1]))
+        return pa.Array.from_buffers(wide, stop - start, [None, places, pa.py_buffer(self.data)])
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The rows of one chunk: values, and where they are missing."""
+
+    form: Form
+    dtype: str
+    values: Any
+    missing: np.ndarray[Any, Any] | None = None
+
+
+def address(parts: Parts) -> str:
+    """The address of a chunk."""
+    hasher = blake3()
+    for part in parts:
+        hasher.update(part)
+    return str(hasher.hexdigest()[:HEX_DIGITS])
+
+
+def encode(values: pd.Series[Any] | pd.Index[Any], name: object) -> Encoded:
+    """A column or index level, ready to be cut.
+
+    Raises
+    ------
+    InvalidArgument
+        A data version cannot hold it.
+
+    Examples
+    --------
+    >>> column = encode(pd.Series([1.5, None, 2.5]), "x")
+    >>> column.form, column.dtype, sum(len(bytes(part)) for part in column.parts(0, 2))
+    ('plain', '<f8', 17)
+    """
+    dtype = values.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "biufmM" and dtype.itemsize <= 8:
+        plain = values.to_numpy()
+        plain = plain if plain.dtype.isnative else plain.astype(plain.dtype.newbyteorder("="))
+        note = record(values, pa.nulls(0))
+        return Encoded("plain", plain.dtype.str, {**note, "dtype": str(plain.dtype)}, plain)
+    array = to_arrow(values, name)
+    note = record(values, array)
+    if isinstance(dtype, pd.CategoricalDtype):
+        codes: np.ndarray[Any, Any] = values.array.codes
+        return Encoded("plain", codes.dtype.str, note, codes)
+    return of_array(to_file(values, array), note)
+
+
+def of_array(array: pa.Array, note: Record) -> Encoded:
+    """An Arrow array, ready to be cut."""
+    whole = array.type
+    if isinstance(whole, pa.BaseExtensionType):
+        array = array.storage
+    kind = array.type
+    missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False)) if array.null_count else None
+    if kind in TEXTS:
+        if missing is not None:  # Arrow may keep bytes in an empty place: they are no content
+            array = array.fill_null("" if kind in TEXTS[:2] else b"")
+        wide = array.cast(pa.large_string() if kind in TEXTS[:2] else pa.large_binary())
+        if not len(wide):
+            return Encoded("text", str(kind), note, np.empty(0, "<i4"), missing, kind=whole)
+        _, offsets, data = wide.buffers()
+        starts = np.frombuffer(offsets, "<i8")[wide.offset : wide.offset + len(wide) + 1]
+        held = memoryview(data) if data is not None else memoryview(b"")
+        return Encoded("text", str(kind), note, np.diff(starts).astype("<i4"), missing, starts, held, whole)
+    if pa.types.is_boolean(kind):
+        values = array.fill_null(False) if missing is not None else array
+        return Encoded("plain", "|b1", note, values.to_numpy(zero_copy_only=False), missing, kind=whole)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        values = array.fill_null(0) if missing is not None else array
+        found = values.to_numpy(zero_copy_only=False)
+        return Encoded("plain", found.dtype.str, note, found, missing, kind=whole)
+    if pa.types.is_temporal(kind) and kind.bit_width in CARRIED_AS:
+        numbers = array.view(pa.int64() if kind.bit_width == 64 else pa.int32())
+        found = (numbers.fill_null(0) if missing is not None else numbers).to_numpy(zero_copy_only=False)
+        return Encoded("plain", CARRIED_AS[kind.bit_width], note, found, missing, kind=whole)
+    return Encoded("arrow", "", note, array, kind=whole)
+
+
+def decode(body: Any, rows: int, form: Form, dtype: str) -> Decoded:
+    """The rows of a chunk."""
+    view = memoryview(body)
+    if form == "arrow":
+        with pa.ipc.open_stream(pa.py_buffer(view[1:])) as reader:
+            column = reader.read_all().column(0)
+        return Decoded(form, dtype, column.combine_chunks() if column.num_chunks != 1 else column.chunk(0))
+    place, missing = 1, None
+    if view[0]:
+        width = -(-rows // 8)
+        missing = np.unpackbits(np.frombuffer(view[1 : 1 + width], np.uint8), count=rows).astype(bool)
+        place += width
+    if form == "plain":
+        width = np.dtype(dtype).itemsize * rows
+        return Decoded(form, dtype, np.frombuffer(view[place : place + width], dtype), missing)
+    lengths = np.frombuffer(view[place : place + 4 * rows], "<i4")
+    starts = np.zeros(rows + 1, "<i8")
+    np.cumsum(lengths, out=starts[1:])
+    empty = None if missing is None else pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    wide = pa.large_string() if "string" in dtype else pa.large_binary()
+    buffers = [empty, pa.py_buffer(starts), pa.py_buffer(view[place + 4 * rows :])]
+    return Decoded(form, dtype, pa.Array.from_buffers(wide, rows, buffers))
+
+
+def _stream(array: pa.Array) -> Any:
+    array = pa.concat_arrays([array])  # a slice by itself: its buffers hold its own rows only
+    sink = pa.BufferOutputStream()
+    batch = pa.record_batch([array], names=["values"])
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue()

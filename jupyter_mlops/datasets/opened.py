@@ -1,0 +1,128 @@
+"""Opened: a data version that was found, before its values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from ..domain.context import Context
+from ..domain.data_version import DataVersion
+from ..errors import IntegrityFailure, InvalidArgument, NotFound
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .manifest import Manifest
+    from .packs import Packs
+    from .snapshot import Base
+
+__all__ = ["Opened", "open_base", "open_version"]
+
+HINT = "Restore the files from a backup, or save the table again as a new version."
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A data version: what is known of it, its manifest, and the packs its values stand in.
+
+    Parameters
+    ----------
+    manifest
+        None for a version that was saved as one Parquet file, before there were manifests.
+    run
+        The id of its MLflow run.
+    """
+
+    version: DataVersion
+    manifest: Manifest | None
+    packs: Packs
+    folder: Path
+    run: str
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.packs.__exit__()
+
+    def read(self, columns: Sequence[Any] | None = None) -> pd.DataFrame:
+        """The table, or some of its columns.
+
+        Raises
+        ------
+        IntegrityFailure
+            Its files are not what was saved.
+        """
+        if self.version.kind == "folder":
+            raise InvalidArgument(
+                f"{self.version.ref} is a folder of files, no table.",
+                hint=f"Write it out: data load {self.version.ref} -o DIR.",
+            )
+        if self.manifest is None:
+            from .files import read_verified
+
+            frame = read_verified(self.folder, self.version.digest, self.version.ref)
+            return frame if columns is None else frame[list(columns)]
+        from .snapshot import read_snapshot
+
+        try:
+            return read_snapshot(self.manifest, self.packs.of(self.manifest), columns=columns)
+        except IntegrityFailure as error:
+            raise IntegrityFailure(f"{self.version.ref} is not what was saved: {error.message}", hint=HINT) from error
+
+
+def open_version(context: Context, ref: str) -> Opened:
+    """Find a data version and read its manifest.
+
+    Raises
+    ------
+    NotFound
+        There is no such data version.
+    IntegrityFailure
+        Its manifest is gone or not what was saved.
+    """
+    found = context.call("data.locate", ref=str(ref))
+    try:
+        return opened(found)
+    except IntegrityFailure:
+        if not found["copy"]:
+            raise
+        # Only our copy of a remote file may be damaged: fetch it anew before blaming the store.
+        return opened(context.call("data.locate", ref=str(ref), fresh=True))
+
+
+def open_base(found: dict[str, Any] | None) -> tuple[Base | None, str]:
+    """What a new version can build on, of what the service told, and the id of that version's run.
+
+    A base that cannot be read is none: the new version is then stored whole.
+    """
+    from .snapshot import Base
+
+    if found is None or DataVersion.from_dict(found["version"]).kind != "table":
+        return None, ""
+    try:
+        there = opened(found)
+    except (IntegrityFailure, NotFound):
+        return None, ""
+    if there.manifest is None:
+        return None, ""
+    return Base(there.manifest, there.packs.of(there.manifest)), there.run
+
+
+def opened(found: dict[str, Any]) -> Opened:
+    """A data version as the service located it."""
+    from .manifest import MANIFEST, Manifest
+    from .packs import Packs
+
+    version, folder = DataVersion.from_dict(found["version"]), Path(found["folder"])
+    manifest = None
+    if found["checksum"] and version.kind == "table":
+        try:
+            manifest = Manifest.from_bytes((folder / MANIFEST).read_bytes(), digest=found["checksum"])
+        except FileNotFoundError as error:
+            raise IntegrityFailure(f"the manifest of {version.ref} is gone: {folder / MANIFEST}.", hint=HINT) from error
+        except IntegrityFailure as error:
+            raise IntegrityFailure(f"{version.ref} cannot be read: {error.message}", hint=HINT) from error
+    return Opened(version, manifest, Packs(found["packs"]), folder, found["run"])

@@ -1,0 +1,104 @@
+"""Saving: a table becomes a data version, with what it was made from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..domain.context import Context
+from ..domain.data_version import Column, DataVersion
+from ..domain.reference import Reference
+from ..errors import Conflict
+from ..tracking.used_tables import names_read
+from .opened import open_base
+from .tables import note_use, read_in_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["save_table", "sources_of", "staging"]
+
+
+def save_table(
+    context: Context, frame: pd.DataFrame, name: str, *, branch: str = "", sources: Sequence[str] | None = None
+) -> DataVersion:
+    """Save a table as the next version of a name, unless the name has this content already.
+
+    Parameters
+    ----------
+    sources
+        The data versions it was made from; None finds them out.
+    """
+    from .identity import identify
+    from .snapshot import write_snapshot
+
+    identity = identify(frame)
+    made_from = sources_of(context, name, sources)
+    told = context.call("data.prepare", name=name, digest=identity.digest, bases=made_from)
+    if told["found"] is not None:
+        version = DataVersion.from_dict({**told["found"], "new": False})
+        note_use(context, frame, version)
+        return version
+    context.progress(f"writing {len(frame):,} rows")
+    columns = [Column(str(c.name), c.type, c.missing).to_dict() for c in identity.columns]
+
+    def write(base_found: dict[str, Any] | None) -> DataVersion:
+        base, run_id = open_base(base_found)
+        with staging(context) as folder:
+            written = write_snapshot(frame, folder, identity, base)
+            saved = context.call(
+                "data.save",
+                name=name,
+                digest=identity.digest,
+                rows=identity.rows,
+                columns=columns,
+                folder=str(folder),
+                notebook=context.notebook.path,
+                checksum=written.checksum,
+                size=written.bytes,
+                base=run_id,
+                branch=branch,
+                sources=made_from,
+                run=getattr(context.recorder, "key", ""),
+            )
+        return DataVersion.from_dict(saved)
+
+    try:
+        version = write(told["base"])
+    except Conflict:  # what it built on was removed meanwhile
+        version = write(None)
+    note_use(context, frame, version)
+    return version
+
+
+@contextmanager
+def staging(context: Context) -> Iterator[Path]:
+    """A folder of the staging area, for as long as it is written; the service takes it over by renaming it."""
+    folder = context.workspace.home / "staging" / f"data-{os.getpid()}-{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sources_of(context: Context, name: str, given: Sequence[str] | None) -> list[str]:
+    """The data versions that something was made from: those given, else those that the run or the cell has read."""
+    if given is not None:
+        wanted = [given] if isinstance(given, str) else list(given)
+        found = [DataVersion.from_dict(context.call("data.locate", ref=ref)["version"]).ref for ref in wanted]
+        return list(dict.fromkeys(found))
+    found = read_in_run(context)
+    source = getattr(context.recorder, "source", "") or (context.cells[-1].source if context.cells else "")
+    if source and context.namespace:
+        for word in sorted(names_read(source, context.hooks.get("transform_cell"))):
+            known = context.known_tables.find(context.namespace.get(word))
+            if known is not None:
+                found.append(known[0])
+    # A version's own name is its history, not its source.
+    return [ref for ref in dict.fromkeys(found) if Reference.parse(ref, "data version").name != name]

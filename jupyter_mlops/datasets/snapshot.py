@@ -1,0 +1,319 @@
+"""Snapshot: a table written as chunks that another version does not have yet, and the very same table read back.
+
+One column is worked on at a time, by as many threads as there are cores: what is needed beyond the table itself is at
+most one column.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ..errors import InvalidArgument
+from .chunk import Encoded, address, encode
+from .columns import pack, restore, restore_codes, unpack
+from .cuts import Anchor, choose_anchor, cut, pair
+from .files import assemble, describe, layers, sync
+from .identity import ColumnIdentity, Identity
+from .manifest import MANIFEST, Manifest, StoredColumn, checksum
+from .pack import Pack, Stored, body_of, compress, patch
+from .packs import Reader
+from .squeeze import squeeze
+
+__all__ = ["Base", "Written", "read_snapshot", "write_snapshot"]
+
+THREADS = min(4, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Base:
+    """An earlier version to build on: its manifest and a reader of its chunks."""
+
+    manifest: Manifest
+    read: Reader
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a snapshot has put into its folder.
+
+    Parameters
+    ----------
+    pack
+        The new pack's name, empty where no chunk was new.
+    checksum
+        Of the manifest's bytes.
+    bytes
+        What the version added: the pack and the manifest.
+    """
+
+    pack: str
+    checksum: str
+    bytes: int
+
+
+def write_snapshot(frame: pd.DataFrame, folder: Path, identity: Identity, base: Base | None = None) -> Written:
+    """Write a table's manifest, and a pack with the chunks that `base` does not have, into an empty folder.
+
+    Everything is safely on disk when it returns.
+
+    Parameters
+    ----------
+    identity
+        Of this frame, as `identify` gave it.
+    """
+    if not len(frame.columns):
+        raise InvalidArgument("the table has no columns.", hint="Save a table with at least one.")
+    writer = _Writer(frame, folder, identity, base)
+    with ThreadPoolExecutor(THREADS) as pool:
+        columns = tuple(writer.column(place, pool) for place in range(len(writer.layers)))
+    counted = len(frame.columns)
+    # A counted index has a meaning but no values to store.
+    told = writer.told[: len(writer.layers)]
+    columns = tuple(replace(column, identity=_named(each)) for column, each in zip(columns, told, strict=True))
+    found = writer.pack.close()
+    shape = {**describe(frame), "means": [list(vars(_named(each)).values()) for each in identity.index]}
+    before = () if base is None else base.manifest.packs
+    manifest = Manifest(
+        identity.digest,
+        len(frame),
+        tuple(int(n) for n in np.diff([0, *writer.ends])),
+        writer.anchor,
+        (*before, writer.pack.path.name),
+        shape,
+        columns,
+        counted,
+    )
+    held = manifest.to_bytes()
+    (folder / MANIFEST).write_bytes(held)
+    sync(folder / MANIFEST)
+    sync(folder)
+    size = writer.pack.size if found else 0
+    return Written(writer.pack.path.name if found else "", checksum(held), size + len(held))
+
+
+class _Writer:
+    """The columns of one table on their way into a pack."""
+
+    def __init__(self, frame: pd.DataFrame, folder: Path, identity: Identity, base: Base | None) -> None:
+        self.layers = layers(frame)
+        self.count = len(frame.columns)
+        self.told = [*identity.columns, *identity.index]
+        self.base = base
+        self.pack = Pack(folder / f"{uuid.uuid4().hex}.pack", 0 if base is None else len(base.manifest.packs))
+        self._kept: dict[int, Encoded] = {}
+        self.anchor = self._anchor(self.count)
+        self.ends = cut(self.anchor, self.encoded, len(frame))
+        self.former = {} if base is None else _by_key(base.manifest)
+        self.same_cuts = base is not None and base.manifest.starts()[1:] == self.ends
+        self.pairs: list[int | None] | None = None
+
+    def encoded(self, place: int) -> Encoded:
+        """A column ready to be cut; those of the anchor are made once."""
+        if place in self._kept:
+            return self._kept[place]
+        name, values = self.layers[place]
+        made = encode(values, name)
+        if hasattr(self, "anchor") and place in self.anchor.columns:
+            self._kept[place] = made
+        return made
+
+    def _anchor(self, count: int) -> Anchor:
+        if self.base is not None:
+            names = [c.identity.name for c in self.base.manifest.columns]
+            mine = {name: place for place, (name, _) in enumerate(self.layers[:count])}
+            wanted = [names[place] for place in self.base.manifest.anchor.columns]
+            if all(name in mine for name in wanted):
+                return Anchor(tuple(mine[name] for name in wanted), self.base.manifest.anchor.window)
+        # Columns that cost nothing to look at come first; texts only where no number tells rows apart.
+        cheap = {
+            p: encode(v, n)
+            for p, (n, v) in enumerate(self.layers[:count])
+            if isinstance(v.dtype, np.dtype) and v.dtype != object
+        }
+        found = choose_anchor(cheap)
+        if found.window == 1:
+            return found
+        rest = {}
+        for place, (name, values) in enumerate(self.layers[:count]):
+            if place not in cheap:
+                sample = pd.Series(values).iloc[
+                    np.linspace(0, max(len(values) - 1, 0), min(len(values), 2048)).astype(int)
+                ]
+                rest[place] = encode(sample, name)
+        other = choose_anchor(rest) if rest else found
+        if other.window == 1 or not cheap:
+            return other
+        return found
+
+    def column(self, place: int, pool: ThreadPoolExecutor) -> StoredColumn:
+        """Write one column."""
+        name = self.layers[place][0]
+        column = self.encoded(place)
+        kind = "" if column.kind is None else pack(pa.array([], type=column.kind))
+        made = StoredColumn(ColumnIdentity(name, "", "", 0), column.form, column.dtype, kind, column.note, ())
+        former = self.former.get(_key(place, name, self.count))
+        if former is not None and not former.like(made):
+            former = None
+        if former is not None and self.same_cuts and former.note == column.note and self._unchanged(place, former):
+            return replace(made, chunks=former.chunks)
+        known = {} if former is None else {chunk.address: chunk for chunk in former.chunks}
+        spans = list(pairwise([0, *self.ends]))
+        addresses = list(pool.map(lambda span: address(column.parts(*span)), spans))
+        if self.pairs is None:
+            self.pairs = self._pairs(place, addresses)
+
+        def prepared(j: int) -> tuple[Any, int, str, Stored | None]:
+            start, stop = spans[j]
+            at = None if former is None or self.pairs is None else self.pairs[j]
+            if former is not None and at is not None and self.base is not None:
+                whole = former.chunks[at] if former.chunks[at].base is None else former.chunks[at].base
+                told = None
+                if whole is not None:
+                    held = body_of(whole, column.form, column.dtype, self.base.read)
+                    told = patch(column, start, stop, held, whole.rows)
+                if told is not None:
+                    return (*compress(told[1]), told[0], whole)
+            return (*compress(squeeze(column, start, stop)), "whole", None)
+
+        new = [j for j, each in enumerate(addresses) if each not in known]
+        for j, (held, raw, how, whole) in zip(new, _windowed(pool, prepared, new), strict=True):
+            place_in_pack = self.pack.append(held, raw)
+            rows = spans[j][1] - spans[j][0]
+            known[addresses[j]] = Stored(addresses[j], rows, place_in_pack, how, whole)
+        return replace(made, chunks=tuple(known[each] for each in addresses))
+
+    def _unchanged(self, place: int, former: StoredColumn) -> bool:
+        """Whether the column's digests say that it is what it was."""
+        now = self.told[place] if place < len(self.told) else None
+        then = former.identity
+        return now is not None and (now.type, now.digest, now.missing) == (then.type, then.digest, then.missing)
+
+    def _pairs(self, place: int, addresses: list[str]) -> list[int | None]:
+        """Which former segment each segment comes from, by the first column's chunks that can be compared."""
+        if self.base is None:
+            return [None] * len(self.ends)
+        first = self.anchor.columns[0] if self.anchor.columns else place
+        name = self.layers[first][0]
+        if first != place:
+            column = self.encoded(first)
+            spans = pairwise([0, *self.ends])
+            addresses = [address(column.parts(*span)) for span in spans]
+        former = self.former.get(_key(first, name, self.count))
+        return pair([chunk.address for chunk in former.chunks] if former else [], addresses)
+
+
+def _key(place: int, name: Any, count: int) -> Any:
+    """What a column or index level is found by in another version."""
+    return name if place < count else ("index", place - count)
+
+
+def _by_key(manifest: Manifest) -> dict[Any, StoredColumn]:
+    return {_key(i, c.identity.name, manifest.count): c for i, c in enumerate(manifest.columns)}
+
+
+def _windowed(pool: ThreadPoolExecutor, work: Callable[[int], Any], places: Sequence[int]) -> Iterator[Any]:
+    """Results in order, few of them in memory at a time."""
+    waiting: list[Any] = []
+    for place in places:
+        waiting.append(pool.submit(work, place))
+        if len(waiting) > 2 * THREADS:
+            yield waiting.pop(0).result()
+    for each in waiting:
+        yield each.result()
+
+
+def read_snapshot(manifest: Manifest, read: Reader, *, columns: Sequence[Any] | None = None) -> pd.DataFrame:
+    """Read a table back, every chunk checked against its address.
+
+    Parameters
+    ----------
+    columns
+        Only these columns, by name; the index comes in any case.
+
+    Raises
+    ------
+    IntegrityFailure
+        A chunk is gone or not what was stored.
+    """
+    wanted = range(manifest.count) if columns is None else [manifest.names.index(name) for name in columns]
+    starts = manifest.starts()
+    with ThreadPoolExecutor(THREADS) as pool:
+        values = [_restored(manifest.columns[place], starts, read, pool) for place in wanted]
+        levels = [_restored(column, starts, read, pool) for column in manifest.columns[manifest.count :]]
+    notes = [manifest.columns[place].note for place in wanted]
+    names = [manifest.names[place] for place in wanted]
+    level_notes = [column.note for column in manifest.columns[manifest.count :]]
+    return assemble(
+        manifest.shape,
+        names,
+        list(zip(values, notes, strict=True)),
+        list(zip(levels, level_notes, strict=True)),
+        manifest.rows,
+    )
+
+
+def _restored(column: StoredColumn, starts: list[int], read: Reader, pool: ThreadPoolExecutor) -> Any:
+    """The pandas array that was saved."""
+    spans = list(pairwise(starts))
+    rows = starts[-1]
+    if column.form != "plain":
+
+        def arrow(j: int) -> Any:
+            return body_of(column.chunks[j], column.form, column.dtype, read).values  # noqa: PD011 no pandas
+
+        pieces = list(pool.map(arrow, range(len(spans))))
+        kind = unpack(column.kind).type
+        storage = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+        if not pieces:
+            return restore(pa.array([], type=kind), column.note)
+        whole = pa.chunked_array(pieces)
+        if column.form == "arrow" and whole.type != storage:
+            whole = whole.cast(storage)
+        return restore(_extended(whole.combine_chunks(), kind), column.note)
+    values = np.empty(rows, dtype=column.dtype)
+    missing: np.ndarray[Any, Any] = np.zeros(0, dtype=bool)
+    masks: dict[int, np.ndarray[Any, Any]] = {}
+
+    def fill(j: int) -> None:
+        found = body_of(column.chunks[j], column.form, column.dtype, read)
+        values[spans[j][0] : spans[j][1]] = found.values  # noqa: PD011 no pandas
+        if found.missing is not None:
+            masks[j] = found.missing
+
+    list(pool.map(fill, range(len(spans))))
+    if column.note["dtype"] == "category":
+        return restore_codes(values, column.note)
+    if not column.kind:
+        return values
+    if masks:
+        missing = np.zeros(rows, dtype=bool)
+        for j, mask in masks.items():
+            missing[spans[j][0] : spans[j][1]] = mask
+    kind = unpack(column.kind).type
+    storage = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    array = pa.array(values, mask=missing if masks else None)
+    if array.type != storage:
+        array = array.view(storage)
+    return restore(_extended(array, kind), column.note)
+
+
+def _extended(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    return pa.ExtensionArray.from_storage(kind, array) if isinstance(kind, pa.BaseExtensionType) else array
+
+
+def _named(identity: ColumnIdentity) -> ColumnIdentity:
+    name = identity.name
+    return replace(identity, name=int(name) if isinstance(name, np.integer) else name)
