@@ -11,6 +11,7 @@
     +-- IntegrityFailure        something at rest is not what its digest says
     +-- VerificationFailed      an exported pipeline does not give the notebook's results
     +-- PredictionRefused       the model server turned an input down
+    +-- PromotionRefused        a gate does not hold
     +-- Unavailable             something we depend on does not answer
         +-- StoreUnavailable    the MLflow store cannot be reached or opened
         +-- ServiceUnavailable  the workspace's background process cannot be started or reached
@@ -34,6 +35,7 @@ __all__ = [
     "NotFound",
     "NotReady",
     "PredictionRefused",
+    "PromotionRefused",
     "ServiceUnavailable",
     "StoreUnavailable",
     "Unavailable",
@@ -157,6 +159,12 @@ class PredictionRefused(MLOpsError):
     """The model server turned an input down."""
 
     code = "prediction-refused"
+
+
+class PromotionRefused(MLOpsError):
+    """A gate does not hold, so the alias stays where it is."""
+
+    code = "promotion-refused"
 
 
 class Unavailable(MLOpsError):

@@ -16,6 +16,8 @@ key                 environment              meaning
 ``user``            ``MLOPS_USER``           the name in runs and in the audit trail; default the login name
 ==================  =======================  ==================================================================
 
+``gates`` in the same table, or the file ``mlops-gates.toml``, holds what must hold before an alias moves: `gate_rules`.
+
 A workspace remembers its store: the first opening writes ``.mlops/workspace.json``, `connect` changes it, and every
 notebook, shell and panel in the project then sees the same one, whatever its environment says.
 """
@@ -40,6 +42,7 @@ __all__ = [
     "Settings",
     "child_environment",
     "find_root",
+    "gate_rules",
     "jupyter_session_name",
     "remember_store",
     "remembered_store",
@@ -48,6 +51,9 @@ __all__ = [
 
 HOME = ".mlops"
 REMEMBERED = "workspace.json"
+PYPROJECT = "pyproject.toml"
+GATES = "gates"
+GATES_FILE = "mlops-gates.toml"
 ENVIRONMENT = {
     "tracking_uri": "MLFLOW_TRACKING_URI",
     "experiment": "MLFLOW_EXPERIMENT_NAME",
@@ -159,6 +165,37 @@ class Settings:
         return bool(jupyter_session_name())
 
 
+def gate_rules(root: Path) -> dict[str, dict[str, Any]]:
+    """The declared gates: for each alias, each gate's name and its options; and ``roles``, who may speak as what.
+
+    They stand in ``[tool.jupyter_mlops.gates.ALIAS]`` of the project's ``pyproject.toml``, and in ``[ALIAS]`` of
+    ``mlops-gates.toml``. A gate that both files declare counts as the second says.
+
+    Raises
+    ------
+    InvalidArgument
+        A file cannot be read, or has something else where a table belongs.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, keys in ((PYPROJECT, ("tool", "jupyter_mlops", GATES)), (GATES_FILE, ())):
+        try:
+            table: Any = tomllib.loads((root / name).read_text())
+        except FileNotFoundError:
+            continue
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise InvalidArgument(f"{root / name} cannot be read: {error}.", hint="Mend the file.") from error
+        for key in keys:
+            table = table.get(key, {})
+        for alias, rules in table.items():
+            if not isinstance(rules, dict):
+                raise InvalidArgument(
+                    f"{alias!r} among the gates of {root / name} is no table.",
+                    hint=f"Write [{'.'.join((*keys, 'champion'))}], and the gates of that alias below it.",
+                )
+            found[alias] = {**found.get(alias, {}), **rules}
+    return found
+
+
 def find_root(start: Path) -> Path:
     """The nearest folder at or above `start` with a ``.mlops``, else with a ``.git`` or ``pyproject.toml``, else `start`."""
     start = start.resolve()
@@ -231,6 +268,7 @@ def _project_table(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InvalidArgument(f"{path} cannot be read: {error}.", hint="Mend the file.") from error
+    table = {key: value for key, value in table.items() if key != GATES}
     for key in table:
         if key not in ENVIRONMENT:
             raise InvalidArgument.unknown("key of [tool.jupyter_mlops]", key, ENVIRONMENT)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .display import Displayed, ago, table
+from .gate import GateResult
 from .record import Record
 
 if TYPE_CHECKING:
@@ -135,9 +136,19 @@ class Promotion(Displayed, Record):
     alias: str
     version: int
     previous: int | None = None
+    gates: tuple[GateResult, ...] = ()
+    forced: bool = False
+    """Whether a gate that does not hold was overruled."""
+    reason: str = ""
 
     def text(self) -> str:
         before = f", before that version {self.previous}" if self.previous is not None else ""
         if self.previous == self.version:
             before = ", as before"
-        return f"{self.model}@{self.alias} is version {self.version}{before}"
+        lines = [f"{self.model}@{self.alias} is version {self.version}{before}"]
+        if self.gates:
+            rows = [[g.gate, g.needed, g.found, g.verdict] for g in self.gates]
+            lines.append(table(["gate", "needed", "found", "verdict"], rows))
+        if self.forced:
+            lines.append(f"FORCED: {self.reason}")
+        return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
+from ..domain.gate import Approval, GateReport, ModelHistory
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.reference import check_alias, check_name
 from ..errors import InvalidArgument
@@ -148,8 +149,14 @@ class RegistryCommands(CommandSet):
         model: Annotated[str, Arg(complete="model-versions", metavar="MODEL@VERSION")],
         *,
         to: Annotated[str, Arg(complete="aliases", metavar="ALIAS")],
+        gate: Annotated[list[str] | None, Arg(metavar="GATE[.OPTION]=VALUE")] = None,
+        force: bool = False,
+        reason: str = "",
     ) -> Promotion:
-        """Let an alias point to a version of a model; the alias's history is kept with the model.
+        """Let an alias point to a version of a model, if the alias's gates hold; its history is kept with the model.
+
+        Gates are declared in the project, see `gates`. One that cannot be judged counts as not holding. When the
+        champion moves, `previous` keeps the version before.
 
         Parameters
         ----------
@@ -157,11 +164,93 @@ class RegistryCommands(CommandSet):
             The version, by number or by an alias it has: `clf@7`, `clf@challenger`; `clf` alone is the newest.
         to
             The alias.
+        gate
+            A gate besides the declared ones: `better.by=0.01`, `size=50`; may be given several times.
+        force
+            Move the alias although a gate does not hold; needs a reason, and is recorded.
+        reason
+            Why, for the history.
 
         Examples
         --------
         %mlops promote adult-clf@7 --to champion
-        %mlops promote adult-clf@challenger --to champion
+        %mlops promote adult-clf@challenger --to champion --gate better.by=0.005
         """
         check_alias(to)
-        return Promotion.from_dict(self.context.call("registry.promote", model=model, alias=to))
+        if force and not reason.strip():
+            raise InvalidArgument("--force needs a reason.", hint="Add --reason WHY: it is kept in the history.")
+        answer = self.context.call(
+            "registry.promote", model=model, alias=to, force=force, reason=reason.strip(), gate=gate
+        )
+        return Promotion.from_dict(answer)
+
+    @command("gates", stage="registry", changes=False)
+    def gates(
+        self,
+        model: Annotated[str, Arg(complete="model-versions", metavar="MODEL@VERSION")] = "",
+        *,
+        to: Annotated[str, Arg(complete="aliases", metavar="ALIAS")] = "champion",
+    ) -> GateReport:
+        """Show the gates of an alias, and for a model version whether they hold; moves nothing.
+
+        They are declared in `pyproject.toml` under `[tool.jupyter_mlops.gates.champion]`, or in `mlops-gates.toml`
+        under `[champion]`: `better = { by = 0.005 }`, `fairness = { at_most = 0.1 }`, `approvals = ["owner"]`. Who may
+        approve as what stands in `[tool.jupyter_mlops.gates.roles]`: `owner = ["ann"]`.
+
+        Parameters
+        ----------
+        model
+            The version to judge; without one, the gates are listed.
+        to
+            The alias.
+
+        Examples
+        --------
+        %mlops gates
+        %mlops gates adult-clf@7 --to champion
+        """
+        return GateReport.from_dict(self.context.call("registry.gates", model=model, alias=to))
+
+    @command("approve", stage="registry", changes=True)
+    def approve(
+        self,
+        model: Annotated[str, Arg(complete="model-versions", metavar="MODEL@VERSION")],
+        *,
+        as_: Annotated[str, Arg(metavar="ROLE")],
+        note: str = "",
+        withdraw: bool = False,
+    ) -> Approval:
+        """Approve a model version in a role, for gates that ask for approvals.
+
+        Parameters
+        ----------
+        model
+            The version.
+        as_
+            The role: `owner`, `risk`; any word, unless the project declares who may speak as what.
+        note
+            A word with it.
+        withdraw
+            Take the approval back.
+
+        Examples
+        --------
+        %mlops approve adult-clf@7 --as owner --note "looked at the slices"
+        """
+        answer = self.context.call("registry.approve", model=model, role=as_, note=note, withdraw=withdraw)
+        return Approval.from_dict(answer)
+
+    @command("history", stage="registry", changes=False)
+    def history(self, name: Annotated[str, Arg(complete="models", metavar="NAME")]) -> ModelHistory:
+        """Show every move of a model's aliases: who, when, why, from which version to which.
+
+        Parameters
+        ----------
+        name
+            The model.
+
+        Examples
+        --------
+        %mlops history adult-clf
+        """
+        return ModelHistory.from_dict(self.context.call("registry.history", name=name))

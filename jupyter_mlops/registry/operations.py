@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..domain.model_version import ModelTable, ModelVersion, Promotion
+from ..domain.gate import AliasMove, ModelHistory
+from ..domain.model_version import ModelTable, ModelVersion
 from ..domain.operation import Duty, Operation
 from ..domain.reference import check_alias, check_name
 from ..errors import InvalidArgument, NotFound, NotReady
-from ..store import model_files, model_versions
+from ..store import alias_history, model_files, model_versions
 from ..store.host import Host
 from ..store.model_files import ModelFiles
 from ..store.models import model_id_of
@@ -34,6 +35,7 @@ from ..store.tags import (
 )
 from ..tracking.operations import pending
 from .operations_alias import move_alias
+from .operations_gates import approve, gates, judge, promote
 
 __all__ = ["DUTIES", "OPERATIONS", "locate", "move_alias"]
 
@@ -125,11 +127,19 @@ def show(host: Host, *, model: str) -> dict[str, Any]:
     return locate(host, model)[0].to_dict()
 
 
-def promote(host: Host, *, model: str, alias: str) -> dict[str, Any]:
-    """Let an alias point to a version."""
-    entity = model_versions.find(host.store.models, model)
-    previous = move_alias(host, entity.name, check_alias(alias), int(entity.version))
-    return Promotion(entity.name, alias, int(entity.version), previous).to_dict()
+def history(host: Host, *, name: str) -> dict[str, Any]:
+    """Every move of a model's aliases, newest first."""
+    models = host.store.models
+    check_name(name, "model")
+    if name not in models.names():
+        raise NotFound.among("model", name, models.names(), hint=model_versions.REGISTER)
+    now = models.aliases_of(name)
+    moves = [
+        AliasMove(alias, m.version, m.before, m.at_ms, m.by, m.reason, m.forced)
+        for alias, own in alias_history.every(models, name).items()
+        for m in own
+    ]
+    return ModelHistory(name, tuple(sorted(moves, key=lambda m: m.at_ms, reverse=True)), dict(now)).to_dict()
 
 
 def locate(host: Host, ref: str) -> tuple[ModelVersion, Path]:
@@ -160,7 +170,13 @@ def sweep(host: Host) -> None:
 def _answer(host: Host, entity: Any, alias: str, notes: list[str]) -> dict[str, Any]:
     models = host.store.models
     if alias:
-        move_alias(host, entity.name, alias, int(entity.version))
+        report = judge(host, entity, alias)
+        if report.passed:
+            move_alias(host, entity.name, alias, int(entity.version))
+        else:
+            bad = ", ".join(result.gate for result in report if not result.passed)
+            ref = f"{entity.name}@{entity.version}"
+            notes.append(f"not {alias} yet: {bad} do not hold; see `%mlops gates {ref} --to {alias}`.")
     entity = models.version(entity.name, int(entity.version))
     metrics = models.metrics({entity.run_id}) if entity.run_id else {}
     version = model_versions.of_entity(entity, metrics.get(entity.run_id))
@@ -264,6 +280,9 @@ OPERATIONS: dict[str, Operation] = {
     "registry.models": Operation(table),
     "registry.show": Operation(show),
     "registry.promote": Operation(promote, action="model.promote", target="model", topics=("models",)),
+    "registry.gates": Operation(gates),
+    "registry.approve": Operation(approve, action="model.approve", target="model", topics=("models",)),
+    "registry.history": Operation(history),
 }
 
 DUTIES: tuple[Duty, ...] = (Duty("registry.sweep", 3600.0, sweep, lambda _host: False),)

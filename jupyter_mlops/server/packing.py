@@ -25,6 +25,7 @@ STATUS: dict[str, int] = {
     "integrity": 500,
     "verification-failed": 422,
     "prediction-refused": 422,
+    "promotion-refused": 409,
     "unavailable": 503,
     "store-unavailable": 503,
     "service-unavailable": 503,

@@ -13,7 +13,7 @@ from ..domain.record import Record
 from .models import Models
 from .tags import ALIAS_HISTORY
 
-__all__ = ["Move", "append", "read"]
+__all__ = ["Move", "append", "every", "read"]
 
 PAGE_CHARS = 4500  # MLflow's databases hold 5,000 characters a tag
 
@@ -54,6 +54,13 @@ def read(models: Models, name: str, alias: str) -> tuple[Move, ...]:
         moves += [Move.from_dict(move) for move in json.loads(page)]
         number += 1
     return tuple(moves)
+
+
+def every(models: Models, name: str) -> dict[str, tuple[Move, ...]]:
+    """Every move of every alias of a name, by alias, oldest first."""
+    head, tail = ALIAS_HISTORY.split("{alias}")
+    aliases = [key[len(head) : -len(tail)] for key in models.tags(name) if key.startswith(head) and key.endswith(tail)]
+    return {alias: read(models, name, alias) for alias in sorted(aliases)}
 
 
 def append(models: Models, name: str, alias: str, move: Move) -> None:

@@ -222,6 +222,10 @@ class Models:
         """The version that `alias` of `name` points to, None for none."""
         return self._aliases(name).get(name, {}).get(alias)
 
+    def aliases_of(self, name: str) -> dict[str, int]:
+        """The aliases of one name and their versions."""
+        return self._aliases(name).get(name, {})
+
     def metrics(self, run_ids: set[str]) -> dict[str, dict[str, float]]:
         """The metrics of several runs at once, by run id; a run that is gone has none."""
         found: dict[str, dict[str, float]] = {}
@@ -256,6 +260,11 @@ class Models:
         """Set a tag of a registered name."""
         with self._door():
             self._store.client.set_registered_model_tag(name, key, value)
+
+    def set_version_tag(self, name: str, number: int, key: str, value: str) -> None:
+        """Set a tag of a version."""
+        with self._door():
+            self._store.client.set_model_version_tag(name, str(number), key, value)
 
     def _aliases(self, name: str = "") -> dict[str, dict[str, int]]:
         """By name, the aliases and their versions."""

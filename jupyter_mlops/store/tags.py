@@ -62,6 +62,11 @@ OUTPUTS = "mlops.outputs"
 DATA = "mlops.data"  # the data versions it was trained on, as a JSON list
 MODEL_VERSIONS = "mlflow.modelVersions"  # MLflow's own, on a logged model: the versions registered from it
 
+# on registered versions: an approval, by role, and the newest gate results, by alias, as JSON
+APPROVAL = "mlops.approval."
+GATE_RESULTS = "mlops.gates."
+PIPELINE = "mlops.pipeline"  # also on runs: whether the pipeline with the run in it was verified, as JSON
+
 # on registered models: every move of an alias, as JSON; a second page is called .history.2
 ALIAS_HISTORY = "mlops.alias.{alias}.history"
 
@@ -81,6 +86,7 @@ DATA_KIND = "mlops.dataset.kind"  # table or folder
 DATA_BRANCH = "mlops.dataset.branch"  # none for the main line
 DATA_SOURCES = "mlops.dataset.sources"  # JSON list of the data versions it was made from
 DATA_FOLDER = "mlops/data"  # their artifacts
+DATA_CHECKS = "mlops.dataset.checks"  # JSON: {"errors": 0, "warnings": 2}
 
 # on the data experiment: one for each name that a data version has or had; JSON of other names to version numbers
 DATA_NAMES = "mlops.dataset.names."

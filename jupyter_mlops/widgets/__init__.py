@@ -20,13 +20,14 @@ from ..domain.display import Displayed
 from ..domain.drift_history import DriftHistory
 from ..domain.drift_report import DriftReport, ReportTable
 from ..domain.evaluation import Difference, Evaluation, EvaluationTable
+from ..domain.gate import Approval, GateReport, ModelHistory
 from ..domain.model_comparison import ModelComparison
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.pipeline import Pipeline, Verification
 from ..domain.run import Run, RunComparison, RunTable
 from ..domain.sweep import Sweep
 from ..domain.workspace import Status
-from . import drift_history, evaluation, models, runs, sweep, tables, workspace
+from . import drift_history, evaluation, gates, models, runs, sweep, tables, workspace
 from .markup import Markup
 
 __all__ = ["STATIC", "VIEW", "draw"]
@@ -34,6 +35,7 @@ __all__ = ["STATIC", "VIEW", "draw"]
 VIEW = "application/vnd.jupyter-mlops.view+json"
 
 STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
+    Approval: gates.approval,
     AuditCheck: workspace.audit_check,
     AuditTrail: workspace.audit_trail,
     Candidate: evaluation.candidate,
@@ -47,6 +49,8 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     EvaluationTable: evaluation.evaluation_table,
     DriftHistory: drift_history.static_html,
     ModelComparison: evaluation.comparison,
+    GateReport: gates.gate_report,
+    ModelHistory: gates.model_history,
     ModelTable: models.model_table,
     ModelVersion: models.model_version,
     Pipeline: workspace.pipeline,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..domain.deployment import Deployment, DeploymentTable
 from ..domain.model_version import ModelTable, ModelVersion, Promotion, SignatureColumn
+from .gates import gate_grid
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 
 __all__ = [
@@ -82,6 +83,8 @@ def promotion(moved: Promotion) -> Markup:
         " ",
         tag("b", f"{moved.model}@{moved.version}"),
         tag("span", before, class_="mlops-dim"),
+        pill("forced", "bad", title=moved.reason) if moved.forced else "",
+        gate_grid(moved.gates) if moved.gates else "",
     )
 
 
