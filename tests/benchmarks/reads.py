@@ -1,0 +1,46 @@
+"""How fast runs are read: a table of ten thousand as a DataFrame and a curve of a million points, against MLflow's own."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from .figures import compared, in_turn, seconds
+from .filled_store import fill_curve, fill_runs, make_database
+
+RUNS, POINTS = 10_000, 1_000_000
+
+
+def main(runs: int = RUNS, points: int = POINTS) -> None:
+    """Measure both in turn on one database; ours with the trip over the service's wire and back."""
+    import mlflow
+    from mlflow import MlflowClient
+
+    from jupyter_mlops.domain.run import RunTable
+    from jupyter_mlops.domain.workspace import Workspace
+    from jupyter_mlops.store.store import Store
+
+    with tempfile.TemporaryDirectory() as folder:
+        uri = make_database(Path(folder) / "mlflow.db")
+        newest = fill_runs(Path(folder) / "mlflow.db", runs, metrics=20, params=10)[-1]
+        fill_curve(Path(folder) / "mlflow.db", newest, points)
+        mlflow.set_tracking_uri(uri)
+        store, client = Store.open(Workspace(Path(folder), uri, "bench")), MlflowClient(uri)
+
+        def table() -> None:
+            found, more = store.runs.search(limit=runs)
+            sent = json.dumps(RunTable(found, "bench", "", more).to_dict())
+            assert len(RunTable.from_dict(json.loads(sent)).to_pandas()) == runs
+
+        def frame() -> None:
+            assert len(mlflow.search_runs(experiment_names=["bench"], max_results=runs)) == runs
+
+        ours, theirs = in_turn(lambda: seconds(table), lambda: seconds(frame), rounds=2)
+        compared("reads", f"{runs} runs as a DataFrame", "s", ours, "mlflow.search_runs", theirs, goal=30).report()
+        ours, theirs = in_turn(
+            lambda: seconds(lambda: store.runs.history(newest, "loss", points=500)),
+            lambda: seconds(lambda: client.get_metric_history(newest, "loss")),
+            rounds=2,
+        )
+        compared("reads", f"{points} points to draw", "s", ours, "get_metric_history", theirs, goal=30).report()
