@@ -1,4 +1,4 @@
-"""The model server's application: MLflow's scoring routes behind a token, as plain ASGI."""
+"""The model server's application: MLflow's scoring routes and the Open Inference Protocol behind a token, as plain ASGI."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ Headers = list[tuple[bytes, bytes]]
 THREADS = 4  # predictions hold the interpreter's lock for most of their time; more keep small ones moving
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-OPEN = ("/ping", "/health")  # for who watches over the server; they tell nothing but that it lives
+# for who watches over the server: they tell nothing but that it lives; and the page that asks for the token
+OPEN = ("/ping", "/health", "/v2/health/live", "/v2/health/ready", "/")
 RETRY_SECONDS = b"1"
+PAGE_POLICY = b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'"
 METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -91,6 +93,8 @@ class App:
             "/version": ("GET", self._tell_version),
             "/metrics": ("GET", self._metrics),
             "/invocations": ("POST", self._invocations),
+            "/openapi.json": ("GET", self._openapi),
+            "/": ("GET", self._page),
         }
 
     @property
@@ -137,6 +141,10 @@ class App:
             answer = Answer.error(401, "UNAUTHENTICATED", "Send 'Authorization: Bearer <the deployment's token>'.")
             return answer, [(b"www-authenticate", b"Bearer")]
         found = self._routes.get(request.path)
+        if found is None and (request.path == "/v2" or request.path.startswith("/v2/")):
+            from .protocols.open_inference import respond as respond_v2
+
+            return await respond_v2(self, method, request)
         if found is None:
             known = ", ".join(self._routes)
             return Answer.error(404, "ENDPOINT_NOT_FOUND", f"No route {request.path}; there is: {known}."), []
@@ -167,15 +175,40 @@ class App:
             return body, [(b"x-request-id", request.id.encode()), (b"connection", b"close")]
         ask = Ask(body, request.headers.get(b"content-type", b"").decode("latin-1"))
         answer, route = await self.predict(request, ask)
+        return answer, self.answer_headers(request, answer, route)
+
+    async def _openapi(self, request: Request) -> tuple[Answer, Headers]:
+        from .protocols.openapi import document
+
+        return Answer(200, document(next(iter(self.router.slots()), None))), []
+
+    async def _page(self, request: Request) -> tuple[Answer, Headers]:
+        from .protocols.openapi import page
+
+        return Answer(200, page(), "text/html; charset=utf-8"), [(b"content-security-policy", PAGE_POLICY)]
+
+    @staticmethod
+    def request_id(given: bytes) -> str:
+        """The client's own id if it is usable, else a new one."""
+        return _request_id({b"x-request-id": given})
+
+    def answer_headers(self, request: Request, answer: Answer, route: Route | None) -> Headers:
+        """The headers that go with every answer of a model."""
         extra = [(b"x-request-id", request.id.encode())]
         if route is not None:
             extra.append((b"x-model-version", route.slot.header))
         if answer.status in (429, 503):
             extra.append((b"retry-after", RETRY_SECONDS))
-        return answer, extra
+        return extra
 
-    async def predict(self, request: Request, ask: Ask) -> tuple[Answer, Route | None]:
-        """Let a version answer, log it, and tell the router: the one way by which every protocol predicts."""
+    async def predict(self, request: Request, ask: Ask, *, slot: Slot | None = None) -> tuple[Answer, Route | None]:
+        """Let a version answer, log it, and tell the router: the one way by which every protocol predicts.
+
+        Parameters
+        ----------
+        slot
+            The version that must answer; by default the router chooses.
+        """
         if self._asked >= self.limits.requests:
             message = f"{self._asked} requests are being answered; send this one again later."
             return Answer.error(429, "RESOURCE_EXHAUSTED", message), None
@@ -184,9 +217,11 @@ class App:
             route = self.router.route(request.headers, request.id)
         except NoVersion:
             return Answer.error(503, "TEMPORARILY_UNAVAILABLE", "No model version is ready to answer."), None
+        if slot is not None and slot is not route.slot:
+            route = replace(route, slot=slot, propensity=1.0)
         self._asked += 1
         try:
-            answer = await self._ask(route.slot, ask)
+            answer = await self.ask(route.slot, ask)
             seconds = time.perf_counter() - began
             if answer.status == 200:
                 answer = self._logged(route, request, ask, answer, seconds)
@@ -227,7 +262,8 @@ class App:
             found = self._batchers[slot] = Batcher(slot.model, self._threads)
         return found
 
-    async def _ask(self, slot: Slot, ask: Ask) -> Answer:
+    async def ask(self, slot: Slot, ask: Ask) -> Answer:
+        """Let a version answer, without a log."""
         future = self._batcher(slot).ask(ask)
         if slot.model.quick and len(ask.body) < 4096:
             return await future  # it is computed in this turn of the loop: a timer would cost more

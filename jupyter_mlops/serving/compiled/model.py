@@ -88,11 +88,15 @@ class CompiledModel:
         answers: list[Answer | None] = [None] * len(asks)
         taken: list[tuple[int, Rows, str]] = []
         for number, ask in enumerate(asks):
-            found = self._decoded(ask)
-            if found is not None:
-                taken.append((number, *found))
-            else:
-                answers[number] = self._read(ask)
+            try:
+                found = self._decoded(ask)
+                if found is not None:
+                    taken.append((number, *found))
+                else:
+                    answers[number] = self._read(ask)
+            except Exception as error:  # a body nobody has thought of must not harm those beside it
+                log.exception("a request could not be read")
+                answers[number] = Answer.error(400, BAD_REQUEST, f"Invalid input. {type(error).__name__}: {error}")
         if taken:
             for (number, rows, method), answer in zip(taken, self._together(taken), strict=True):
                 answers[number] = answer if answer is not None else self._alone(rows, method)
