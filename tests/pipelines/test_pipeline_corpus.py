@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,3 +43,62 @@ def test_a_notebook_comes_out_whole(root: Path, name: str) -> None:
     assert verification is not None
     text = Path("pipeline/pipeline.py").read_text()
     assert verification.ok, f"{pipeline}\n{text}"
+
+
+@pytest.fixture(scope="module")
+def exported() -> dict[str, tuple[Session, Path]]:
+    """What has been exported already, by notebook."""
+    return {}
+
+
+# notebook, what is right, what is wrong with it: each must be told
+MUTATIONS = [
+    ("arrays", "x1[0] = 3.14159", "pass", "a dropped change"),
+    ("arrays", "np.random.seed(0)", "np.random.seed(1)", "another seed"),
+    ("arrays", "x2_sub[0, 0] = 99", "x2_sub = x2_sub.copy()\n    x2_sub[0, 0] = 99", "a view that became a copy"),
+    ("arrays", "big.sort()", "pass", "a dropped sort"),
+    ("unseeded", '    restore_random_state("2")', "    pass", "a state that is not taken up"),
+    ("a seed halfway", "np.random.seed(4)", "pass", "a dropped seed"),
+    ("frames", "df.loc[df.key == 'A', 'ratio'] = 0", "pass", "a dropped assignment to cells"),
+    ("frames", "indexed.index.name = 'k'", "pass", "a dropped name of an index"),
+    ("functions and globals", "    rate = 10", "    pass", "a stale global"),
+    ("functions and globals", "    up()", "    pass", "a call too few"),
+    ("errors on purpose", "a.append(4)", "a.append(5)", "another value"),
+    ("classes", "p.y = 5", "pass", "a dropped attribute"),
+    ("iterators", "    next(c)\n", "    pass\n", "an iterator not read far enough"),
+    ("conditions and loops", "x.append(1)", "x = [1]", "a shared list no longer shared"),
+    ("reruns", "data = data + data", "pass", "a cell run once too few"),
+    ("copying", "c = copy.deepcopy(a)", "c = a.copy()", "a shallow copy"),
+    ("rebinding and views", "c *= 2", "c = c * 2", "an array changed in place that is not any more"),
+    ("k nearest", "random_state=0", "random_state=1", "another split"),
+    ("grids and pipelines", "scaler.fit(X)", "scaler.fit(X[:100])", "a scaler that learnt from less"),
+    ("texts and words", "ngram_range=(1, 2)", "ngram_range=(1, 1)", "another parameter"),
+    ("time series", "ts.rolling(7).mean()", "ts.rolling(6).mean()", "another window"),
+    ("settings", "np.seterr(divide='ignore')", "np.seterr(divide='raise')", "another setting"),
+]
+
+
+@pytest.mark.parametrize(("name", "was", "now", "kind"), MUTATIONS, ids=[f"{m[0]}: {m[3]}" for m in MUTATIONS])
+def test_a_wrong_pipeline_is_told(
+    root: Path,
+    exported: dict[str, tuple[Session, Path]],
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    was: str,
+    now: str,
+    kind: str,
+) -> None:
+    if name not in exported:
+        made = tmp_path_factory.mktemp("exported") / "pipeline"
+        session = play(root, corpus.cells(name))
+        assert session.export(whole=True, output=str(made)).verification.ok  # type: ignore[union-attr]
+        exported[name] = session, made
+    session, made = exported[name]
+    shutil.copytree(made, "pipeline")
+    file = Path("pipeline/pipeline.py")
+    text = file.read_text()
+    assert was in text, f"{kind}: {was!r} is not in\n{text}"
+    file.write_text(text.replace(was, now, 1))
+    verification = session.verify("pipeline")
+    assert not verification.ok, f"{kind} is not seen"
+    assert verification.error or all(check.message for check in verification.checks if not check.ok)

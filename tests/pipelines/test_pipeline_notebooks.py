@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -101,3 +103,47 @@ def test_a_notebook_in_a_kernel(tmp_path: Path, empty_database: Path, monkeypatc
     for gone in ("mlops run", "register", "plot", "head()", "get_ipython"):
         assert gone not in text
     assert "mae = mean_absolute_error(" in (tmp_path / "again" / "pipeline.py").read_text()
+
+
+UNSEEDED = """
+%matplotlib inline
+import numpy as np
+import matplotlib.pyplot as plt
+# ---
+x = np.random.randn(5)
+letters = list(set("a few words of text".split()))
+# ---
+plt.plot(x)
+# ---
+x.reshape(2, 2)
+# ---
+!echo hello > said.txt
+# ---
+said = open("said.txt").read()
+rng = np.random.default_rng()
+y = rng.normal()
+"""
+
+
+def test_a_closed_notebook_by_shell(tmp_path: Path, empty_database: Path) -> None:
+    (tmp_path / ".mlops").mkdir()
+    shutil.copy(empty_database, tmp_path / ".mlops" / "mlflow.db")
+    nbformat.write(notebook(UNSEEDED), tmp_path / "unseeded.ipynb")
+    nbformat.write(notebook("import time\nstarted = time.time()\nn = 3"), tmp_path / "timed.ipynb")
+
+    def shell(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("jupyter-mlops")), *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    try:
+        done = shell("export", "unseeded.ipynb", "--run", "--whole", "--output", "whole")
+        timed = shell("export", "timed.ipynb", "--run", "--whole", "--output", "timed")
+        accepted = shell("verify", "timed", "--accept", "started")
+    finally:
+        ServiceClient(tmp_path).stop()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PASS whole: 5 results equal the notebook's" in done.stdout
+    assert "what fails in the notebook fails in the pipeline too, and is passed over: [4]" in done.stdout
+    assert timed.returncode == 1, timed.stdout + timed.stderr
+    assert "nondeterministic" in timed.stdout
+    assert accepted.returncode == 0, accepted.stdout + accepted.stderr
