@@ -38,8 +38,6 @@ def document(slot: Slot | None) -> bytes:
     name = "model" if slot is None else slot.name
     body = _body(None if slot is None else signature_of(slot))
     inputs, outputs = ([], []) if slot is None else described(slot)
-    explain = {"name": "explain", "in": "query", "schema": {"type": "boolean"}, "required": False,
-               "description": "also answer what each feature adds to each prediction (SHAP)"}  # fmt: skip
     predictions = {"type": "object", "required": ["predictions"], "properties": {"predictions": {}}}
     tensor = {
         "type": "object",
@@ -74,7 +72,6 @@ def document(slot: Slot | None) -> bytes:
             "/invocations": {
                 "post": {
                     "summary": "Predict, in MLflow's format",
-                    "parameters": [explain],
                     "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
                     "responses": {"200": _answered(predictions), **errors, **not_taken},
                 }
