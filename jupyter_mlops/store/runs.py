@@ -184,7 +184,14 @@ class Runs:
                 raise InvalidArgument(f"{len(begun)} runs have an id that begins with {asked!r}: {listed}.", hint=hint)
         raise NotFound.among("run", asked, self.names()[:NAMED], hint=hint)
 
-    def search(self, *, filter: str = "", limit: int = 20, order_by: str = "") -> tuple[Sequence[Run], bool]:  # noqa: A002
+    def search(
+        self,
+        *,
+        filter: str = "",  # noqa: A002 MLflow's own word for it
+        limit: int = 20,
+        order_by: str = "",
+        top: bool = False,
+    ) -> tuple[Sequence[Run], bool]:
         """Runs, newest first, and whether there are more; data versions and monitors are none.
 
         Parameters
@@ -193,13 +200,17 @@ class Runs:
             In MLflow's words.
         order_by
             A metric, largest first, or what MLflow takes: ``metrics.loss ASC``.
+        top
+            Leave out the runs that are another's children.
         """
         order = _order(order_by)
         with self._asking(filter):
-            found = sql_reads.run_table(self._store, wanted=filter, order=order, limit=limit)
-        return found if found is not None else self._search_by_client(filter, limit, order)
+            found = sql_reads.run_table(self._store, wanted=filter, order=order, limit=limit, top=top)
+        return found if found is not None else self._search_by_client(filter, limit, order, top=top)
 
-    def _search_by_client(self, wanted: str, limit: int, order: list[str]) -> tuple[list[Run], bool]:
+    def _search_by_client(
+        self, wanted: str, limit: int, order: list[str], *, top: bool = False
+    ) -> tuple[list[Run], bool]:
         """As `search`, of any store."""
         kept: list[Run] = []
         token = None
@@ -213,7 +224,8 @@ class Runs:
                     page_token=token,
                 )
             experiment = self._store.workspace.experiment
-            kept += [to_run(entity, experiment) for entity in page if _is_run(entity)]
+            found = [to_run(entity, experiment) for entity in page if _is_run(entity)]
+            kept += [run for run in found if not (top and run.parent)]
             token = page.token
             if len(kept) > limit or not token:
                 return kept[:limit], len(kept) > limit

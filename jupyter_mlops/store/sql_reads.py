@@ -47,8 +47,10 @@ def readable(store: Store) -> Any | None:
     return database if revision in READABLE else None
 
 
-def run_table(store: Store, *, wanted: str, order: list[str], limit: int) -> tuple[RunColumns, bool] | None:
-    """The first `limit` runs that MLflow's filter `wanted` lets through, and whether there are more.
+def run_table(
+    store: Store, *, wanted: str, order: list[str], limit: int, top: bool = False
+) -> tuple[RunColumns, bool] | None:
+    """The first `limit` runs that MLflow's filter `wanted` lets through, and whether there are more; with `top` those that are no children.
 
     Raises
     ------
@@ -68,7 +70,10 @@ def run_table(store: Store, *, wanted: str, order: list[str], limit: int) -> tup
         cases, ordered, order_joins = _get_orderby_clauses(order, session)
         dialect = database.engine.dialect.name
         conditions, joins, datasets = _get_sqlalchemy_filter_clauses(parsed, session, dialect)
-        chosen = _chosen(store, cases, conditions, joins, datasets, order_joins).order_by(*ordered).limit(limit + 1)
+        query = _chosen(store, cases, conditions, joins, datasets, order_joins)
+        if top:
+            query = query.where(~_child())
+        chosen = query.order_by(*ordered).limit(limit + 1)
         ids = [str(row[0]) for row in session.execute(chosen)]
         kept = ids[:limit]
         named = chosen.limit(limit).subquery("chosen") if len(kept) > FEW else kept
@@ -94,6 +99,14 @@ def _chosen(store: Store, cases: Any, conditions: Any, joins: Any, datasets: Any
     return query.distinct().where(
         SqlRun.experiment_id == int(store.experiment_id), SqlRun.lifecycle_stage == "active", ~other, *conditions
     )
+
+
+def _child() -> Any:
+    """That a run is another's child."""
+    from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
+    from sqlalchemy import exists
+
+    return exists().where(SqlTag.run_uuid == SqlRun.run_uuid, SqlTag.key == tags.PARENT)
 
 
 def _facts(named: Any, dialect: str) -> Any:

@@ -63,6 +63,7 @@ class TrackingCommands(CommandSet):
         filter: Annotated[str, Arg(metavar="FILTER")] = "",  # noqa: A002 MLflow's own word for it
         limit: int = 20,
         order_by: Annotated[str, Arg(metavar="METRIC")] = "",
+        top: bool = False,
     ) -> RunTable:
         """List runs, newest first.
 
@@ -74,6 +75,8 @@ class TrackingCommands(CommandSet):
             How many at the most.
         order_by
             A metric, the largest value first; ``"loss ASC"`` for the smallest first.
+        top
+            Leave out the children of other runs, such as the trials of a sweep.
 
         Examples
         --------
@@ -82,7 +85,9 @@ class TrackingCommands(CommandSet):
         """
         if limit < 1:
             raise InvalidArgument(f"--limit takes a number from 1 on, not {limit}.")
-        found = RunTable.from_dict(self.context.call("tracking.search", filter=filter, limit=limit, order_by=order_by))
+        found = RunTable.from_dict(
+            self.context.call("tracking.search", filter=filter, limit=limit, order_by=order_by, top=top)
+        )
         return found.with_trust(self._reviewed(found.runs))
 
     def _reviewed(self, runs: Sequence[Run]) -> dict[str, tuple[Trust, dict[str, str]]]:

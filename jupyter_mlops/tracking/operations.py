@@ -37,12 +37,12 @@ def flush(host: Host, *, journal: str, position: int, run: str = "", seconds: fl
     return {"drained": drained, "run_id": run_id, "run": found}
 
 
-def search(host: Host, *, filter: str = "", limit: int = 20, order_by: str = "") -> dict[str, Any]:  # noqa: A002
+def search(host: Host, *, filter: str = "", limit: int = 20, order_by: str = "", top: bool = False) -> dict[str, Any]:  # noqa: A002
     """Runs, newest first."""
     drains(host).turn(host, seconds=2.0)
-    found, more = host.store.runs.search(filter=filter, limit=limit, order_by=order_by)
+    found, more = host.store.runs.search(filter=filter, limit=limit, order_by=order_by, top=top)
     if any([_truthful(host, run) is not run for run in found if run.status == "RUNNING"]):  # noqa: C419 each is looked at
-        found, more = host.store.runs.search(filter=filter, limit=limit, order_by=order_by)
+        found, more = host.store.runs.search(filter=filter, limit=limit, order_by=order_by, top=top)
     return RunTable(found, host.workspace.experiment, filter, more).to_dict()
 
 

@@ -39,6 +39,7 @@ def store(tmp_path_factory, empty_database):
             "mlops.kind": kind,
             "mlops.trust": "stale",
             "mlops.trust.reasons": '{"[2]": "edited"}',
+            **({"mlflow.parentRunId": "k1"} if i % 7 == 4 else {}),
         }
         run = made.runs.create(
             f"run {i % 7}", key=f"k{i}", started_ms=1000 + i % 5, tags=tags if i % 3 else {"mlops.run_key": f"k{i}"}
@@ -78,12 +79,18 @@ ORDERS = ["", "loss", "loss ASC", "params.C ASC", "attributes.end_time", "attrib
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("wanted", FILTERS)
 def test_a_table_of_runs_is_what_the_client_gives(store, wanted, order):
-    for limit in (3, 100):
-        found, more = store.runs.search(filter=wanted, limit=limit, order_by=order)
+    for limit, top in ((3, False), (100, False), (100, True)):
+        found, more = store.runs.search(filter=wanted, limit=limit, order_by=order, top=top)
         assert isinstance(found, RunColumns)
-        expected, expected_more = store.runs._search_by_client(wanted, limit, runs._order(order))
+        expected, expected_more = store.runs._search_by_client(wanted, limit, runs._order(order), top=top)
         assert repr(list(found)) == repr(expected)  # repr, since NaN is not itself
         assert more == expected_more
+
+
+def test_children_can_be_left_out(store):
+    every, _ = store.runs.search(limit=100)
+    top, _ = store.runs.search(limit=100, top=True)
+    assert {run.id for run in every if not run.parent} == {run.id for run in top} != {run.id for run in every}
 
 
 def test_many_runs_are_joined_and_not_named_one_by_one(store, monkeypatch):
