@@ -21,6 +21,7 @@ from .errors import InvalidArgument, MLOpsError
 from .evaluation.candidate_commands import CandidateCommands
 from .evaluation.commands import EvaluationCommands
 from .monitoring.commands import MonitoringCommands
+from .monitoring.performance_commands import PerformanceCommands
 from .pipelines.commands import PipelineCommands
 from .registry.commands import RegistryCommands
 from .retraining.commands import RetrainingCommands
@@ -100,6 +101,7 @@ class Session(
     ServingCommands,
     TrafficCommands,
     MonitoringCommands,
+    PerformanceCommands,
     PipelineCommands,
     RetrainingCommands,
     AuditCommands,

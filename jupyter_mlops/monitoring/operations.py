@@ -8,11 +8,13 @@ from typing import Any
 
 from ..domain.drift_report import DriftReport, ReportTable
 from ..domain.operation import Duty, Operation
-from ..errors import InvalidArgument, NotFound
+from ..errors import NotFound
 from ..registry.operations import locate
-from ..serving.operations import log_of
 from ..serving.operations import names as deployment_names
 from ..store.host import Host
+from .operations_performance import label, performance, rows_for_shap
+from .operations_places import log_called
+from .operations_traffic_samples import sample_traffic
 from .operations_windows import compare_windows, history
 
 __all__ = ["DUTIES", "OPERATIONS"]
@@ -39,7 +41,7 @@ def drift(
     limits = Thresholds.read(thresholds or [])
     chosen = detectors or []
     chosen_detectors(chosen, limits)
-    where = _log_of(host, name)
+    where = log_called(host, name)
     if window or against != "training":
         found = compare_windows(host, where, window=window, against=against, thresholds=limits, detectors=chosen)
         return host.store.reports.record(replace(found, id=host.request[:ID_LENGTH])).to_dict()
@@ -67,7 +69,7 @@ def drift_history(
 
     limits = Thresholds.read(thresholds or [])
     chosen_detectors(detectors or [], limits)
-    where = _log_of(host, name)
+    where = log_called(host, name)
     return history(host, where, every=every, against=against, thresholds=limits, detectors=detectors or []).to_dict()
 
 
@@ -87,18 +89,6 @@ def report(host: Host, *, id: str) -> dict[str, Any]:  # noqa: A002 the wire's w
     return found.to_dict()
 
 
-def _log_of(host: Host, name: str) -> dict[str, Any]:
-    """Where the log of a deployment is, found by its name or by what it serves."""
-    try:
-        return log_of(host, name=name)
-    except (NotFound, InvalidArgument) as error:
-        if isinstance(error, InvalidArgument) and "@" not in name:
-            raise
-        known = deployment_names(host)
-        hint = "Deploy the model first: `%mlops deploy MODEL@ALIAS`; or give two tables to compare."
-        raise NotFound.among("deployment", name, known, hint=hint) from None
-
-
 def _known(host: Host, name: str) -> None:
     """Nothing if a deployment or model is called so, else the error that says what there is."""
     known = [*deployment_names(host), *host.store.models.names()]
@@ -111,6 +101,9 @@ OPERATIONS: dict[str, Operation] = {
     "monitoring.history": Operation(drift_history),
     "monitoring.reports": Operation(reports),
     "monitoring.report": Operation(report),
+    "monitoring.label": Operation(label, action="deployment.label", target="name", topics=("deployments",)),
+    "monitoring.performance": Operation(performance),
+    "monitoring.rows_for_shap": Operation(rows_for_shap),
 }
 
-DUTIES: tuple[Duty, ...] = ()
+DUTIES: tuple[Duty, ...] = (Duty("traffic samples", 15.0, sample_traffic, lambda _host: False),)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
+from ..domain.context import now_ms
 from ..domain.drift_report import DriftReport
 from ..errors import IntegrityFailure, NotFound
 from . import tags
@@ -76,22 +77,37 @@ class Reports:
         windows
             The end of each, in milliseconds since 1970, which is its step, and its report.
         """
+        named = [(end, metrics_of(report)) for end, report in windows]
+        return self.record_numbers(deployment, model, series, named, mark="rows")
+
+    def record_numbers(
+        self, deployment: str, model: str, series: str, windows: list[tuple[int, dict[str, float]]], mark: str
+    ) -> int:
+        """Keep numbers of windows as metrics of the monitor; give how many windows were new.
+
+        Parameters
+        ----------
+        mark
+            The number that is written last, which tells that a window is complete: one whose number is there already,
+            as it is now, is not written again.
+        """
         from mlflow.entities import Metric
 
         with self._door(), self._store.write_lock:
             run_id = self._monitor(deployment, model).info.run_id
-            # The number of rows is written last: a window that was cut off half-way is written again.
-            done = {point.step for point in self._store.client.get_metric_history(run_id, f"{series}.rows")}
-            new = [(end, report) for end, report in windows if end not in done]
-            for end, report in new:
-                named = metrics_of(report)
-                rows = named.pop("rows")
+            # A window that was cut off half-way lacks its mark, and is written again.
+            points = self._store.client.get_metric_history(run_id, f"{series}.{mark}")
+            done = {point.step: point.value for point in sorted(points, key=lambda point: point.timestamp)}
+            new = [(end, dict(numbers)) for end, numbers in windows if done.get(end) != numbers[mark]]
+            for end, numbers in new:
+                last = numbers.pop(mark)
+                when = max(end, now_ms()) if end in done else end
                 metrics = [
-                    Metric(f"{series}.{name}"[:LONGEST_METRIC], value, end, end) for name, value in named.items()
+                    Metric(f"{series}.{name}"[:LONGEST_METRIC], value, when, end) for name, value in numbers.items()
                 ]
                 for start in range(0, len(metrics), METRICS_A_BATCH):
                     self._store.client.log_batch(run_id, metrics=metrics[start : start + METRICS_A_BATCH])
-                self._store.client.log_batch(run_id, metrics=[Metric(f"{series}.rows", rows, end, end)])
+                self._store.client.log_batch(run_id, metrics=[Metric(f"{series}.{mark}", last, when, end)])
             return len(new)
 
     def recent(self, name: str = "", *, limit: int = 20) -> list[DriftReport]:

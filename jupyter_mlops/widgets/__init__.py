@@ -23,11 +23,12 @@ from ..domain.evaluation import Difference, Evaluation, EvaluationTable
 from ..domain.gate import Approval, GateReport, ModelHistory
 from ..domain.model_comparison import ModelComparison
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
+from ..domain.performance import Labelled, Performance
 from ..domain.pipeline import Pipeline, Verification
 from ..domain.run import Run, RunComparison, RunTable
 from ..domain.sweep import Sweep
 from ..domain.workspace import Status
-from . import drift_history, evaluation, gates, models, runs, sweep, tables, workspace
+from . import drift_history, evaluation, gates, models, performance, runs, sweep, tables, workspace
 from .markup import Markup
 
 __all__ = ["STATIC", "VIEW", "draw"]
@@ -48,11 +49,13 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     Evaluation: evaluation.evaluation,
     EvaluationTable: evaluation.evaluation_table,
     DriftHistory: drift_history.static_html,
+    Labelled: performance.labelled,
     ModelComparison: evaluation.comparison,
     GateReport: gates.gate_report,
     ModelHistory: gates.model_history,
     ModelTable: models.model_table,
     ModelVersion: models.model_version,
+    Performance: performance.performance,
     Pipeline: workspace.pipeline,
     Predictions: tables.predictions,
     Promotion: models.promotion,
