@@ -23,6 +23,7 @@ from .evaluation.commands import EvaluationCommands
 from .monitoring.commands import MonitoringCommands
 from .monitoring.performance_commands import PerformanceCommands
 from .pipelines.commands import PipelineCommands
+from .registry.card_commands import CardCommands
 from .registry.commands import RegistryCommands
 from .retraining.commands import RetrainingCommands
 from .service.client import ServiceClient
@@ -98,6 +99,7 @@ class Session(
     EvaluationCommands,
     CandidateCommands,
     RegistryCommands,
+    CardCommands,
     ServingCommands,
     TrafficCommands,
     MonitoringCommands,

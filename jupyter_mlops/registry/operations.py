@@ -35,6 +35,7 @@ from ..store.tags import (
 )
 from ..tracking.operations import pending
 from .operations_alias import move_alias
+from .operations_card import dossier, keep_card
 from .operations_gates import approve, gates, judge, promote
 
 __all__ = ["DUTIES", "OPERATIONS", "locate", "move_alias"]
@@ -283,6 +284,8 @@ OPERATIONS: dict[str, Operation] = {
     "registry.gates": Operation(gates),
     "registry.approve": Operation(approve, action="model.approve", target="model", topics=("models",)),
     "registry.history": Operation(history),
+    "registry.dossier": Operation(dossier),
+    "registry.card": Operation(keep_card, action="model.card", target="model", topics=("models",)),
 }
 
 DUTIES: tuple[Duty, ...] = (Duty("registry.sweep", 3600.0, sweep, lambda _host: False),)

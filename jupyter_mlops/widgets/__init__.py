@@ -20,7 +20,9 @@ from ..domain.display import Displayed
 from ..domain.drift_history import DriftHistory
 from ..domain.drift_report import DriftReport, ReportTable
 from ..domain.evaluation import Difference, Evaluation, EvaluationTable
+from ..domain.evidence_pack import EvidencePack
 from ..domain.gate import Approval, GateReport, ModelHistory
+from ..domain.model_card import ModelCard
 from ..domain.model_comparison import ModelComparison
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.performance import Labelled, Performance
@@ -28,7 +30,7 @@ from ..domain.pipeline import Pipeline, Verification
 from ..domain.run import Run, RunComparison, RunTable
 from ..domain.sweep import Sweep
 from ..domain.workspace import Status
-from . import drift_history, evaluation, gates, models, performance, runs, sweep, tables, workspace
+from . import drift_history, evaluation, evidence, gates, models, performance, runs, sweep, tables, workspace
 from .markup import Markup
 
 __all__ = ["STATIC", "VIEW", "draw"]
@@ -50,6 +52,8 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     EvaluationTable: evaluation.evaluation_table,
     DriftHistory: drift_history.static_html,
     Labelled: performance.labelled,
+    EvidencePack: evidence.evidence_pack,
+    ModelCard: evidence.model_card,
     ModelComparison: evaluation.comparison,
     GateReport: gates.gate_report,
     ModelHistory: gates.model_history,
