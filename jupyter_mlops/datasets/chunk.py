@@ -15,7 +15,9 @@ The address of a chunk is the first 32 hexadecimal digits of the BLAKE3 of these
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Literal
 
 import numpy as np
@@ -96,8 +98,27 @@ class Encoded:
         wide = pa.large_string() if "string" in self.dtype else pa.large_binary()
         if self.starts is None:
             return pa.array([], type=wide)
-        places = pa.py_buffer(np.ascontiguousarray(self.starts[start : stop + 1]))
-        return pa.Array.from_buffers(wide, stop - start, [None, places, pa.py_buffer(self.data)])
+        first, last = int(self.starts[start]), int(self.starts[stop])
+        places = pa.py_buffer(self.starts[start : stop + 1] - first)
+        return pa.Array.from_buffers(wide, stop - start, [None, places, pa.py_buffer(self.data[first:last])])
+
+
+class Joined:
+    """The bytes of texts that lie in several pieces, read as if they stood end to end."""
+
+    def __init__(self, pieces: list[memoryview]) -> None:
+        self._pieces = pieces
+        self._ends = [0, *accumulate(len(piece) for piece in pieces)]
+
+    def __getitem__(self, where: slice) -> Any:
+        start, stop = int(where.start or 0), self._ends[-1] if where.stop is None else int(where.stop)
+        first = max(bisect_right(self._ends, start) - 1, 0)
+        found = []
+        for piece, begin, end in zip(self._pieces[first:], self._ends[first:], self._ends[first + 1 :], strict=False):
+            if begin >= stop:
+                break
+            found.append(piece[max(start - begin, 0) : min(stop, end) - begin])
+        return found[0] if len(found) == 1 else b"".join(found)
 
 
 @dataclass(frozen=True)
@@ -138,6 +159,11 @@ def encode(values: pd.Series[Any] | pd.Index[Any], name: object) -> Encoded:
         plain = plain if plain.dtype.isnative else plain.astype(plain.dtype.newbyteorder("="))
         note = record(values, pa.nulls(0))
         return Encoded("plain", plain.dtype.str, {**note, "dtype": str(plain.dtype)}, plain)
+    if isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow":
+        held: Any = values.array
+        native = held.__arrow_array__()
+        if isinstance(native, pa.ChunkedArray) and native.num_chunks > 1:
+            return _of_pieces(native, record(values, native))
     array = to_arrow(values, name)
     note = record(values, array)
     if isinstance(dtype, pd.CategoricalDtype):
@@ -175,6 +201,29 @@ def of_array(array: pa.Array, note: Record) -> Encoded:
         found = (numbers.fill_null(0) if missing is not None else numbers).to_numpy(zero_copy_only=False)
         return Encoded("plain", CARRIED_AS[kind.bit_width], note, found, missing, kind=whole)
     return Encoded("arrow", "", note, array, kind=whole)
+
+
+def _of_pieces(array: pa.ChunkedArray, note: Record) -> Encoded:
+    """Texts as they lie, without putting them together first."""
+    pieces = [of_array(piece, note) for piece in array.chunks if len(piece)]
+    if not pieces:
+        return of_array(pa.array([], type=array.type), note)
+    starts = np.zeros(len(array) + 1, "<i8")
+    lengths = np.concatenate([piece.values for piece in pieces])  # noqa: PD011 no pandas
+    np.cumsum(lengths, out=starts[1:])
+    missing = np.concatenate([_missing_of(piece) for piece in pieces]) if array.null_count else None
+    data = Joined([_data_of(piece) for piece in pieces])
+    return replace(pieces[0], values=lengths, missing=missing, starts=starts, data=data)
+
+
+def _missing_of(piece: Encoded) -> np.ndarray[Any, Any]:
+    return np.zeros(len(piece), dtype=bool) if piece.missing is None else piece.missing
+
+
+def _data_of(piece: Encoded) -> memoryview:
+    places: Any = piece.starts
+    found: memoryview = piece.data[int(places[0]) : int(places[-1])]
+    return found
 
 
 def decode(body: Any, rows: int, form: Form, dtype: str) -> Decoded:

@@ -24,7 +24,9 @@ SAMPLE = 2_048
 TELLING = 0.25  # share of different values in the sample from which a column alone tells rows apart
 MOST_COLUMNS = 6
 WINDOW = 16
+BLOCK = 32_768
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_RARE = np.uint64(2**64 // (AVERAGE - LEAST))  # one hash in so many is below
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,14 @@ def cut(anchor: Anchor, column: Callable[[int], Encoded], rows: int) -> list[int
         return [rows] if rows else []
     hashes = np.zeros(rows, np.uint64)
     for place in anchor.columns:
-        hashes = (hashes + _hashes(column(place), None)) * _MIX
+        for start in range(0, rows, BLOCK):  # what is worked on stays in the processor's cache
+            block = slice(start, min(start + BLOCK, rows))
+            hashes[block] = (hashes[block] + _hashes(column(place), block)) * _MIX
     if anchor.window > 1:
         sums = np.cumsum(hashes, dtype=np.uint64)
         sums[anchor.window :] -= sums[: -anchor.window].copy()
         hashes = sums * _MIX
-    candidates = np.flatnonzero((hashes >> np.uint64(40)) % np.uint64(AVERAGE - LEAST) == 0) + 1
+    candidates = np.flatnonzero(hashes < _RARE) + 1
     ends, start, place = [], 0, 0
     while rows - start > LEAST:
         place = int(np.searchsorted(candidates, start + LEAST))
@@ -127,21 +131,19 @@ def pair(before: list[str], after: list[str]) -> list[int | None]:
     return found
 
 
-def _hashes(column: Encoded, rows: np.ndarray[Any, Any] | None) -> np.ndarray[Any, Any]:
+def _hashes(column: Encoded, rows: np.ndarray[Any, Any] | slice) -> np.ndarray[Any, Any]:
     """One 64-bit hash a row; the same value always has the same."""
+    values = column.values[rows] if column.form != "arrow" else column.values
     if column.form == "text" and column.starts is not None:
-        starts, data = column.starts, np.frombuffer(column.data, np.uint8)
-        ends = starts[1:] if rows is None else starts[1:][rows]
-        lengths = column.values if rows is None else column.values[rows]
+        data, ends, lengths = np.frombuffer(column.data[:], np.uint8), column.starts[1:][rows], values
         mixed = lengths.astype(np.uint64)
         for back in range(1, 9):  # the last eight bytes: that is where identifiers differ
             there = lengths >= back
             letters = np.where(there, data[np.maximum(ends - back, 0)] if len(data) else 0, 0)
             mixed = mixed * np.uint64(257) + letters.astype(np.uint64)
     elif column.form == "arrow" or not len(column):
-        return np.zeros(len(column) if rows is None else len(rows), np.uint64)
+        return np.zeros(len(np.arange(len(column))[rows]), np.uint64)
     else:
-        values = column.values if rows is None else column.values[rows]
         mixed = np.ascontiguousarray(values).view(f"<u{values.dtype.itemsize}").astype(np.uint64)
     mixed = (mixed ^ (mixed >> np.uint64(31))) * _MIX
     found: np.ndarray[Any, Any] = (mixed ^ (mixed >> np.uint64(29))) * _MIX

@@ -186,11 +186,18 @@ def _identify_columns(frame: pd.DataFrame) -> tuple[ColumnIdentity, ...]:
     names = list(frame.columns)
     found: dict[int, ColumnIdentity] = {}
     if len(frame) * len(names) > PARALLEL:
-        light = [i for i, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and dtype.kind in "biufmM"]
+        light = [i for i, dtype in enumerate(frame.dtypes) if _is_light(dtype)]
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
             made = pool.map(lambda i: identify_column(frame.iloc[:, i], names[i]), light)
             found = dict(zip(light, made, strict=True))
     return tuple(found.get(i) or identify_column(frame.iloc[:, i], name) for i, name in enumerate(names))
+
+
+def _is_light(dtype: Any) -> bool:
+    """Whether a column of this type is hashed where it lies."""
+    if isinstance(dtype, pd.StringDtype):
+        return dtype.storage == "pyarrow"
+    return isinstance(dtype, np.dtype) and dtype.kind in "biufmM"
 
 
 def _plain_name(name: Any) -> Any:
@@ -203,6 +210,11 @@ def identify_column(values: pd.Series[Any] | pd.Index[Any], name: Any) -> Column
     stream = _Stream()
     if isinstance(dtype, np.dtype) and dtype.kind in "biufmM":
         kind = _hash_plain(_plain_values(values), stream)
+    elif isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow":
+        held: Any = values.array
+        array = held.__arrow_array__()
+        _hash_texts(array.chunks if isinstance(array, pa.ChunkedArray) else [array], stream)
+        kind = "string"
     else:
         kind = _hash_arrow(to_arrow(values, name), stream)
         if isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype):
@@ -358,25 +370,39 @@ def _hash_nested(array: pa.Array, stream: _Stream) -> str:
         return f"struct[{', '.join(labels)}]"
     text = kind not in BYTES
     try:
-        _hash_texts(array if not text else array.cast(pa.large_string()), stream)
+        _hash_texts([array if not text else array.cast(pa.large_string())], stream)
     except pa.ArrowException as error:
         raise InvalidArgument(f"a data version cannot hold a column of type {kind}.", hint="Convert it.") from error
     return "string" if text else "binary"
 
 
-def _hash_texts(array: pa.Array, stream: _Stream) -> None:
-    # Arrow may keep bytes in an empty place: they are no content.
-    missing = _nulls(array)
-    clean = array if missing is None else array.fill_null(b"" if array.type in BYTES else "")
-    _, offsets, data = clean.buffers()
-    width = np.int32 if clean.type == pa.binary() else np.int64
-    if offsets is None or not len(clean):
-        stream.add(np.empty(0, np.int64), missing)
-        return
-    places = np.frombuffer(offsets, dtype=width)[clean.offset : clean.offset + len(clean) + 1]
-    stream.add(np.diff(places).astype(np.int64, copy=False), missing)
-    if data is not None:
-        stream.add_bytes(memoryview(data)[int(places[0]) : int(places[-1])])
+def _hash_texts(pieces: list[pa.Array], stream: _Stream) -> None:
+    """All lengths, then all bytes: how the column is cut into pieces does not count."""
+    bodies = []
+    for piece in pieces:
+        missing = _nulls(piece)
+        array, places = piece, _text_places(piece)
+        if missing is not None and np.diff(places)[missing].any():
+            # Arrow may keep bytes in an empty place: they are no content.
+            array = piece.fill_null(b"" if piece.type in BYTES else "")
+            places = _text_places(array)
+        for start in range(0, len(array), BLOCK):
+            lengths = np.diff(places[start : start + BLOCK + 1]).astype(np.int64, copy=False)
+            stream.add(lengths, None if missing is None else missing[start : start + BLOCK])
+        data = array.buffers()[2]
+        if data is not None and len(places):
+            bodies.append(memoryview(data)[int(places[0]) : int(places[-1])])
+    for body in bodies:
+        stream.add_bytes(body)
+
+
+def _text_places(array: pa.Array) -> np.ndarray[Any, Any]:
+    """Where each text begins in the bytes, and after them where the last ends."""
+    offsets = array.buffers()[1]
+    width = np.int32 if array.type in (pa.string(), pa.binary()) else np.int64
+    if offsets is None or not len(array):
+        return np.zeros(0, width)
+    return np.frombuffer(offsets, dtype=width)[array.offset : array.offset + len(array) + 1]
 
 
 def _nulls(array: pa.Array) -> np.ndarray[Any, Any] | None:

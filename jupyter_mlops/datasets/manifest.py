@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -117,7 +117,7 @@ class Manifest:
                     "dtype": c.dtype,
                     "kind": c.kind,
                     "note": c.note,
-                    "chunks": [_moved(chunk, moved).to_json() for chunk in c.chunks],
+                    "chunks": [chunk.to_json(moved) for chunk in c.chunks],
                 }
                 for c in self.columns
             ],
@@ -175,11 +175,6 @@ class Manifest:
 def checksum(held: bytes) -> str:
     """The digest by which a manifest's bytes are checked."""
     return str(blake3(held).hexdigest()[:32])
-
-
-def _moved(chunk: Stored, moved: dict[int, int]) -> Stored:
-    base = None if chunk.base is None else _moved(chunk.base, moved)
-    return replace(chunk, place=replace(chunk.place, pack=moved[chunk.place.pack]), base=base)
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ Bytes of chunks that nothing refers to any more are overwritten with zeros in pl
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,13 @@ import pyarrow.compute as pc
 
 from ..errors import IntegrityFailure
 from .chunk import Decoded, Encoded, Parts, address, decode, of_array
-from .squeeze import unsqueeze
+from .squeeze import AS_IS, unsqueeze
 
 __all__ = ["MAGIC", "Pack", "Place", "Stored", "body_of", "compress", "decompress", "patch"]
 
 MAGIC = b"MLOPSPK1"
 LEVEL = 1
-GAIN = 0.9  # share of its size to which zstd must bring a chunk to be used: without it reading is free
+GAIN = 0.8  # share of its size to which zstd must bring a chunk to be used: without it reading is free
 CHANGED = 0.2  # share of changed rows beyond which a patch is not even tried
 
 
@@ -67,11 +67,11 @@ class Stored:
     how: str = "whole"
     base: Stored | None = None
 
-    def to_json(self) -> list[Any]:
-        """The chunk as a manifest writes it."""
+    def to_json(self, numbers: Mapping[int, int]) -> list[Any]:
+        """The chunk as a manifest writes it, where packs have these numbers."""
         place = self.place
-        told: list[Any] = [self.address, self.rows, place.pack, place.offset, place.length, place.raw]
-        return told if self.base is None else [*told, self.how, self.base.to_json()]
+        told: list[Any] = [self.address, self.rows, numbers[place.pack], place.offset, place.length, place.raw]
+        return told if self.base is None else [*told, self.how, self.base.to_json(numbers)]
 
     @classmethod
     def from_json(cls, told: list[Any]) -> Stored:
@@ -166,8 +166,19 @@ def patch(column: Encoded, start: int, stop: int, former: Decoded, former_rows: 
     return "splice", [head.view(np.uint8), *column.parts(start + before, stop - after)]
 
 
-def body_of(chunk: Stored, form: Any, dtype: str, read: Callable[[Place], Any]) -> Decoded:
+def body_of(
+    chunk: Stored,
+    form: Any,
+    dtype: str,
+    read: Callable[[Place], Any],
+    into: np.ndarray[Any, Any] | None = None,
+) -> Decoded:
     """The rows of a stored chunk, checked against its address.
+
+    Parameters
+    ----------
+    into
+        Takes the values, for the form ``plain``.
 
     Raises
     ------
@@ -176,8 +187,9 @@ def body_of(chunk: Stored, form: Any, dtype: str, read: Callable[[Place], Any]) 
     """
     held = decompress(read(chunk.place), chunk.place.raw)
     if chunk.base is None:
-        whole = unsqueeze(held, chunk.rows, form, dtype)
-        _check(chunk, [memoryview(held)[1:]] if form == "arrow" else _parts_of(whole, chunk.rows))
+        whole = unsqueeze(held, chunk.rows, form, dtype, into)
+        body = memoryview(held)
+        _check(chunk, [body[1:]] if body[0] == AS_IS else _parts_of(whole, chunk.rows))
         return whole
     former = body_of(chunk.base, form, dtype, read)
     view = memoryview(held)
@@ -190,6 +202,8 @@ def body_of(chunk: Stored, form: Any, dtype: str, read: Callable[[Place], Any]) 
         middle = decode(view[8:], chunk.rows - before - after, form, dtype)
         found = _splice(former, chunk.base.rows, before, after, middle)
     _check(chunk, _parts_of(found, chunk.rows))
+    if into is not None:
+        into[:] = found.values
     return found
 
 

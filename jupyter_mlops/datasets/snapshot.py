@@ -113,8 +113,9 @@ class _Writer:
         self.pack = Pack(folder / f"{uuid.uuid4().hex}.pack", 0 if base is None else len(base.manifest.packs))
         self._kept: dict[int, Encoded] = {}
         self.anchor = self._anchor(self.count)
-        self.ends = cut(self.anchor, self.encoded, len(frame))
         self.former = {} if base is None else _by_key(base.manifest)
+        self.ends = self._ends(len(frame))
+        self._anchored: list[str] | None = None
         self.same_cuts = base is not None and base.manifest.starts()[1:] == self.ends
         self.pairs: list[int | None] | None = None
 
@@ -156,9 +157,41 @@ class _Writer:
             return other
         return found
 
+    def _ends(self, rows: int) -> list[int]:
+        """Where segments end: an anchor that has not changed is cut where it was."""
+        if self.base is not None and self.base.manifest.rows == rows:
+            pairs = [(p, self.former.get(_key(p, self.layers[p][0], self.count))) for p in self.anchor.columns]
+            if all(former is not None and self._unchanged(place, former) for place, former in pairs):
+                return self.base.manifest.starts()[1:]
+        return cut(self.anchor, self.encoded, rows)
+
+    def _same_as(self, place: int, former: StoredColumn) -> bool:
+        """Whether a column is as it was, found out without looking at its values once more."""
+        name, values = self.layers[place]
+        if not isinstance(values, pd.Series) or isinstance(values.dtype, pd.CategoricalDtype):
+            return False
+        if values.dtype == object or not self.same_cuts or not self._unchanged(place, former):
+            return False
+        shell = encode(values.iloc[:0], name)  # of these types pandas knows nothing that depends on the values
+        kind = "" if shell.kind is None else pack(pa.array([], type=shell.kind))
+        return (shell.form, shell.dtype, kind, shell.note) == (former.form, former.dtype, former.kind, former.note)
+
+    def addresses(self, column: Encoded, pool: ThreadPoolExecutor) -> list[str]:
+        """The addresses of a column's chunks."""
+        spans = list(pairwise([0, *self.ends]))
+        share = -(-len(spans) // THREADS) or 1
+
+        def some(start: int) -> list[str]:
+            return [address(column.parts(*span)) for span in spans[start : start + share]]
+
+        return [each for part in pool.map(some, range(0, len(spans), share)) for each in part]
+
     def column(self, place: int, pool: ThreadPoolExecutor) -> StoredColumn:
         """Write one column."""
         name = self.layers[place][0]
+        before = self.former.get(_key(place, name, self.count))
+        if before is not None and self._same_as(place, before):
+            return before
         column = self.encoded(place)
         kind = "" if column.kind is None else pack(pa.array([], type=column.kind))
         made = StoredColumn(ColumnIdentity(name, "", "", 0), column.form, column.dtype, kind, column.note, ())
@@ -169,9 +202,11 @@ class _Writer:
             return replace(made, chunks=former.chunks)
         known = {} if former is None else {chunk.address: chunk for chunk in former.chunks}
         spans = list(pairwise([0, *self.ends]))
-        addresses = list(pool.map(lambda span: address(column.parts(*span)), spans))
+        first = self.anchor.columns[0] if self.anchor.columns else place
+        known_already = self._anchored if place == first else None
+        addresses = known_already or self.addresses(column, pool)
         if self.pairs is None:
-            self.pairs = self._pairs(place, addresses)
+            self.pairs = self._pairs(first, addresses if first == place else None, pool)
 
         def prepared(j: int) -> tuple[Any, int, str, Stored | None]:
             start, stop = spans[j]
@@ -199,17 +234,15 @@ class _Writer:
         then = former.identity
         return now is not None and (now.type, now.digest, now.missing) == (then.type, then.digest, then.missing)
 
-    def _pairs(self, place: int, addresses: list[str]) -> list[int | None]:
-        """Which former segment each segment comes from, by the first column's chunks that can be compared."""
+    def _pairs(self, first: int, addresses: list[str] | None, pool: ThreadPoolExecutor) -> list[int | None]:
+        """Which former segment each segment comes from, by the chunks of the first column that they are cut by."""
         if self.base is None:
             return [None] * len(self.ends)
-        first = self.anchor.columns[0] if self.anchor.columns else place
-        name = self.layers[first][0]
-        if first != place:
-            column = self.encoded(first)
-            spans = pairwise([0, *self.ends])
-            addresses = [address(column.parts(*span)) for span in spans]
-        former = self.former.get(_key(first, name, self.count))
+        if self.same_cuts:
+            return list(range(len(self.ends)))
+        if addresses is None:
+            addresses = self._anchored = self.addresses(self.encoded(first), pool)
+        former = self.former.get(_key(first, self.layers[first][0], self.count))
         return pair([chunk.address for chunk in former.chunks] if former else [], addresses)
 
 
@@ -249,8 +282,10 @@ def read_snapshot(manifest: Manifest, read: Reader, *, columns: Sequence[Any] | 
     wanted = range(manifest.count) if columns is None else [manifest.names.index(name) for name in columns]
     starts = manifest.starts()
     with ThreadPoolExecutor(THREADS) as pool:
-        values = [_restored(manifest.columns[place], starts, read, pool) for place in wanted]
-        levels = [_restored(column, starts, read, pool) for column in manifest.columns[manifest.count :]]
+        columns_read = [manifest.columns[place] for place in wanted] + list(manifest.columns[manifest.count :])
+        found = [_restored(column, starts, read, pool) for column in columns_read]
+        every = [finish() for finish in found]
+    values, levels = every[: len(wanted)], every[len(wanted) :]
     notes = [manifest.columns[place].note for place in wanted]
     names = [manifest.names[place] for place in wanted]
     level_notes = [column.note for column in manifest.columns[manifest.count :]]
@@ -263,46 +298,58 @@ def read_snapshot(manifest: Manifest, read: Reader, *, columns: Sequence[Any] | 
     )
 
 
-def _restored(column: StoredColumn, starts: list[int], read: Reader, pool: ThreadPoolExecutor) -> Any:
-    """The pandas array that was saved."""
+def _restored(column: StoredColumn, starts: list[int], read: Reader, pool: ThreadPoolExecutor) -> Callable[[], Any]:
+    """Begin to read a column; what is given back waits for it and gives the pandas array that was saved."""
     spans = list(pairwise(starts))
-    rows = starts[-1]
-    if column.form != "plain":
+    share = -(-len(spans) // THREADS) or 1
+    plain = column.form == "plain"
+    values = np.empty(starts[-1] if plain else 0, dtype=column.dtype if plain else "u1")
 
-        def arrow(j: int) -> Any:
-            return body_of(column.chunks[j], column.form, column.dtype, read).values  # noqa: PD011 no pandas
+    def some(first: int) -> list[Any]:
+        found = []
+        for j in range(first, min(first + share, len(spans))):
+            into = values[spans[j][0] : spans[j][1]] if plain else None
+            body = body_of(column.chunks[j], column.form, column.dtype, read, into)
+            found.append(body.missing if plain else body.values)  # noqa: PD011 no pandas
+        return found
 
-        pieces = list(pool.map(arrow, range(len(spans))))
-        kind = unpack(column.kind).type
-        storage = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
-        if not pieces:
-            return restore(pa.array([], type=kind), column.note)
-        whole = pa.chunked_array(pieces)
-        if column.form == "arrow" and whole.type != storage:
-            whole = whole.cast(storage)
-        return restore(_extended(whole.combine_chunks(), kind), column.note)
-    values = np.empty(rows, dtype=column.dtype)
-    missing: np.ndarray[Any, Any] = np.zeros(0, dtype=bool)
-    masks: dict[int, np.ndarray[Any, Any]] = {}
+    jobs = [pool.submit(some, first) for first in range(0, len(spans), share)]
 
-    def fill(j: int) -> None:
-        found = body_of(column.chunks[j], column.form, column.dtype, read)
-        values[spans[j][0] : spans[j][1]] = found.values  # noqa: PD011 no pandas
-        if found.missing is not None:
-            masks[j] = found.missing
+    def finish() -> Any:
+        pieces = [piece for job in jobs for piece in job.result()]
+        jobs.clear()  # what a column was read in is let go of before the next is put together
+        return _of_numbers(column, values, pieces, spans) if plain else _of_arrays(column, pieces)
 
-    list(pool.map(fill, range(len(spans))))
+    return finish
+
+
+def _of_arrays(column: StoredColumn, pieces: list[pa.Array]) -> Any:
+    kind = unpack(column.kind).type
+    storage = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    if not pieces:
+        return restore(pa.array([], type=kind), column.note)
+    whole = pa.chunked_array(pieces)
+    if column.form == "arrow" and whole.type != storage:
+        whole = whole.cast(storage)
+    return restore(_extended(whole.combine_chunks(), kind), column.note)
+
+
+def _of_numbers(
+    column: StoredColumn, values: np.ndarray[Any, Any], masks: list[Any], spans: list[tuple[int, int]]
+) -> Any:
     if column.note["dtype"] == "category":
         return restore_codes(values, column.note)
     if not column.kind:
         return values
-    if masks:
-        missing = np.zeros(rows, dtype=bool)
-        for j, mask in masks.items():
-            missing[spans[j][0] : spans[j][1]] = mask
+    missing = None
+    if any(mask is not None for mask in masks):
+        missing = np.zeros(len(values), dtype=bool)
+        for (start, stop), mask in zip(spans, masks, strict=True):
+            if mask is not None:
+                missing[start:stop] = mask
     kind = unpack(column.kind).type
     storage = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
-    array = pa.array(values, mask=missing if masks else None)
+    array = pa.array(values, mask=missing)
     if array.type != storage:
         array = array.view(storage)
     return restore(_extended(array, kind), column.note)

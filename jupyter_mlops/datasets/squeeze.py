@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from .chunk import Decoded, Encoded, Form, Parts, decode, of_array
 
-__all__ = ["squeeze", "unsqueeze"]
+__all__ = ["AS_IS", "squeeze", "unsqueeze"]
 
 AS_IS, NARROW, DECIMAL, DICTIONARY = range(4)
 HEAD = struct.Struct("<BqqB")
@@ -53,12 +53,21 @@ def squeeze(column: Encoded, start: int, stop: int) -> Parts:
     return made or [bytes([AS_IS]), *parts]
 
 
-def unsqueeze(held: Any, rows: int, form: Form, dtype: str) -> Decoded:
-    """The rows of what `squeeze` gave."""
+def unsqueeze(held: Any, rows: int, form: Form, dtype: str, into: np.ndarray[Any, Any] | None = None) -> Decoded:
+    """The rows of what `squeeze` gave.
+
+    Parameters
+    ----------
+    into
+        Takes the values, for the form ``plain``; they are then not held anywhere else.
+    """
     view = memoryview(held)
     how = view[0]
     if how == AS_IS:
-        return decode(view[1:], rows, form, dtype)
+        found = decode(view[1:], rows, form, dtype)
+        if into is not None:
+            into[:] = found.values
+        return found
     if how == DICTIONARY:
         _, count, length = DICTIONARY_HEAD.unpack_from(view)
         place = DICTIONARY_HEAD.size
@@ -77,18 +86,22 @@ def unsqueeze(held: Any, rows: int, form: Form, dtype: str) -> Decoded:
         place += 4 + 12 * odd
     missing, place = _missing(view, place, rows)
     numbers = np.frombuffer(view[place : place + width * rows], f"<u{width}") if width else np.zeros(rows, "<u1")
-    if how == DECIMAL:
-        values = (numbers.astype("<i8") + least) / 10.0**step
+    values = np.empty(rows, dtype) if into is None else into
+    if how == DECIMAL:  # both are whole numbers far below 2**53: their sum is exact in floats too
+        np.add(numbers, float(least), out=values, dtype=np.float64)
+        values /= 10.0**step
         if odd:
             values[at] = apart
         return Decoded(form, dtype, values, missing)
-    kind = np.dtype(dtype)
-    whole = numbers.astype("<i8")
+    whole = values.view("<i8") if values.itemsize == 8 else np.empty(rows, "<i8")
     if step != 1:
-        whole *= step
-    if least:
+        np.multiply(numbers, step, out=whole, dtype=np.int64, casting="unsafe")
         whole += least
-    return Decoded(form, dtype, whole.view(kind) if kind.kind in "mM" else whole.astype(kind, copy=False), missing)
+    else:
+        np.add(numbers, least, out=whole, dtype=np.int64, casting="unsafe")
+    if values.itemsize != 8:
+        values[:] = whole
+    return Decoded(form, dtype, values, missing)
 
 
 def _missing(view: memoryview, place: int, rows: int) -> tuple[np.ndarray[Any, Any] | None, int]:

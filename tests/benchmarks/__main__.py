@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("start", "tracking", "reads", "serving", "traffic", "drift", "pipelines", "audit", "evaluation")
+NAMES = ("start", "tracking", "reads", "data", "serving", "traffic", "drift", "pipelines", "audit", "evaluation")
 
 
 def main() -> int:
