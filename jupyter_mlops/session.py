@@ -20,6 +20,7 @@ from .domain.workspace import Actor, Status, Via
 from .errors import InvalidArgument, MLOpsError
 from .evaluation.candidate_commands import CandidateCommands
 from .evaluation.commands import EvaluationCommands
+from .monitoring.alert_commands import AlertCommands
 from .monitoring.commands import MonitoringCommands
 from .monitoring.performance_commands import PerformanceCommands
 from .pipelines.commands import PipelineCommands
@@ -104,6 +105,7 @@ class Session(
     TrafficCommands,
     MonitoringCommands,
     PerformanceCommands,
+    AlertCommands,
     PipelineCommands,
     RetrainingCommands,
     AuditCommands,

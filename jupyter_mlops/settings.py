@@ -13,6 +13,7 @@ key                 environment              meaning
 ``workers``         ``MLOPS_WORKERS``        how many processes a deployment has; default one a core
 ``again``           ``MLOPS_AGAIN``          when a cell runs as a run again: ``supersede`` (default), ``resume``, ``sibling``
 ``energy``          ``MLOPS_ENERGY``         estimate energy and CO2 of runs, for this country (``FRA``); default off
+``smtp``            ``MLOPS_SMTP``           the mail server for alerts: ``smtps://USER:PASSWORD@HOST``; default none
 ``user``            ``MLOPS_USER``           the name in runs and in the audit trail; default the login name
 ==================  =======================  ==================================================================
 
@@ -30,7 +31,7 @@ import os
 import socket
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ ENVIRONMENT = {
     "energy": "MLOPS_ENERGY",
     "user": "MLOPS_USER",
     "workers": "MLOPS_WORKERS",
+    "smtp": "MLOPS_SMTP",
 }
 AGAIN = ("supersede", "resume", "sibling")
 DEFAULT_IDLE_SECONDS = 600.0
@@ -90,6 +92,7 @@ class Settings:
     user: str = ""
     host: str = ""
     workers: int = 0
+    smtp: str = field(default="", repr=False)
 
     @classmethod
     def load(
@@ -135,6 +138,7 @@ class Settings:
             user=str(values.get("user", "")) or _login(),
             host=socket.gethostname(),
             workers=workers,
+            smtp=str(values.get("smtp", "")),
         )
 
     def workspace(self) -> Workspace:

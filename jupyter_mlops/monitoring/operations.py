@@ -12,6 +12,7 @@ from ..errors import NotFound
 from ..registry.operations import locate
 from ..serving.operations import names as deployment_names
 from ..store.host import Host
+from .operations_alerts import alerts, busy, look_at_all, monitor, monitors, silence, unmonitor
 from .operations_performance import label, performance, rows_for_shap
 from .operations_places import log_called
 from .operations_traffic_samples import sample_traffic
@@ -103,7 +104,15 @@ OPERATIONS: dict[str, Operation] = {
     "monitoring.report": Operation(report),
     "monitoring.label": Operation(label, action="deployment.label", target="name", topics=("deployments",)),
     "monitoring.performance": Operation(performance),
+    "monitoring.monitor": Operation(monitor, action="monitor.set", target="name", topics=("monitors",)),
+    "monitoring.unmonitor": Operation(unmonitor, action="monitor.remove", target="name", topics=("monitors", "alerts")),
+    "monitoring.monitors": Operation(monitors),
+    "monitoring.alerts": Operation(alerts),
+    "monitoring.silence": Operation(silence, action="monitor.silence", target="name", topics=("monitors",)),
     "monitoring.rows_for_shap": Operation(rows_for_shap),
 }
 
-DUTIES: tuple[Duty, ...] = (Duty("traffic samples", 15.0, sample_traffic, lambda _host: False),)
+DUTIES: tuple[Duty, ...] = (
+    Duty("traffic samples", 15.0, sample_traffic, lambda _host: False),
+    Duty("monitors", 1.0, look_at_all, busy),
+)

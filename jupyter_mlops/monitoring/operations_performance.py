@@ -298,7 +298,9 @@ def _keep(host: Host, source: Source, series: str, found: Sequence[PerformanceWi
 
 
 def _marks(host: Host, deployment: str) -> tuple[Any, ...]:
-    return ()
+    from .operations_alerts import marks_of  # which measures windows by this module
+
+    return marks_of(host, deployment)
 
 
 def _version(model: str, asked: str) -> str:

@@ -55,7 +55,7 @@ class Reports:
             With an id and the name of its deployment.
         """
         with self._door(), self._store.write_lock:
-            run = self._monitor(report.deployment, report.model)
+            run = self.monitor_of(report.deployment, report.model)
             earlier = next((path for path, _, id_ in self._listed(run) if id_ == report.id), None)
             if earlier is not None:
                 with contextlib.suppress(IntegrityFailure):  # else it was cut short: it is written again
@@ -94,7 +94,7 @@ class Reports:
         from mlflow.entities import Metric
 
         with self._door(), self._store.write_lock:
-            run_id = self._monitor(deployment, model).info.run_id
+            run_id = self.monitor_of(deployment, model).info.run_id
             # A window that was cut off half-way lacks its mark, and is written again.
             points = self._store.client.get_metric_history(run_id, f"{series}.{mark}")
             done = {point.step: point.value for point in sorted(points, key=lambda point: point.timestamp)}
@@ -113,7 +113,7 @@ class Reports:
     def recent(self, name: str = "", *, limit: int = 20) -> list[DriftReport]:
         """The newest reports, newest first, of a deployment or model, or of all."""
         with self._door():
-            found = [(when, run, path) for run in self._monitors() for path, when, _ in self._listed(run)]
+            found = [(when, run, path) for run in self.monitors() for path, when, _ in self._listed(run)]
             reports: list[DriftReport] = []
             for _, run, path in sorted(found, key=lambda item: item[0], reverse=True):
                 if len(reports) == limit:
@@ -138,7 +138,7 @@ class Reports:
             It is not readable.
         """
         with self._door():
-            every = [(when, own, run, path) for run in self._monitors() for path, when, own in self._listed(run)]
+            every = [(when, own, run, path) for run in self.monitors() for path, when, own in self._listed(run)]
             every.sort(key=lambda item: item[0], reverse=True)
             for _, own, run, path in every:
                 if id_ and own.startswith(id_):
@@ -146,7 +146,8 @@ class Reports:
         known = [own for _, own, _, _ in every]
         raise NotFound.among("drift report", id_, known, hint="Make one with `%mlops drift MODEL`.")
 
-    def _monitors(self, deployment: str = "") -> list[Any]:
+    def monitors(self, deployment: str = "") -> list[Any]:
+        """The runs of a deployment's monitor, or of all."""
         wanted = f"tags.`{tags.KIND}` = 'monitor'"
         if deployment:
             wanted += f" AND tags.`{tags.DEPLOYMENT}` = '{deployment}'"
@@ -159,10 +160,10 @@ class Reports:
             )
         )
 
-    def _monitor(self, deployment: str, model: str) -> Any:
+    def monitor_of(self, deployment: str, model: str) -> Any:
         """The run of one deployment's reports, made on first use; never left running, as nothing runs."""
         client = self._store.client
-        found = self._monitors(deployment)
+        found = self.monitors(deployment)
         run = found[0] if found else None
         if run is None:
             run = client.create_run(

@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 
 from ..domain.workspace import Workspace
 from ..errors import StoreUnavailable
+from .alerts import Alerts
 from .audit_segments import AuditSegments
 from .datasets import DataVersions
 from .door import mlflow_errors
@@ -47,6 +48,7 @@ class Store:
         self.datasets = DataVersions(self)
         self.models = Models(self)
         self.reports = Reports(self)
+        self.alerts = Alerts(self)
         self.evaluations = Evaluations(self)
         self.audit = AuditSegments(self)
 

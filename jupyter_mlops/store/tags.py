@@ -95,6 +95,7 @@ DATA_NAMES = "mlops.dataset.names."
 DEPLOYMENT = "mlops.deployment"
 MODEL = "mlops.model"  # the model version of the newest report
 REPORTS = "mlops/reports"  # their artifacts: "<time in ms>-<id>.json" each, a whole drift report
+ALERTS = "mlops/alerts"
 
 # on a run that holds evaluations: the id of the newest, which sorts by time; without a run of the model's own, a run of
 # kind "evaluation" in the experiment "<experiment>.evaluations", one a model, whose `MODEL` is the logged model's id

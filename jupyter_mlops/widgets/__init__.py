@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from ..domain.alert import Alert, AlertTable, Monitor, MonitorTable
 from ..domain.audit_entry import AuditCheck, AuditTrail
 from ..domain.candidate import Candidate
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
@@ -30,7 +31,7 @@ from ..domain.pipeline import Pipeline, Verification
 from ..domain.run import Run, RunComparison, RunTable
 from ..domain.sweep import Sweep
 from ..domain.workspace import Status
-from . import drift_history, evaluation, evidence, gates, models, performance, runs, sweep, tables, workspace
+from . import alerts, drift_history, evaluation, evidence, gates, models, performance, runs, sweep, tables, workspace
 from .markup import Markup
 
 __all__ = ["STATIC", "VIEW", "draw"]
@@ -38,6 +39,8 @@ __all__ = ["STATIC", "VIEW", "draw"]
 VIEW = "application/vnd.jupyter-mlops.view+json"
 
 STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
+    Alert: alerts.alert,
+    AlertTable: alerts.alert_table,
     Approval: gates.approval,
     AuditCheck: workspace.audit_check,
     AuditTrail: workspace.audit_trail,
@@ -59,6 +62,8 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     ModelHistory: gates.model_history,
     ModelTable: models.model_table,
     ModelVersion: models.model_version,
+    Monitor: alerts.monitor,
+    MonitorTable: alerts.monitor_table,
     Performance: performance.performance,
     Pipeline: workspace.pipeline,
     Predictions: tables.predictions,

@@ -1,0 +1,81 @@
+"""Alerts and monitors as static HTML: what fires now first, and how every rule stands."""
+
+from __future__ import annotations
+
+from ..domain.alert import Alert, AlertTable, Judgement, Monitor, MonitorTable
+from .markup import Markup, code, facts, grid, note, page, pill, short, tag, when
+
+__all__ = ["alert", "alert_table", "monitor", "monitor_table"]
+
+TONES = {"firing": "bad", "pending": "warn", "ok": "good", "resolved": "good", "unknown": ""}
+
+
+def alert_table(table: AlertTable) -> Markup:
+    """Alerts, newest first."""
+    if not table.alerts:
+        return page(note("no alerts"))
+    rows = [
+        (
+            _state(a.state, silenced=a.silenced),
+            a.deployment,
+            code(a.rule),
+            short(a.told),
+            when(a.opened_ms),
+            when(a.resolved_ms),
+            short(", ".join(f"{k}: {v}" for k, v in (a.sent or {}).items() if not k.startswith("store"))),
+        )
+        for a in table
+    ]
+    head = f"{len(table.firing)} alerts firing" if table.firing else "nothing fires"
+    heads = ("state", "deployment", "rule", "measured", "since", "until", "sent")
+    return page(tag("div", head, class_="mlops-title"), grid(heads, rows))
+
+
+def alert(a: Alert) -> Markup:
+    """One alert."""
+    sent = ", ".join(f"{k}: {v}" for k, v in (a.sent or {}).items())
+    return page(
+        tag("div", _state(a.state, silenced=a.silenced), " ", code(a.rule), class_="mlops-title"),
+        facts(
+            [
+                ("measured", a.told),
+                ("deployment", f"{a.deployment} ({a.model})"),
+                ("since", when(a.opened_ms)),
+                ("sent", sent),
+            ]
+        ),
+    )
+
+
+def monitor(m: Monitor) -> Markup:
+    """One monitor."""
+    return page(_monitor(m))
+
+
+def monitor_table(table: MonitorTable) -> Markup:
+    """Every monitor."""
+    if not table.monitors:
+        return page(note(table.text()))
+    return page(*(_monitor(m) for m in table))
+
+
+def _monitor(m: Monitor) -> Markup:
+    where = ", ".join(("notebook, panel and store", *m.sinks))
+    head = f"{m.firing} of {len(m.rules)} rules fire" if m.firing else f"{len(m.rules)} rules, none fires"
+    rows = [(_judged(j), code(j.rule), short(j.told) if j.told else "–", when(j.window_end_ms)) for j in m.judgements]
+    return tag(
+        "div",
+        tag("div", f"{m.name}: {head}", class_="mlops-title"),
+        grid(("state", "rule", "measured", "window to"), rows) if rows else None,
+        note(f"every {m.every}, then {', '.join(m.then)}; alerts go to {where}"),
+        note(f"cannot look: {m.error}") if m.error else None,
+    )
+
+
+def _judged(j: Judgement) -> Markup:
+    return _state(j.state, silenced=bool(j.silenced_until_ms))
+
+
+def _state(word: str, *, silenced: bool) -> Markup:
+    shown = pill(word, TONES.get(word, ""))
+    return tag("span", shown, " silenced") if silenced else shown
