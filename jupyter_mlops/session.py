@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from .audit.commands import AuditCommands
 from .datasets.commands import DataCommands
@@ -32,6 +32,7 @@ from .serving.commands import ServingCommands
 from .serving.traffic_commands import TrafficCommands
 from .settings import Settings
 from .tracking.commands import TrackingCommands
+from .tracking.reproduction_commands import ReproductionCommands
 from .tracking.sweep_commands import SweepCommands
 
 __all__ = ["API", "ServiceCommands", "Session", "current", "set_current"]
@@ -96,6 +97,7 @@ class ServiceCommands(CommandSet):
 
 class Session(
     TrackingCommands,
+    ReproductionCommands,
     SweepCommands,
     EvaluationCommands,
     CandidateCommands,
@@ -133,7 +135,7 @@ class Session(
     @classmethod
     def open(
         cls, start: Path | None = None, *, root: Path | None = None, namespace: dict[str, Any] | None = None
-    ) -> Session:
+    ) -> Self:
         """A session on the workspace that holds `start`, or at `root`; opens no store and starts no service.
 
         Parameters

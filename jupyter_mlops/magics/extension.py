@@ -50,6 +50,7 @@ class Extension:
     def close(self) -> None:
         """Leave the shell as it was."""
         self.hooks.unregister()
+        self.session.track("off")
         if self.matcher in self.shell.Completer.custom_matchers:
             self.shell.Completer.custom_matchers.remove(self.matcher)
         for kind in ("line", "cell"):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
+
+from IPython.display import display
 
 from ..session import Session
 from .magic import Magic
 from .progress import Progress
+from .summary import RunSummary
 
 __all__ = ["CellHooks"]
 
@@ -29,16 +33,19 @@ class CellHooks:
 
     def register(self) -> None:
         """Begin to listen."""
-        self.shell.events.register("pre_run_cell", self.before)
-        self.shell.events.register("post_run_cell", self.after)
+        for event, hook in self._hooks():
+            self.shell.events.register(event, hook)
 
     def unregister(self) -> None:
         """Listen no more; a hook that somebody else took out already is no matter."""
-        for event, hook in (("pre_run_cell", self.before), ("post_run_cell", self.after)):
+        for event, hook in self._hooks():
             try:
                 self.shell.events.unregister(event, hook)
             except ValueError:
                 continue
+
+    def _hooks(self) -> tuple[tuple[str, Callable[..., None]], ...]:
+        return ("pre_run_cell", self.before), ("post_run_cell", self.after)
 
     def before(self, info: Any = None, *_: Any, **__: Any) -> None:
         """A cell begins."""
@@ -62,6 +69,8 @@ class CellHooks:
                 self.progress.finish()
                 error = result.error_before_exec or result.error_in_exec
                 interrupted = isinstance(error, KeyboardInterrupt)
-                self.session.cell_finished("interrupted" if interrupted else "error" if error else "ok", error)
+                made = self.session.cell_finished("interrupted" if interrupted else "error" if error else "ok", error)
+                if made is not None:
+                    display(RunSummary.of(made))  # type: ignore[no-untyped-call]
         except Exception:
             _log.debug("the hook after a cell failed", exc_info=True)

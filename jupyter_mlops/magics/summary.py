@@ -22,7 +22,7 @@ class RunSummary:
     @classmethod
     def of(cls, handle: Any) -> RunSummary:
         """The line for what `Session.run` handed out."""
-        run = handle.result
+        run = handle.known if handle.automatic else handle.result
         # What the user measured says more than what scikit-learn measured on the training data.
         ordered = sorted(run.metrics.items(), key=lambda item: item[0].startswith("training_"))
         return cls(replace(run, metrics=dict(ordered)))
@@ -38,7 +38,14 @@ class RunSummary:
         metrics = [f"{name} {value:.5g}" for name, value in list(run.metrics.items())[:METRICS]]
         metrics += ["..."] if len(run.metrics) > METRICS else []
         took = [seconds(run.duration_ms)] if run.duration_ms is not None else []
-        return " · ".join([f"run {run.name} ({run.id[:8]}) {run.status}", *took, *metrics, *hazards(run)])
+        return " · ".join(
+            [
+                " ".join(filter(None, ["run", run.name, f"({run.id[:8]})" if run.id else "", run.status])),
+                *took,
+                *metrics,
+                *hazards(run),
+            ]
+        )
 
 
 def hazards(run: Run) -> list[str]:

@@ -240,6 +240,20 @@ class Runs:
         with self._door():
             return dict(self._store.client.get_run(run_id).data.tags)
 
+    def inputs(self, run_id: str) -> list[dict[str, str]]:
+        """The tables that a run used: their ``name``, ``digest`` and, for a data version, ``ref``."""
+        with self._door():
+            entity = self._store.client.get_run(run_id)
+        held = entity.inputs.dataset_inputs if entity.inputs else ()
+        return [
+            {
+                "name": str(one.dataset.name),
+                "digest": str(one.dataset.digest),
+                "ref": next((str(tag.value) for tag in one.tags if tag.key == tags.DATA_REF), ""),
+            }
+            for one in held
+        ]
+
     def status(self, run_id: str) -> str:
         """A run's status, as MLflow says it."""
         with self._door():

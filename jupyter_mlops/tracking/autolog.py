@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from .estimator_methods import EstimatorMethods, calls_as_user
 from .fits import FitLogger
 from .metric_calls import MetricLogger, WatchedFunction, metric_functions
 from .patches import ImportWatch, Patches
@@ -28,8 +29,6 @@ __all__ = ["Autolog"]
 
 PREDICTIONS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 METHODS = ("fit", *PREDICTIONS, "score")
-LIBRARIES = frozenset({"sklearn", "joblib", "imblearn", "skops", "jupyter_mlops", "mlflow"})
-PASSED_ON = frozenset({"fit_predict", "fit_transform"})  # mixins' methods that call fit for the user
 
 
 class Autolog:
@@ -42,7 +41,7 @@ class Autolog:
     def begin(self) -> None:
         """Put the watching methods in place."""
         self._patches = Patches()
-        self._seen: set[tuple[int, str]] = set()
+        self._methods = EstimatorMethods(self._patches, METHODS, self._watching)
         self._busy: set[int] = set()
         self._home = threading.get_ident()
         self._fits: dict[str, FitLogger] = {}
@@ -51,7 +50,7 @@ class Autolog:
         self._watched: dict[int, WatchedFunction] = {}
         self._on = True
         self._imports = ImportWatch(
-            {"sklearn.base": self._guard(self._patch_base), "sklearn.metrics": self._guard(self._patch_metrics)}
+            {"sklearn.base": self._guard(self._methods.patch), "sklearn.metrics": self._guard(self._patch_metrics)}
         )
         self._imports.begin()
 
@@ -59,7 +58,7 @@ class Autolog:
         """Put everything back, also the names that the user's code has bound meanwhile."""
         if not self._on:
             return
-        self._on = False
+        self._on = self._methods.on = False
         self._imports.end()
         self._patches.undo()
         namespace = self._namespace()
@@ -70,38 +69,6 @@ class Autolog:
             logger.forget()
 
     # in place
-
-    def _patch_base(self, module: ModuleType) -> None:
-        base = module.BaseEstimator
-        autolog, before = self, base.__init_subclass__.__func__
-
-        @functools.wraps(before)
-        def __init_subclass__(cls: type, **keywords: Any) -> None:  # noqa: N807 it is that method
-            before(cls, **keywords)
-            autolog.watch_class(cls)
-
-        for cls in _tree(base):
-            self.watch_class(cls)
-        hook: Any = __init_subclass__
-        self._patches.set(base, "__init_subclass__", classmethod(hook))
-
-    def watch_class(self, cls: type) -> None:
-        """Replace the methods of an estimator class, wherever in its bases they stand."""
-        if not self._on:
-            return
-        for name in METHODS:
-            for owner in cls.__mro__[:-1]:
-                method = vars(owner).get(name)
-                if method is None:
-                    continue
-                if (id(owner), name) not in self._seen:
-                    self._seen.add((id(owner), name))
-                    if isinstance(method, FunctionType):
-                        self._patches.set(owner, name, self._watching(name, method))
-                    elif isinstance(getattr(method, "fn", None), FunctionType) and hasattr(method, "check"):
-                        # scikit-learn's "available if" methods hold the function inside
-                        self._patches.set(method, "fn", self._watching(name, method.fn))
-                break
 
     def _watching(self, name: str, method: FunctionType) -> Callable[..., Any]:
         handle = self._fit if name == "fit" else self._score if name == "score" else self._predict
@@ -152,10 +119,7 @@ class Autolog:
         thread = threading.get_ident()
         if thread in self._busy or (thread != self._home and self._home in self._busy):
             return None
-        frame: FrameType | None = caller
-        while frame is not None and frame.f_code.co_name in PASSED_ON:
-            frame = frame.f_back
-        if frame is None or str(frame.f_globals.get("__name__", "")).partition(".")[0] in LIBRARIES:
+        if not calls_as_user(caller):
             return None
         return None if autologs_sklearn() else self._tracker.current
 
@@ -170,6 +134,14 @@ class Autolog:
             return function(*args, **kwargs)
         finally:
             self._busy.discard(thread)
+
+    def log_fit(self, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
+        """Call a ``fit`` of the user's code that nobody watched yet, and log it to the run that was begun for it."""
+        __tracebackhide__ = True
+        recording = self._tracker.current
+        if recording is None:
+            return method(model, *args, **kwargs)
+        return self._fit(recording, method, model, args, kwargs)
 
     def _fit(self, recording: Recording, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
@@ -215,19 +187,6 @@ class Autolog:
         if recording.key not in self._metrics:
             self._metrics[recording.key] = MetricLogger(recording, self._names)
         return self._metrics[recording.key]
-
-
-def _tree(cls: type) -> list[type]:
-    """A class and all below it, once each."""
-    found: dict[type, None] = {cls: None}
-    waiting = [cls]
-    while waiting:
-        below: list[type] = type.__subclasses__(waiting.pop())
-        for child in below:
-            if child not in found:
-                found[child] = None
-                waiting.append(child)
-    return list(found)
 
 
 def _unwrapping(maker: Any) -> Any:

@@ -123,6 +123,35 @@ class TrackingCommands(CommandSet):
             )
         return RunComparison.from_dict(self.context.call("tracking.compare", runs=[str(run) for run in given]))
 
+    @command("track", stage="tracking", changes=True)
+    def track(self, state: Annotated[str, Arg(choices=("on", "off"), metavar="on|off")] = "") -> str:
+        """Make every cell that fits an estimator a run by itself, until it is switched off.
+
+        The first fit in a cell begins the run and the end of the cell ends it; it is named after the notebook and the
+        cell's number, and one line below the cell tells of it. When the cell runs again the earlier run is superseded,
+        as the setting ``again`` says. Cells that are runs already, by ``%%mlops run`` or MLflow's own, are left alone.
+
+        Parameters
+        ----------
+        state
+            ``on`` or ``off``; left out it tells which it is.
+
+        Examples
+        --------
+        %mlops track on
+        %mlops track off
+        """
+        automatic = self._tracker.automatic
+        if state == "on" and self.context.namespace is None:
+            raise InvalidArgument(
+                "track is for notebooks: there are no cells here.", hint="In a script, write `with mlops.run():`."
+            )
+        if state == "on":
+            automatic.begin()
+        elif state == "off":
+            automatic.end()
+        return "every cell that fits becomes a run" if automatic.on else "cells become runs only when you say so"
+
     # hooks around cells, for the kernel's surface; they never raise
 
     def cell_started(self, source: str, count: int, cell_id: str = "") -> None:
@@ -133,13 +162,18 @@ class TrackingCommands(CommandSet):
                 self.context.evidence = Watch()
             self.context.evidence.before(self.context.namespace, count)
 
-    def cell_finished(self, outcome: Literal["ok", "error", "interrupted"], error: BaseException | None = None) -> None:
-        """The cell that was started last has ended, perhaps with an error."""
+    def cell_finished(
+        self, outcome: Literal["ok", "error", "interrupted"], error: BaseException | None = None
+    ) -> Recording | None:
+        """The cell that was started last has ended, perhaps with an error; gives the run that `track` made of it."""
         cells = self.context.cells
+        interrupted = KeyboardInterrupt() if outcome == "interrupted" else None
+        made = self._tracker.automatic.cell_ended(error or interrupted)
         if self.context.evidence is not None and self.context.namespace is not None:
             self.context.evidence.after(self.context.namespace, error)
         if cells and cells[-1].outcome == "running":
             cells[-1] = replace(cells[-1], ended_ms=now_ms(), outcome=outcome)
+        return made
 
     def locate_notebook(self, user_ns: Mapping[str, Any] | None = None) -> Notebook:
         """Find out which notebook this kernel runs and note it in the context; one without a name if nobody tells."""

@@ -56,15 +56,16 @@ def transform_of(context: Context) -> Callable[[str], str]:
     return found
 
 
-def standing_cells(context: Context, cells: Sequence[Cell]) -> list[Standing] | None:
-    """The notebook's code cells in their order, None where its file is not known.
+def standing_cells(context: Context, cells: Sequence[Cell], notebook: str = "") -> list[Standing] | None:
+    """The code cells of a notebook (the kernel's own, if none is named) in their order, None where its file is not known.
 
     What ran after the file was saved counts as it ran; a cell that the file does not have yet stands behind the one
     that ran before it.
     """
-    path = Path(context.notebook.path) if context.notebook.path else None
-    if path is None:
+    named = notebook or context.notebook.path
+    if not named:
         return None
+    path = Path(named)
     path = path if path.is_file() else context.workspace.root / path
     try:
         file = NotebookFile.read(path, lambda source: source)

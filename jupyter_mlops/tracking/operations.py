@@ -109,6 +109,23 @@ def cells(host: Host, *, run: str) -> dict[str, Any]:
     return {"run": found.to_dict(), "cells": text}
 
 
+def results(host: Host, *, run: str) -> dict[str, Any]:
+    """As `cells`, with what a fresh execution is compared with.
+
+    Returns
+    -------
+    dict
+        Besides: ``environment``, ``models`` (digest by name), ``data`` (``ref name digest`` each) and ``parent``.
+    """
+    told = cells(host, run=run)
+    found = Run.from_dict(told["run"])
+    runs = host.store.runs
+    held = {str(model.name): str(model.tags.get(tags.DIGEST, "")) for model in host.store.models.of_run(found.id)}
+    has = tags.ENVIRONMENT_FILE in found.artifacts
+    environment = runs.artifact_text(found.id, tags.ENVIRONMENT_FILE) if has else ""
+    return {**told, "environment": environment, "models": held, "data": runs.inputs(found.id)}
+
+
 def _union(mappings: list[dict[str, Any]]) -> list[str]:
     """Every key, in the order of first appearance."""
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
@@ -155,6 +172,7 @@ OPERATIONS: dict[str, Operation] = {
     "tracking.compare": Operation(compare),
     "tracking.label": Operation(label, topics=("runs",)),
     "tracking.cells": Operation(cells),
+    "tracking.results": Operation(results),
 }
 
 DUTIES: tuple[Duty, ...] = (Duty("tracking.drain", every=0.3, turn=_turn, busy=_busy),)

@@ -12,6 +12,7 @@ import struct
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -69,6 +70,8 @@ class Recording:
         """The key of a run in another process that this one is a child of."""
         self.notes: list[str] = []
         self.again = ""
+        self.automatic = False
+        """Whether `track on` made it; then nobody waits for the store when it ends."""
         self.trust: Assessment | None = None
         self.started_ms = 0
         self.ended_ms: int | None = None
@@ -139,7 +142,7 @@ class Recording:
                 self._closed = True
                 self._keys.clear()
                 self._tracker.end(self)
-        if self.parent is None and not self.parent_key:
+        if self.parent is None and not self.parent_key and not self.automatic:
             _ = self.result
 
     @property
@@ -155,6 +158,11 @@ class Recording:
             self._result = Run.from_dict(answer["run"])
             self._id = self._result.id
         return self._result
+
+    @property
+    def known(self) -> Run:
+        """The run as far as it is known without asking anybody; its id is empty while only the store knows it."""
+        return self._result or replace(self._local(), id=self._id)
 
     def _local(self) -> Run:
         """The run as far as it is known here, when the store is away."""

@@ -21,19 +21,22 @@ from ..analysis.parse import Execution
 from ..domain.run import Run
 from ..domain.run_columns import RunColumns
 from ..domain.workspace import Cell
+from .code_slice import needed, read_trace
 from .executions import executed, standing_cells, transform_of
 from .facts import Energy, Meter, environment, seeds_in
 from .provenance import Provenance
-from .trust import Assessment, assess, read_trace
+from .trust import Assessment, assess
 
 if TYPE_CHECKING:
     from .recording import Recording
     from .tracker import Tracker
 
-__all__ = ["Surroundings", "stored_cells"]
+__all__ = ["AGAIN", "Surroundings"]
 
 PLACE = "mlops"
 SCHEMA = 1
+AGAIN = "executed again: "
+"""How a reason begins that comes from executing the run again."""
 LONGEST_TEXT = 2_000_000
 
 
@@ -115,11 +118,24 @@ class Surroundings:
             if count not in found:
                 found[count] = assess(cells[:count], standing, transform=transform_of(context), live=context.namespace)
             now = found[count]
-            if run.trust == "reproducible" and now.label == "consistent":
+            if run.trust == "reproducible" and now.label in ("consistent", "unknown"):
                 continue
+            tried = run.trust_reasons.get("", "")
+            if tried.startswith(AGAIN):  # what was seen of it stays known
+                now = replace(now, reasons={"": tried, **{cell: why for cell, why in now.reasons.items() if cell}})
             if (run.trust, run.trust_reasons) != (now.label, now.reasons):
                 changed.append((run, now))
         return changed
+
+    def assessment(self, run: str) -> Assessment | None:
+        """What the notebook, as it now stands, says of a run of this kernel; None for any other run."""
+        counts = [count for recording, count in self._own.values() if recording.known_id == run]
+        if not counts:
+            return None
+        context = self._tracker.context
+        cells = executed(context)
+        standing = standing_cells(context, cells)
+        return assess(cells[: counts[0]], standing, transform=transform_of(context), live=context.namespace)
 
     def _see(self, cell: Cell) -> _Seen:
         if self._seen is None or self._seen.cell is not cell:
@@ -129,8 +145,7 @@ class Surroundings:
             self._seen = _Seen(cell, cells, made)
             history, last = made
             if last is not None:
-                own = history.of(last)
-                keep = {id(maker) for maker in (*history.behind(own), *own)}
+                keep = {id(maker) for maker in (*needed(history, last, transform_of(context)), *history.of(last))}
                 self._seen.needed = {i for i, maker in enumerate(history.statements) if id(maker) in keep}
         return self._seen
 
@@ -157,7 +172,7 @@ class Surroundings:
             "notebook": self._tracker.context.notebook.path,
             "interpreter": sys.executable,
             "folder": str(Path.cwd()),
-            "run": {"name": recording.name, "number": number},
+            "run": {"name": recording.name, "number": number, "automatic": recording.automatic},
             "executions": executions,
         }
         return json.dumps(told, indent=1)
@@ -166,16 +181,6 @@ class Surroundings:
         place = recording.stage(name)
         place.write_text(text[:LONGEST_TEXT], encoding="utf-8")
         recording.staged(place, PLACE)
-
-
-def stored_cells(text: str) -> tuple[dict[str, Any], list[Cell]]:
-    """What a run's ``cells.json`` holds: all it tells, and the executions that the run depends on."""
-    told: dict[str, Any] = json.loads(text)
-    names = ("source", "count", "id", "started_ms", "ended_ms", "outcome")
-    cells = [Cell(**{name: one[name] for name in names}) for one in told["executions"] if "source" in one]
-    if cells:
-        cells[-1] = replace(cells[-1], outcome="ok")
-    return told, cells
 
 
 def _parsed(source: str) -> list[Any]:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ..domain.context import Context
@@ -15,6 +16,7 @@ from ..domain.workspace import Cell
 from ..errors import InvalidArgument, MLOpsError, Unavailable
 from ..settings import AGAIN
 from .autolog import Autolog
+from .automatic import Automatic
 from .executions import cell_key
 from .figures import Figures
 from .identity import git_state, uncommitted
@@ -49,8 +51,12 @@ class Tracker:
         self.active: list[Recording] = []
         self.figures = Figures(self)
         self.surroundings = Surroundings(self)
+        self.place: Path | None = None
+        """Where the journal goes, if not into the workspace."""
         self._mlflow = UserMLflow(self)
-        self._watchers = (Autolog(self), self.figures, self._mlflow)
+        autolog = Autolog(self)
+        self._watchers = (autolog, self.figures, self._mlflow)
+        self.automatic = Automatic(self, autolog)
         self._journal: Journal | None = None
         self._runs = 0
         self._told = False
@@ -224,7 +230,7 @@ class Tracker:
             journal.close()
         actor = self.context.actor
         owner = {"user": actor.user, "host": actor.host, "notebook": self.context.notebook.path}
-        self._journal = Journal(self.context.workspace.home, owner)
+        self._journal = Journal(self.place or self.context.workspace.home, owner)
         self._runs = 1
         return self._journal
 

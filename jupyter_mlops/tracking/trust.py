@@ -12,15 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..analysis.dataflow import KNOWN, RANDOM, link
+from ..analysis.dataflow import KNOWN, RANDOM
 from ..analysis.magic_lines import plain_transform
-from ..analysis.parse import Execution, parse_cells
+from ..analysis.parse import Execution
 from ..domain.run import Trust
 from ..domain.workspace import Cell
-from .executions import Standing, find, same_code, star_names
-from .provenance import Maker, Provenance, code_of, trace_provenance
+from .code_slice import read_trace
+from .executions import Standing, find, same_code
+from .provenance import Maker, Provenance, code_of
 
-__all__ = ["Assessment", "assess", "read_trace"]
+__all__ = ["Assessment", "assess"]
 
 MOST_REASONS = 8
 EDITED = "was edited since it ran"
@@ -33,16 +34,6 @@ class Assessment:
 
     label: Trust
     reasons: dict[str, str] = field(default_factory=dict)
-
-
-def read_trace(
-    cells: Sequence[Cell], transform: Callable[[str], str] = plain_transform, live: Mapping[str, Any] | None = None
-) -> tuple[Provenance, Execution | None]:
-    """What was made by cells that ran in this order, and the last one's execution; None for one that is no Python."""
-    trace = parse_cells(cells, transform=transform, taken=live)
-    flows = link(trace.statements, star_names=star_names, live=live)
-    last = trace.executions[-1] if trace.executions and trace.executions[-1].cell is cells[-1] else None
-    return trace_provenance(flows, live), last
 
 
 def assess(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .recording import Recording
     from .tracker import Tracker
 
-__all__ = ["UserMLflow", "autologs_sklearn"]
+__all__ = ["UserMLflow", "autologs_sklearn", "has_active_run"]
 
 ADDRESS = "MLFLOW_TRACKING_URI"
 
@@ -31,6 +31,12 @@ def autologs_sklearn() -> bool:
     """Whether the user has switched MLflow's own autologging of scikit-learn on."""
     known: Any = getattr(sys.modules.get("mlflow.utils.autologging_utils"), "AUTOLOGGING_INTEGRATIONS", {})
     return known.get("sklearn", {}).get("disable") is False  # importing mlflow.sklearn leaves an empty entry
+
+
+def has_active_run() -> bool:
+    """Whether the user's code has begun a run with MLflow itself, and not ended it."""
+    held: Any = getattr(sys.modules.get("mlflow.tracking.fluent"), "_active_run_stack", None)
+    return bool(held is not None and held.get())
 
 
 class UserMLflow:

@@ -28,10 +28,24 @@ from ..domain.model_comparison import ModelComparison
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.performance import Labelled, Performance
 from ..domain.pipeline import Pipeline, Verification
+from ..domain.reproduction import Reproduction, RunCode
 from ..domain.run import Run, RunComparison, RunTable
 from ..domain.sweep import Sweep
 from ..domain.workspace import Status
-from . import alerts, drift_history, evaluation, evidence, gates, models, performance, runs, sweep, tables, workspace
+from . import (
+    alerts,
+    drift_history,
+    evaluation,
+    evidence,
+    gates,
+    models,
+    performance,
+    reproduction,
+    runs,
+    sweep,
+    tables,
+    workspace,
+)
 from .markup import Markup
 
 __all__ = ["STATIC", "VIEW", "draw"]
@@ -69,7 +83,9 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     Predictions: tables.predictions,
     Promotion: models.promotion,
     ReportTable: workspace.report_table,
+    Reproduction: reproduction.reproduction,
     Run: runs.run,
+    RunCode: reproduction.run_code,
     RunComparison: runs.comparison,
     RunTable: runs.run_table,
     Status: workspace.status,

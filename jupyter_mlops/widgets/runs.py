@@ -95,7 +95,7 @@ def run_line(one: Run) -> Markup:
     shown = join((join([name, " ", tag("b", Number(value))]) for name, value in metrics[:METRICS]), " · ")
     rest = f" and {len(metrics) - METRICS} more" if len(metrics) > METRICS else ""
     return page(
-        pill(one.status, title=one.reason), " run ", tag("b", one.name), " ", code(one.id[:8]),
+        pill(one.status, title=one.reason), " run ", tag("b", one.name), *([" ", code(one.id[:8])] if one.id else []),
         f" · {seconds(one.duration_ms)}" if one.duration_ms is not None else "",
         join([" · ", shown, rest]) if metrics else "",
         *([" · ", trust(one), " ", tag("span", _hazard(one), class_="mlops-dim")] if one.trust_reasons else []),

@@ -1,0 +1,120 @@
+"""`track on` in a real kernel: cells that fit become runs, others do not, and nothing is left when it is off."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from jupyter_mlops.session import Session
+
+CELLS = {
+    "load": "%load_ext jupyter_mlops",
+    "on": "%mlops track on",
+    "imports": "import jupyter_mlops as mlops\nfrom sklearn.datasets import load_iris\nfrom sklearn.linear_model import LogisticRegression\nfrom sklearn.metrics import accuracy_score\nfrom sklearn.preprocessing import StandardScaler\nfit_method = LogisticRegression.fit",
+    "data": "X, y = load_iris(return_X_y=True, as_frame=True)\nprint('no model')",
+    "scale": "scaled = StandardScaler().fit_transform(X)",
+    "fit": "clf = LogisticRegression(max_iter=500)\nclf.fit(X, y)\naccuracy_score(y, clf.predict(X))",
+    "figure": "import matplotlib.pyplot as plt\nclf.fit(X, y)\nplt.plot([1, 2]);",
+    "own": "with mlops.run('by hand'):\n    LogisticRegression(C=2.0, max_iter=500).fit(X, y)",
+    "fails": "LogisticRegression(C=3.0, max_iter=500).fit(X, y)\nraise ValueError('too late')",
+    "mlflow": "import mlflow\nmlflow.set_tracking_uri('sqlite:///elsewhere.db')\nwith mlflow.start_run():\n    LogisticRegression(C=4.0, max_iter=500).fit(X, y)",
+    "state": "%mlops track",
+    "off": "%mlops track off",
+    "after": "LogisticRegression(C=5.0, max_iter=500).fit(X, y);\nhasattr(LogisticRegression.fit, '__wrapped__') and 'watch' in LogisticRegression.fit.__code__.co_filename, LogisticRegression.fit.__code__.co_filename",
+}  # fmt: skip
+ORDER = [*list(CELLS)[:6], "fit", *list(CELLS)[6:]]
+
+
+@pytest.fixture(scope="module")
+def played(make_session, empty_database) -> tuple[Session, dict[str, list]]:
+    """The notebook, executed with one cell twice; what each cell gave last."""
+    session = make_session()
+    root = session.context.workspace.root
+    cells = {name: nbformat.v4.new_code_cell(source, id=name) for name, source in CELLS.items()}
+    shutil.copy(empty_database, root / "elsewhere.db")
+    book = nbformat.v4.new_notebook(cells=list(cells.values()))
+    nbformat.write(book, root / "churn.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLOPS_NOTEBOOK", "churn.ipynb")
+        client = NotebookClient(book, kernel_name="python3", resources={"metadata": {"path": str(root)}}, timeout=180)
+        with client.setup_kernel():
+            for name in ORDER:
+                try:
+                    client.execute_cell(cells[name], list(cells).index(name))
+                except CellExecutionError:
+                    assert name == "fails"
+    deadline = time.monotonic() + 60
+    while len(session.runs()) < 5 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return session, {name: cell.outputs for name, cell in cells.items()}
+
+
+def lines(outputs: list) -> list[str]:
+    return [
+        out["data"]["text/plain"]
+        for out in outputs
+        if out["output_type"] == "display_data" and out["data"].get("text/plain", "").startswith("run ")
+    ]
+
+
+@pytest.mark.slow
+def test_a_cell_that_fits_is_a_run_named_after_notebook_and_cell(played):
+    session, shown = played
+    (line,) = lines(shown["fit"])
+    assert line.startswith("run churn-7 FINISHED")
+    assert "accuracy_score" in line
+    assert "\n" not in line
+    run = session.context.call("tracking.get", run="churn-7")
+    assert run["params"]["max_iter"] == "500"
+    assert any(name.startswith("accuracy_score") for name in run["metrics"])
+    assert run["models"]
+    assert run["data"]
+    assert run["notebook"] == "churn.ipynb"
+    assert run["source"] == CELLS["fit"]
+    earlier = session.context.call("tracking.get", run="churn-6")
+    assert earlier["superseded_by"] == run["id"]
+
+
+@pytest.mark.slow
+def test_cells_without_a_model_stay_silent(played):
+    session, shown = played
+    assert not any(lines(shown[name]) for name in ("imports", "data", "scale", "own", "mlflow", "state", "after"))
+    assert sorted(run.name for run in session.runs()) == ["by hand", "churn-10", "churn-6", "churn-7", "churn-8"]
+    assert "every cell that fits becomes a run" in str(shown["state"])
+
+
+@pytest.mark.slow
+def test_a_figure_of_the_cell_is_kept(played):
+    session, _ = played
+    run = session.context.call("tracking.get", run="churn-8")
+    assert any(path.startswith("mlops/figures/") for path in run["artifacts"])
+
+
+@pytest.mark.slow
+def test_a_cell_that_fails_is_a_failed_run_and_the_error_is_shown_as_ever(played):
+    session, shown = played
+    run = session.context.call("tracking.get", run="churn-10")
+    assert (run["status"], run["reason"]) == ("FAILED", "ValueError: too late")
+    assert [out["ename"] for out in shown["fails"] if out["output_type"] == "error"] == ["ValueError"]
+    (line,) = lines(shown["fails"])
+    assert "FAILED" in line
+
+
+@pytest.mark.slow
+def test_off_leaves_scikit_learn_as_it_was(played):
+    _, shown = played
+    told = next(out["data"]["text/plain"] for out in shown["after"] if out["output_type"] == "execute_result")
+    assert "jupyter_mlops" not in told
+
+
+@pytest.mark.slow
+def test_a_run_of_track_is_reproduced_as_one(played):
+    session, _ = played
+    told = session.reproduce("churn-7")
+    assert told.ok, told
+    assert {one.kind for one in told.outcomes} == {"metric", "parameter", "model", "data"}
