@@ -11,12 +11,19 @@ import {
   copyIcon,
   LabIcon,
   launchIcon,
-  stopIcon
+  stopIcon,
+  undoIcon
 } from '@jupyterlab/ui-components';
 
 import * as code from './code';
 import { subject } from './format';
-import { compareIcon, driftIcon, insertIcon, promoteIcon } from './icons';
+import {
+  compareIcon,
+  driftIcon,
+  insertIcon,
+  lineageIcon,
+  promoteIcon
+} from './icons';
 import { PanelModel } from './model';
 import { keyOf } from './sections';
 import { CurrentNotebook } from './notebook';
@@ -26,6 +33,7 @@ import {
   IModelVersion,
   INotice,
   IReport,
+  IRollback,
   IRun
 } from './tokens';
 
@@ -44,6 +52,10 @@ export class Actions {
     private readonly notebook: CurrentNotebook,
     private readonly trans: TranslationBundle
   ) {}
+
+  get hasNotebook(): boolean {
+    return this.notebook.panel !== null;
+  }
 
   forRun(run: IRun): IAction[] {
     const { trans } = this;
@@ -98,6 +110,12 @@ export class Actions {
         run: () => this.insert(diff, true)
       });
     }
+    actions.push({
+      id: 'lineage',
+      label: trans.__('Show lineage'),
+      icon: lineageIcon,
+      run: () => this.insert(code.showLineage(data.ref), true)
+    });
     actions.push(this.copying(data.ref, trans.__('Copy reference')));
     return actions;
   }
@@ -124,6 +142,18 @@ export class Actions {
         icon: launchIcon,
         quick: true,
         run: () => void this.deploy(model)
+      },
+      {
+        id: 'evaluate',
+        label: trans.__('Insert evaluation code'),
+        icon: insertIcon,
+        run: () => this.insert(code.evaluateModel(model))
+      },
+      {
+        id: 'lineage',
+        label: trans.__('Show lineage'),
+        icon: lineageIcon,
+        run: () => this.insert(code.showLineage(model.ref), true)
       },
       this.copying(model.ref, trans.__('Copy reference'))
     ];
@@ -163,6 +193,12 @@ export class Actions {
       }
     ];
     if (deployment.state !== 'stopped') {
+      actions.push({
+        id: 'rollback',
+        label: trans.__('Roll back…'),
+        icon: undoIcon,
+        run: () => void this.rollback(deployment)
+      });
       actions.push({
         id: 'stop',
         label: trans.__('Stop…'),
@@ -305,6 +341,56 @@ export class Actions {
         level: 'success',
         message: trans.__('%1 serves %2', done.name, done.model),
         hint: done.url
+      });
+    }
+  }
+
+  /** Put the export of the current notebook into a cell at its end and run it: the verdicts show there. */
+  async exportPipeline(): Promise<void> {
+    const { trans } = this;
+    const answer = await InputDialog.getText({
+      title: trans.__('Export as pipeline'),
+      label: trans.__(
+        'The folder to make. What was executed is cut down to what the results need, run in a fresh process, and compared.'
+      ),
+      text: 'pipeline',
+      okLabel: trans.__('Export')
+    });
+    const folder = answer.value?.trim();
+    if (answer.button.accept && folder) {
+      this.notebook.toEnd();
+      this.insert(code.exportPipeline(folder), true);
+    }
+  }
+
+  private async rollback(deployment: IDeployment): Promise<void> {
+    const { trans } = this;
+    const answer = await InputDialog.getText({
+      title: trans.__('Roll %1 back?', deployment.name),
+      label: trans.__(
+        'The alias and the deployment go back to the version before %1. Why, for the history:',
+        deployment.model
+      ),
+      okLabel: trans.__('Roll back')
+    });
+    if (!answer.button.accept) {
+      return;
+    }
+    const done = await this.model.change<IRollback>(
+      'rollback',
+      { model: deployment.name, reason: answer.value?.trim() ?? '' },
+      keyOf('deployments', deployment),
+      trans.__('rolling back')
+    );
+    if (done !== null) {
+      this.model.notify({
+        level: 'success',
+        message: trans.__(
+          '%1@%2 is version %3 again',
+          done.model,
+          done.alias,
+          done.version
+        )
       });
     }
   }

@@ -84,6 +84,29 @@ export function predict(
   };
 }
 
+/** Where a table, run, model or deployment comes from, and what came of it. */
+export function showLineage(thing: string): ISnippet {
+  return { code: `mlops.lineage(${quoted(thing)})`, imports: [IMPORT] };
+}
+
+/** A model's worth on a data version. */
+export function evaluateModel(model: IModelVersion): ISnippet {
+  const data = savedData(model.data);
+  const table = data ? quoted(data) : 'test';
+  return {
+    code: `mlops.evaluate(${quoted(model.ref)}, data=${table}, slices=["auto"], calibration=True)`,
+    imports: [IMPORT]
+  };
+}
+
+/** The notebook as a pipeline, run and compared with the notebook's own results. */
+export function exportPipeline(folder: string): ISnippet {
+  return {
+    code: `mlops.export(output=${quoted(folder)})`,
+    imports: [IMPORT]
+  };
+}
+
 export function showDrift(name: string): ISnippet {
   return { code: `mlops.drift(${quoted(name)})`, imports: [IMPORT] };
 }

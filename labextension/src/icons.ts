@@ -95,3 +95,24 @@ export const promoteIcon = icon(
   'promote',
   lines('M8 13.6V6', 'M4.6 9 8 5.6 11.4 9', 'M3 2.6h10')
 );
+
+export const lineageIcon = icon(
+  'lineage',
+  lines(
+    'M3.4 3.4h.01M3.4 12.6h.01M12.6 8h.01',
+    'M2 3.4a1.4 1.4 0 1 0 2.8 0 1.4 1.4 0 1 0-2.8 0z',
+    'M2 12.6a1.4 1.4 0 1 0 2.8 0 1.4 1.4 0 1 0-2.8 0z',
+    'M11.2 8a1.4 1.4 0 1 0 2.8 0 1.4 1.4 0 1 0-2.8 0z',
+    'M4.8 3.4c4 0 3 4.6 6.4 4.6M4.8 12.6c4 0 3-4.6 6.4-4.6'
+  )
+);
+
+export const pipelineIcon = icon(
+  'pipeline',
+  lines(
+    'M1.8 2.6h4.4v3.6H1.8z',
+    'M9.8 9.8h4.4v3.6H9.8z',
+    'M4 6.2v3.4a2 2 0 0 0 2 2h3.4',
+    'M7.6 9.8 9.4 11.6 7.6 13.4'
+  )
+);

@@ -16,7 +16,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { DisposableDelegate } from '@lumino/disposable';
 
 import { Actions } from './actions';
-import { logoIcon } from './icons';
+import { logoIcon, pipelineIcon } from './icons';
 import { PanelModel } from './model';
 import { CurrentNotebook } from './notebook';
 import { PanelWidget } from './panel';
@@ -129,6 +129,13 @@ function addCommands(
   model.changed.connect(() =>
     app.commands.notifyCommandChanged(Commands.compare)
   );
+  app.commands.addCommand(Commands.exportPipeline, {
+    label: __('Export as pipeline'),
+    caption: __('Export the notebook as a pipeline that gives its results'),
+    icon: pipelineIcon,
+    isEnabled: () => actions.hasNotebook,
+    execute: () => actions.exportPipeline()
+  });
   for (const command of Object.values(Commands)) {
     palette?.addItem({ command, category: __('MLOps') });
   }

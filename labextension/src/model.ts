@@ -202,6 +202,11 @@ export class PanelModel implements IDisposable {
     }
   }
 
+  /** Ask for something that no section lists. */
+  look<T>(command: string, args: Record<string, string>): Promise<T> {
+    return this._server.read<T>(command, args, this._path);
+  }
+
   notify(notice: INotice): void {
     const others = this._notices.filter(n => n.message !== notice.message);
     this._notices = [notice, ...others.slice(0, 2)];

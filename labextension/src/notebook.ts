@@ -29,6 +29,14 @@ export class CurrentNotebook {
     return this.panel?.context.path ?? '';
   }
 
+  /** Make the last cell the current one. */
+  toEnd(): void {
+    const notebook = this.panel?.content;
+    if (notebook) {
+      notebook.activeCellIndex = notebook.widgets.length - 1;
+    }
+  }
+
   /** Put code into a new cell below the current one, or into the current one if it is empty. */
   async insert(
     snippet: ISnippet,

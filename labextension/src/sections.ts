@@ -32,7 +32,7 @@ export async function fetchSection(
     case 'runs': {
       const table = await read<{ runs: IItems['runs'][]; more: boolean }>(
         'runs',
-        { limit: String(runs) }
+        { limit: String(runs), top: 'true' }
       );
       return ready(topic, before, table.runs, table.more);
     }

@@ -8,6 +8,7 @@ export const EVENT_SCHEMA =
 export const VIEW_TYPE = 'application/vnd.jupyter-mlops.view+json';
 
 export const Commands = {
+  exportPipeline: 'jupyter-mlops:export-as-pipeline',
   show: 'jupyter-mlops:show-panel',
   refresh: 'jupyter-mlops:refresh',
   compare: 'jupyter-mlops:compare-selected-runs'
@@ -32,6 +33,11 @@ export interface IRun {
   user: string;
   source: string;
   reason: string;
+  parent: string;
+  trust: 'reproducible' | 'consistent' | 'stale' | 'unknown';
+  trust_reasons: Record<string, string>;
+  superseded_by: string;
+  facts: Record<string, string>;
 }
 
 export interface IColumn {
@@ -50,6 +56,8 @@ export interface IDataVersion {
   created_ms: number;
   created_by: string;
   used_by: string[];
+  branch: string;
+  sources: string[];
 }
 
 export interface IModelVersion {
@@ -83,6 +91,59 @@ export interface IDeployment {
   token_file: string;
   log: string;
   error: string;
+  workers: IWorker[];
+  versions: IServedVersion[];
+  traffic: { sticky: string; holdout: number; decisions: IDecision[] };
+  not_logged: number;
+}
+
+export interface IWorker {
+  pid: number;
+  health: string;
+  memory: number;
+}
+
+/** One of the model versions that a deployment answers with. */
+export interface IServedVersion {
+  model: string;
+  role: 'stable' | 'canary' | 'shadow' | 'kept';
+  weight: number;
+  path: string;
+  path_reason: string;
+  requests: number;
+  errors: number;
+  p50_ms: number | null;
+  p99_ms: number | null;
+}
+
+/** What a deployment has decided by itself, and why. */
+export interface IDecision {
+  time_ms: number;
+  what: string;
+  why: string;
+}
+
+/** What one gate needs before a promotion, and what there is. */
+export interface IGateResult {
+  gate: string;
+  needed: string;
+  found: string;
+  verdict: 'passed' | 'failed' | 'not judged';
+  hint: string;
+}
+
+export interface IGateReport {
+  model: string;
+  alias: string;
+  results: IGateResult[];
+  notes: string[];
+}
+
+export interface IRollback {
+  model: string;
+  alias: string;
+  version: number;
+  previous: number | null;
 }
 
 export interface IScore {

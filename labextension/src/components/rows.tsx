@@ -23,11 +23,13 @@ import {
   IModelVersion,
   IReport,
   IRun,
+  IServedVersion,
   Numeric
 } from '../tokens';
 import { IShared } from './context';
 import { Code, Facts, IFact } from './Facts';
 import { IRowContent, Tone } from './Row';
+import { GateDetails } from './GateDetails';
 import { ReportDetails } from './ReportDetails';
 
 const RUN_TONES: Record<IRun['status'], Tone> = {
@@ -49,6 +51,7 @@ export function runRow(
     key: keyOf('runs', run),
     title: run.name,
     mark: { tone: RUN_TONES[run.status], label: run.status.toLowerCase() },
+    chips: trustChips(run, shared),
     figure: main
       ? { name: shortMetric(main.name), value: measured(main.value) }
       : undefined,
@@ -67,6 +70,15 @@ export function runRow(
           facts={[
             [trans.__('status'), run.status.toLowerCase()],
             [trans.__('reason'), run.reason],
+            [trans.__('trust'), run.trust === 'unknown' ? '' : run.trust],
+            ...Object.entries(run.trust_reasons).map(([cell, why]): IFact => [
+              cell ? trans.__('cell %1', cell) : '',
+              why
+            ]),
+            [
+              trans.__('superseded by'),
+              run.superseded_by && run.superseded_by.slice(0, 10)
+            ],
             [trans.__('started'), when(run.started_ms)],
             [trans.__('took'), duration(run.duration_ms)],
             [trans.__('data'), dataNames(run.data)],
@@ -79,6 +91,11 @@ export function runRow(
             [trans.__('user'), run.user],
             [trans.__('id'), run.id]
           ]}
+        />
+        <Facts
+          title={trans.__('What it took')}
+          facts={Object.entries(run.facts)}
+          limit={4}
         />
         <Facts
           title={trans.__('Metrics')}
@@ -119,7 +136,9 @@ export function dataRow(data: IDataVersion, shared: IShared): IRowContent {
                 ? trans._n('%1 run', '%1 runs', data.used_by.length)
                 : ''
             ],
-            [trans.__('size'), bytes(data.bytes)],
+            [trans.__('branch'), data.branch === 'main' ? '' : data.branch],
+            [trans.__('made from'), data.sources.join(', ')],
+            [trans.__('adds'), bytes(data.bytes)],
             [trans.__('digest'), data.digest]
           ]}
         />
@@ -174,6 +193,7 @@ export function modelRow(model: IModelVersion, shared: IShared): IRowContent {
           facts={numbers(model.metrics)}
           limit={6}
         />
+        <GateDetails model={model.ref} />
         <Facts
           title={trans.__('Inputs')}
           facts={model.inputs.map(column => [column.name, column.type])}
@@ -209,6 +229,14 @@ export function deploymentRow(
       name: trans.__('predictions'),
       value: counted(deployment.predictions)
     },
+    chips: deployment.versions
+      .filter(version => version.role === 'canary' || version.role === 'shadow')
+      .map(version => ({
+        text:
+          version.role === 'canary'
+            ? trans.__('canary %1%', Math.round(version.weight * 100))
+            : trans.__('shadow')
+      })),
     notes: [
       deployment.model,
       running ? '' : deployment.state,
@@ -217,28 +245,72 @@ export function deploymentRow(
     ],
     actions: shared.actions.forDeployment(deployment),
     details: () => (
-      <Facts
-        facts={[
-          [trans.__('state'), deployment.state],
-          [trans.__('error'), deployment.error],
-          [trans.__('serves'), deployment.model],
-          [
-            trans.__('asked for'),
-            deployment.asked === deployment.model ? '' : deployment.asked
-          ],
-          [trans.__('address'), deployment.url],
-          [
-            trans.__('token in'),
-            within(shared.model.workspace, deployment.token_file)
-          ],
-          [trans.__('started'), ago(deployment.started_ms, now)],
-          [
-            trans.__('restarts'),
-            deployment.restarts ? String(deployment.restarts) : ''
-          ],
-          [trans.__('log'), within(shared.model.workspace, deployment.log)]
-        ]}
-      />
+      <>
+        <Facts
+          facts={[
+            [trans.__('state'), deployment.state],
+            [trans.__('error'), deployment.error],
+            [trans.__('serves'), deployment.model],
+            [
+              trans.__('asked for'),
+              deployment.asked === deployment.model ? '' : deployment.asked
+            ],
+            [trans.__('address'), deployment.url],
+            [
+              trans.__('token in'),
+              within(shared.model.workspace, deployment.token_file)
+            ],
+            [trans.__('started'), ago(deployment.started_ms, now)],
+            [
+              trans.__('restarts'),
+              deployment.restarts ? String(deployment.restarts) : ''
+            ],
+            [
+              trans.__('processes'),
+              deployment.workers.length > 0
+                ? `${deployment.workers.length}, ${bytes(
+                    deployment.workers.reduce((sum, w) => sum + w.memory, 0)
+                  )}`
+                : ''
+            ],
+            [
+              trans.__('not logged'),
+              deployment.not_logged ? counted(deployment.not_logged) : ''
+            ],
+            [trans.__('log'), within(shared.model.workspace, deployment.log)]
+          ]}
+        />
+        {deployment.versions.map(version => (
+          <Facts
+            key={`${version.model}-${version.role}`}
+            title={`${version.model} · ${version.role}`}
+            facts={[
+              [
+                trans.__('share'),
+                version.role === 'shadow'
+                  ? ''
+                  : `${Math.round(version.weight * 100)} %`
+              ],
+              [trans.__('path'), version.path],
+              [trans.__('requests'), counted(version.requests)],
+              [
+                trans.__('errors'),
+                version.errors ? counted(version.errors) : ''
+              ],
+              [trans.__('p50 / p99'), latency(version)]
+            ]}
+          />
+        ))}
+        {deployment.traffic.decisions.slice(-2).map(decision => (
+          <p
+            key={decision.time_ms}
+            className="jp-MLOps-finding jp-mod-warning"
+            title={when(decision.time_ms)}
+          >
+            {decision.what}: {decision.why}
+          </p>
+        ))}
+      </>
     )
   };
 }
@@ -275,6 +347,27 @@ function numbers(metrics: Record<string, Numeric>): IFact[] {
     name,
     measured(metrics[name] ?? 'NaN')
   ]);
+}
+
+/** Whether the notebook still gives the run, where that is known to be worth a word. */
+function trustChips(run: IRun, shared: IShared): IRowContent['chips'] {
+  const { trans } = shared;
+  if (run.superseded_by) {
+    return [{ text: trans.__('superseded') }];
+  }
+  if (run.trust === 'stale') {
+    return [{ text: trans.__('stale') }];
+  }
+  return run.trust === 'reproducible'
+    ? [{ text: trans.__('reproducible'), strong: true }]
+    : [];
+}
+
+function latency(version: IServedVersion): string {
+  const shown = [version.p50_ms, version.p99_ms].map(ms =>
+    ms === null ? '–' : ms.toPrecision(2)
+  );
+  return version.p50_ms === null ? '' : `${shown.join(' / ')} ms`;
 }
 
 function address(url: string): string {
