@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from .audit.commands import AuditCommands
+from .audit.lineage_commands import LineageCommands
 from .datasets.commands import DataCommands
 from .domain.command import Arg, Command, collect, command
 from .domain.context import CommandSet, Context
@@ -111,6 +112,7 @@ class Session(
     PipelineCommands,
     RetrainingCommands,
     AuditCommands,
+    LineageCommands,
 ):
     """One workspace, as seen from one notebook, shell or server.
 

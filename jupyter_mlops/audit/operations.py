@@ -10,6 +10,7 @@ from ..domain.operation import Duty, Operation
 from ..errors import IntegrityFailure, MLOpsError, NotFound
 from ..store.host import Host
 from .chain import Chain, check_chain
+from .operations_lineage import lineage
 from .operations_sharing import RESHIP, busy, ship, trail_of, verify
 from .trail import check_file, entries_of
 
@@ -126,6 +127,7 @@ def _own(host: Host) -> Chain:
 
 
 OPERATIONS = {
+    "audit.lineage": Operation(lineage),
     "audit.read": Operation(read),
     "audit.verify": Operation(verify),
     "audit.erase": Operation(erase),

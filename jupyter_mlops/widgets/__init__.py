@@ -23,6 +23,7 @@ from ..domain.drift_report import DriftReport, ReportTable
 from ..domain.evaluation import Difference, Evaluation, EvaluationTable
 from ..domain.evidence_pack import EvidencePack
 from ..domain.gate import Approval, GateReport, ModelHistory
+from ..domain.lineage import Lineage
 from ..domain.model_card import ModelCard
 from ..domain.model_comparison import ModelComparison
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
@@ -38,6 +39,7 @@ from . import (
     evaluation,
     evidence,
     gates,
+    lineage,
     models,
     performance,
     reproduction,
@@ -71,6 +73,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     Labelled: performance.labelled,
     EvidencePack: evidence.evidence_pack,
     ModelCard: evidence.model_card,
+    Lineage: lineage.lineage,
     ModelComparison: evaluation.comparison,
     GateReport: gates.gate_report,
     ModelHistory: gates.model_history,

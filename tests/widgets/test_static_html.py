@@ -101,7 +101,7 @@ def squared(cls: Any, values: dict[str, Any]) -> dict[str, Any]:
 
 ELEMENTS = {
     "style", "div", "span", "b", "code", "pre", "table", "thead", "tbody", "tr", "th", "td", "details", "summary",
-    "svg", "path", "polyline", "text",
+    "svg", "circle", "g", "line", "path", "polyline", "rect", "text", "title",
 }  # fmt: skip
 
 
