@@ -130,7 +130,7 @@ class Reports:
     def listed(self, deployment: str) -> list[tuple[str, int]]:
         """Ids and times of the reports on a deployment, none of them opened."""
         with self._door():
-            return [(id_, when) for run in self._monitors(deployment) for _, when, id_ in self._listed(run)]
+            return [(id_, when) for run in self.monitors(deployment) for _, when, id_ in self._listed(run)]
 
     def load(self, id_: str) -> DriftReport:
         """One report in full, by its id or the beginning of it.
