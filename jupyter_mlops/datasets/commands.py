@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from ..domain.command import Arg, command
-from ..domain.context import CommandSet
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
 from ..domain.reference import Reference, check_name
-from .tables import as_table, load_version, table_name
+from ..errors import InvalidArgument
+from .keeping_commands import KeepingCommands
+from .opened import open_version
+from .tables import as_table, load_version, note_use, table_name
 
 __all__ = ["DataCommands"]
 
 
-class DataCommands(CommandSet):
+class DataCommands(KeepingCommands):
     """Tables with versions: the commands of the group ``data``."""
 
     @command("data save", stage="datasets", changes=True)
@@ -36,7 +38,7 @@ class DataCommands(CommandSet):
         Parameters
         ----------
         table
-            A DataFrame, or a CSV or Parquet file.
+            A DataFrame, or a CSV or Parquet file; or a folder of files of any kind, kept as they are.
         name
             What to call it: letters, digits, dot, dash and underscore.
         branch
@@ -48,15 +50,23 @@ class DataCommands(CommandSet):
         --------
         %mlops data save df --name adult
         %mlops data save cleaned --name adult-clean --from adult@v3
+        %mlops data save images/ --name pictures
         """
-        from .saving import save_table
+        from .saving import save_folder, save_table
 
         check_name(name, "data version")
+        if isinstance(table, (str, Path)) and Path(table).expanduser().is_dir():
+            return save_folder(self.context, Path(table).expanduser(), name, branch=branch, sources=from_)
         return save_table(self.context, as_table(self.context, table), name, branch=branch, sources=from_)
 
     @command("data load", stage="datasets", changes=False)
-    def load(self, ref: Annotated[str, Arg(complete="data", metavar="NAME[@vN]")]) -> Any:
-        """Load a data version as a DataFrame, equal to the one that was saved.
+    def load(
+        self,
+        ref: Annotated[str, Arg(complete="data", metavar="NAME[@vN]")],
+        *,
+        to: Annotated[str, Arg(value="path", metavar="DIR")] = "",
+    ) -> Any:
+        """Load a data version as a DataFrame, equal to the one that was saved; or write a folder's files out.
 
         The table is checked against the version's digest. In a run, the run is told that it uses the version.
 
@@ -64,12 +74,27 @@ class DataCommands(CommandSet):
         ----------
         ref
             A name for its latest version, or a version: ``adult@v3``.
+        to
+            For the version of a folder: where to write its files. The folder must be empty or not there yet; what is
+            given back is its path.
 
         Examples
         --------
         %mlops data load adult@v3 -o df
+        %mlops data load pictures@v2 --to pictures
         """
-        return load_version(self.context, ref)[0]
+        if not to:
+            return load_version(self.context, ref)[0]
+        with open_version(self.context, ref) as opened:
+            if opened.version.kind != "folder":
+                raise InvalidArgument(
+                    f"{opened.version.ref} is a table.",
+                    hint=f"Write it as Parquet: data export {opened.version.ref} --output FILE.parquet.",
+                )
+            target = Path(to).expanduser()
+            opened.extract(target)
+            note_use(self.context, None, opened.version)
+            return target
 
     @command("data export", stage="datasets", changes=False)
     def export(

@@ -40,6 +40,7 @@ class Opened:
     packs: Packs
     folder: Path
     run: str
+    checksum: str = ""
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +59,7 @@ class Opened:
         if self.version.kind == "folder":
             raise InvalidArgument(
                 f"{self.version.ref} is a folder of files, no table.",
-                hint=f"Write it out: data load {self.version.ref} -o DIR.",
+                hint=f"Write it out: data load {self.version.ref} --to DIR.",
             )
         if self.manifest is None:
             from .files import read_verified
@@ -69,6 +70,26 @@ class Opened:
 
         try:
             return read_snapshot(self.manifest, self.packs.of(self.manifest), columns=columns)
+        except IntegrityFailure as error:
+            raise IntegrityFailure(f"{self.version.ref} is not what was saved: {error.message}", hint=HINT) from error
+
+    def extract(self, target: Path) -> None:
+        """Write the files of a folder's version into a folder that is not there yet, or empty.
+
+        Raises
+        ------
+        IntegrityFailure
+            They are not what was saved.
+        """
+        from .folder import FolderManifest, extract
+        from .manifest import MANIFEST
+        from .packs import Reader
+
+        try:
+            manifest = FolderManifest.from_bytes((self.folder / MANIFEST).read_bytes(), digest=self.checksum)
+            extract(manifest, Reader(self.packs, manifest.packs), target)
+        except FileNotFoundError as error:
+            raise IntegrityFailure(f"{error.filename} of {self.version.ref} is gone.", hint=HINT) from error
         except IntegrityFailure as error:
             raise IntegrityFailure(f"{self.version.ref} is not what was saved: {error.message}", hint=HINT) from error
 
@@ -125,4 +146,4 @@ def opened(found: dict[str, Any]) -> Opened:
             raise IntegrityFailure(f"the manifest of {version.ref} is gone: {folder / MANIFEST}.", hint=HINT) from error
         except IntegrityFailure as error:
             raise IntegrityFailure(f"{version.ref} cannot be read: {error.message}", hint=HINT) from error
-    return Opened(version, manifest, Packs(found["packs"]), folder, found["run"])
+    return Opened(version, manifest, Packs(found["packs"]), folder, found["run"], found["checksum"])

@@ -16,6 +16,8 @@ from ..domain.operation import Duty, Operation
 from ..domain.reference import Reference, check_name
 from ..errors import InvalidArgument, NotFound
 from ..store.host import Host
+from .operations_keeping import OPERATIONS as KEEPING
+from .operations_keeping import note_read
 
 __all__ = ["DUTIES", "OPERATIONS", "STAGING"]
 
@@ -41,6 +43,7 @@ def prepare(host: Host, *, name: str, digest: str, bases: list[str]) -> dict[str
     store = host.store.datasets
     found = store.find(check_name(name, "data version"), digest)
     if found is not None:
+        note_read(host, found.ref)
         return {"found": found.to_dict(), "base": None}
     for ref in (name, *bases):
         with contextlib.suppress(NotFound):
@@ -118,6 +121,7 @@ def locate(host: Host, *, ref: str, fresh: bool = False) -> dict[str, Any]:
     store = host.store.datasets
     parsed = Reference.parse(ref, "data version")
     found, run_id = store.get(parsed.name, store.resolve(parsed))
+    note_read(host, found.ref)
     cache = host.workspace.home / "cache" / "data"
     folder, copy = store.folder(run_id, found.digest, cache, fresh=fresh)
     packs: list[str] = []
@@ -181,6 +185,7 @@ OPERATIONS: dict[str, Operation] = {
     "data.save": Operation(save, action="data.save", target="name", topics=("data",)),
     "data.locate": Operation(locate),
     "data.log": Operation(log),
+    **KEEPING,
 }
 
 DUTIES: tuple[Duty, ...] = (Duty("datasets.sweep", every=300.0, turn=sweep, busy=lambda _host: False),)

@@ -6,14 +6,14 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..domain.context import Context
 from ..domain.data_version import Column, DataVersion
 from ..domain.reference import Reference
-from ..errors import Conflict
+from ..errors import Conflict, IntegrityFailure
 from ..tracking.used_tables import names_read
 from .opened import open_base
 from .tables import note_use, read_in_run
@@ -21,7 +21,7 @@ from .tables import note_use, read_in_run
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["save_table", "sources_of", "staging"]
+__all__ = ["save_folder", "save_table", "sources_of", "staging"]
 
 
 def save_table(
@@ -73,6 +73,56 @@ def save_table(
     except Conflict:  # what it built on was removed meanwhile
         version = write(None)
     note_use(context, frame, version)
+    return version
+
+
+def save_folder(
+    context: Context, root: Path, name: str, *, branch: str = "", sources: Sequence[str] | None = None
+) -> DataVersion:
+    """Save a folder's files, or one file, as they are as the next version of a name."""
+    from .folder import FolderManifest, describe_folder, write_folder
+    from .manifest import MANIFEST
+
+    context.progress(f"reading {root}")
+    digest, files = describe_folder(root)
+    made_from = sources_of(context, name, sources)
+    told = context.call("data.prepare", name=name, digest=digest, bases=made_from)
+    if told["found"] is not None:
+        version = DataVersion.from_dict({**told["found"], "new": False})
+        note_use(context, None, version)
+        return version
+
+    def write(found: dict[str, Any] | None) -> DataVersion:
+        base, run_id = None, ""
+        if found is not None and found["version"].get("kind") == "folder":
+            with suppress(IntegrityFailure, FileNotFoundError):  # one that cannot be read is none
+                held = (Path(found["folder"]) / MANIFEST).read_bytes()
+                base, run_id = FolderManifest.from_bytes(held, digest=found["checksum"]), found["run"]
+        with staging(context) as folder:
+            written = write_folder(root, files, digest, folder, base)
+            saved = context.call(
+                "data.save",
+                name=name,
+                digest=digest,
+                rows=len(files),
+                columns=[],
+                folder=str(folder),
+                notebook=context.notebook.path,
+                checksum=written.checksum,
+                size=written.bytes,
+                base=run_id,
+                branch=branch,
+                kind="folder",
+                sources=made_from,
+                run=getattr(context.recorder, "key", ""),
+            )
+        return DataVersion.from_dict(saved)
+
+    try:
+        version = write(told["base"])
+    except Conflict:  # what it built on was removed meanwhile, or a file changed: then the second try says so
+        version = write(None)
+    note_use(context, None, version)
     return version
 
 

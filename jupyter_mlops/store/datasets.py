@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataVersions"]
 
-WRITING, COMPLETE = "writing", "complete"
+WRITING, COMPLETE, REMOVED = "writing", "complete", "removed"
 ABANDONED_MS = 15 * 60_000
 PIECE = 4_000  # characters in one tag; MLflow holds 8,000, its older servers 5,000
 FEW_COLUMNS = 200  # their description goes along when the run is made: one round trip less
@@ -203,11 +203,12 @@ class DataVersions:
             if found is not None:
                 self._give_up(earlier)
                 return _unchanged(found)
-            for pack in folder.glob("*.pack"):
-                self.packs.put(pack)
+            # The run comes first: while there is an unfinished one, nobody takes a pack for garbage.
             run_id = self._begin(version, request, checksum) if earlier is None else str(earlier.info.run_id)
             self._saving.add(run_id)
             try:
+                for pack in folder.glob("*.pack"):
+                    self.packs.put(pack)
                 self._fill(run_id, version, folder)
                 return self._publish(run_id, version, base)
             finally:
@@ -325,6 +326,17 @@ class DataVersions:
             finally:
                 shutil.rmtree(arriving, ignore_errors=True)
             return kept, True
+
+    def remove(self, version: DataVersion) -> None:
+        """Make a version invisible, for good; its chunks stay until they are collected."""
+        with self._commit, self._door():
+            _, run_id = self.get(version.name, version.version)
+            self._store.client.set_tag(run_id, tags.DATA_STATE, REMOVED)
+            self._store.client.delete_run(run_id)
+
+    def unfinished(self) -> bool:
+        """Whether a version is being saved, by whomever."""
+        return bool(self._search(f"tags.`{tags.DATA_STATE}` = '{WRITING}'", limit=1))
 
     def sweep(self) -> int:
         """Remove what saves left unfinished that nobody goes on with; give how many."""

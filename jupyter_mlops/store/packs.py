@@ -108,6 +108,13 @@ class PackStore:
             listed = self._repository().list_artifacts("")
         return {Path(file.path).name: int(file.file_size or 0) for file in listed if file.path.endswith(".pack")}
 
+    def occupied(self) -> dict[str, int]:
+        """For each pack on this machine's file systems the room it takes, holes not counted."""
+        folder = self.local
+        if folder is None or not folder.exists():
+            return {}
+        return {file.name: file.stat().st_blocks * 512 for file in folder.glob("*.pack")}
+
     def remove(self, name: str) -> None:
         """Remove a pack; one that is gone already is no error."""
         if self.local is not None:

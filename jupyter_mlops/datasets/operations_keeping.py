@@ -1,0 +1,79 @@
+"""What the service does to keep data versions in order: names for them, and the collection of garbage."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..domain.context import now_ms
+from ..domain.operation import Operation
+from ..domain.reference import RESERVED_ALIAS, Reference, check_name
+from ..errors import InvalidArgument, NotFound
+from ..store.garbage import Garbage
+from ..store.host import Host
+
+__all__ = ["OPERATIONS", "note_read"]
+
+SHARED = "datasets.read"
+
+
+def note_read(host: Host, ref: str) -> None:
+    """Remember that a version was just read: the run that uses it may not be written down yet."""
+    host.shared.setdefault(SHARED, {})[ref] = now_ms()
+
+
+def tag(host: Host, *, ref: str, alias: str, remove: bool = False) -> dict[str, Any]:
+    """Give a version another name, or take the name away."""
+    store = host.store.datasets
+    check_name(alias, "name of a data version")
+    if RESERVED_ALIAS.fullmatch(alias):
+        raise InvalidArgument(
+            f"{alias!r} already means a version.", hint="Choose a name that is no number, nor latest."
+        )
+    parsed = Reference.parse(ref, "data version")
+    found, _ = store.get(parsed.name, store.resolve(parsed))
+    given = store.aliases(parsed.name)
+    if remove and alias not in given:
+        raise NotFound.among(f"name of {parsed.name!r} called", alias, sorted(given))
+    if not remove and alias in store.branches(parsed.name):
+        raise InvalidArgument(f"{alias!r} is a branch of {parsed.name}.", hint="Choose another name.")
+    store.set_alias(parsed.name, alias, None if remove else found.version)
+    before = given.get(alias)
+    return {"ref": f"{parsed.name}@v{before}" if remove else found.ref, "before": before if not remove else None}
+
+
+def collect(host: Host, *, name: str = "", keep: int | None = None, apply: bool = False) -> dict[str, Any]:
+    """Find what nothing uses, and remove it if asked to."""
+    if name:
+        host.store.datasets.get(check_name(name, "data version"))
+    cache = host.workspace.home / "cache" / "gc"
+    garbage = Garbage(host.store, places, cache, host.shared.get(SHARED, {}))
+    host.progress("looking for what nothing uses")
+    found = garbage.collect(name, keep, apply=apply)
+    if apply:
+        host.changed("data")
+    return found.to_dict()
+
+
+def places(held: bytes) -> list[tuple[str, int, int]]:
+    """Every stretch that a manifest, of a table or a folder, refers to: pack, offset, length."""
+    told = json.loads(held)
+    packs = told["packs"]
+    chunks = (
+        told["chunks"] if told.get("kind") == "folder" else [c for column in told["columns"] for c in column["chunks"]]
+    )
+    found = []
+    waiting = list(chunks)
+    while waiting:
+        chunk = waiting.pop()
+        found.append((packs[chunk[2]], chunk[3], chunk[4]))
+        if len(chunk) > 7:
+            waiting.append(chunk[7])
+    return found
+
+
+OPERATIONS: dict[str, Operation] = {
+    "data.tag": Operation(tag, action="data.tag", target="ref", topics=("data",)),
+    "data.garbage": Operation(collect),
+    "data.gc": Operation(collect, action="data.gc", target="name", topics=("data",)),
+}

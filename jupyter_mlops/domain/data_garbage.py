@@ -1,0 +1,71 @@
+"""Data garbage: what a collection would remove or has removed, what it keeps and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .display import Displayed, table
+from .record import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DataGarbage", "KeptVersion"]
+
+
+@dataclass(frozen=True)
+class KeptVersion(Record):
+    """A version that stays although it is not among the newest, and what needs it."""
+
+    ref: str
+    why: str
+
+
+@dataclass(frozen=True)
+class DataGarbage(Displayed, Record):
+    """What `data gc` found.
+
+    Parameters
+    ----------
+    applied
+        Whether it was removed; False for a dry run.
+    removed
+        Versions that nothing uses.
+    kept
+        Versions that would have gone, but something uses them.
+    packs
+        How many packs nothing refers to at all.
+    bytes
+        Bytes in the store that nothing refers to once the versions are gone: whole packs, and stretches of others.
+    waiting
+        Why chunks were left for the next time, empty if they were not.
+    """
+
+    applied: bool
+    removed: tuple[str, ...] = ()
+    kept: tuple[KeptVersion, ...] = ()
+    packs: int = 0
+    bytes: int = 0
+    waiting: str = ""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a version that is removed or kept."""
+        import pandas as pd
+
+        rows = [(ref, "removed" if self.applied else "unused", "") for ref in self.removed]
+        rows += [(each.ref, "kept", each.why) for each in self.kept]
+        return pd.DataFrame(rows, columns=["version", "what", "why"])
+
+    def text(self) -> str:
+        did, freed = ("removed", "freed") if self.applied else ("would remove", "free")
+        size = f"{self.bytes / 1e6:,.2f} MB, {self.packs} whole packs among them"
+        lines = [f"{did} {len(self.removed)} versions and {freed} {size}"]
+        lines += [f"  {did}: {ref}" for ref in self.removed]
+        if self.kept:
+            lines.append(table(["kept", "because of"], [[each.ref, each.why] for each in self.kept]))
+        if self.waiting:
+            lines.append(self.waiting)
+        if not self.applied and (self.removed or self.bytes):
+            lines.append("Nothing was changed; the same with --apply does it.")
+        return "\n".join(lines)
