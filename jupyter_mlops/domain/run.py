@@ -14,7 +14,7 @@ from .run_columns import RunColumns
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Run", "RunComparison", "RunStatus", "RunTable", "Series", "Trust"]
+__all__ = ["FoldDifference", "Run", "RunComparison", "RunStatus", "RunTable", "Series", "Trust"]
 
 RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED", "SCHEDULED"]
 
@@ -207,6 +207,40 @@ class Series(Record):
 
 
 @dataclass(frozen=True)
+class FoldDifference(Record):
+    """How two runs' scores differ over the folds of cross-validation, paired by the fold's number.
+
+    The corrected resampled t-test of Nadeau and Bengio (2003): the variance of the differences is multiplied by
+    ``1/k + 1/(k - 1)`` in the place of ``1/k``, since the folds' training rows overlap; ``k - 1`` degrees of freedom. It
+    holds where both runs used the same splits.
+
+    Parameters
+    ----------
+    metric
+        The metric whose steps are the folds.
+    means
+        The first two runs' means.
+    difference, low, high
+        The second less the first, and the interval of 95 %.
+    p
+        Two-sided; nan where the differences do not vary.
+    """
+
+    metric: str
+    folds: int
+    means: tuple[float, ...]
+    difference: float
+    low: float
+    high: float
+    p: float
+
+    def text(self) -> str:
+        """One line."""
+        told = f"{self.metric}: {self.means[0]:.5g} -> {self.means[1]:.5g}" if len(self.means) == 2 else self.metric
+        return f"{told}, difference {self.difference:+.4g} [{self.low:+.4g}, {self.high:+.4g}], p = {self.p:.3g} ({self.folds} folds)"
+
+
+@dataclass(frozen=True)
 class RunComparison(Displayed, Record):
     """Several runs side by side: what differs, what is the same, and the curves of metrics with steps."""
 
@@ -218,6 +252,11 @@ class RunComparison(Displayed, Record):
     curves: tuple[Series, ...] = ()
     source_diff: str = ""
     """A unified diff of the first two runs' cells; empty when they are the same."""
+    environment: tuple[str, ...] = ()
+    """Distributions that are not the same for the first two runs: ``scikit-learn 1.7.0 -> 1.8.0``."""
+    data: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Tables that not all runs used alike, by name: each run's version or digest, empty where it used none."""
+    folds: tuple[FoldDifference, ...] = ()
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a metric or differing parameter, one column a run."""
@@ -233,5 +272,8 @@ class RunComparison(Displayed, Record):
             [name, *("-" if v is None else f"{v:.6g}" for v in values)] for name, values in self.metrics.items()
         ]
         rows += [[name, *("-" if v is None else v for v in values)] for name, values in self.params.items()]
+        rows += [[f"data {name}", *(value or "-" for value in values)] for name, values in self.data.items()]
         tail = f"\n{len(self.same)} parameters are the same" if self.same else ""
+        tail += "".join(f"\n{one.text()}" for one in self.folds)
+        tail += f"\nenvironment: {', '.join(self.environment)}" if self.environment else ""
         return table(heads, rows) + tail + (f"\n\n{self.source_diff}" if self.source_diff else "")

@@ -11,14 +11,16 @@ from __future__ import annotations
 import functools
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from types import FrameType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .estimator_methods import EstimatorMethods, calls_as_user
-from .fits import FitLogger
+from .fits import FitLogger, log_folds
 from .metric_calls import MetricLogger, WatchedFunction, metric_functions
 from .patches import ImportWatch, Patches
+from .training_curves import fold_scores
 from .user_mlflow import autologs_sklearn
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Autolog"]
 
 PREDICTIONS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
+VALIDATION = ("cross_val_score", "cross_validate")
 METHODS = ("fit", *PREDICTIONS, "score")
 
 
@@ -47,10 +50,15 @@ class Autolog:
         self._fits: dict[str, FitLogger] = {}
         self._metrics: dict[str, MetricLogger] = {}
         self._names: dict[int, str] = {}
+        self._validations: Counter[str] = Counter()
         self._watched: dict[int, WatchedFunction] = {}
         self._on = True
         self._imports = ImportWatch(
-            {"sklearn.base": self._guard(self._methods.patch), "sklearn.metrics": self._guard(self._patch_metrics)}
+            {
+                "sklearn.base": self._guard(self._methods.patch),
+                "sklearn.metrics": self._guard(self._patch_metrics),
+                "sklearn.model_selection": self._guard(self._patch_validation),
+            }
         )
         self._imports.begin()
 
@@ -90,6 +98,16 @@ class Autolog:
             self._patches.set(module, name, watched)
         maker = module.make_scorer
         self._patches.set(module, "make_scorer", _unwrapping(maker))
+        self._bind()
+
+    def _patch_validation(self, module: ModuleType) -> None:
+        for name in VALIDATION:
+            watched = WatchedFunction(getattr(module, name), self._validated)
+            self._watched[id(watched.__wrapped__)] = watched
+            self._patches.set(module, name, watched)
+        self._bind()
+
+    def _bind(self) -> None:
         namespace = self._namespace()
         for name, thing in list(namespace.items()):  # names bound before the run began
             found = self._watched.get(id(thing))
@@ -170,6 +188,21 @@ class Autolog:
         result = self._inside(function, *args, **kwargs)
         self._quietly(recording, self._metrics_of(recording).measured, name, result, args, kwargs)
         return result
+
+    def _validated(self, _name: str, function: Any, args: Any, kwargs: Any, caller: FrameType) -> Any:
+        __tracebackhide__ = True
+        recording = self._outermost(caller)
+        if recording is None:
+            return function(*args, **kwargs)
+        result = self._inside(function, *args, **kwargs)
+        self._quietly(recording, self._log_validation, recording, result, kwargs)
+        return result
+
+    def _log_validation(self, recording: Recording, result: Any, kwargs: dict[str, Any]) -> None:
+        for name, scores in fold_scores(result, kwargs.get("scoring")).items():
+            self._validations[f"{recording.key} {name}"] += 1
+            count = self._validations[f"{recording.key} {name}"]
+            log_folds(recording, name if count == 1 else f"{name}-{count}", scores)
 
     def _quietly(self, recording: Recording, log: Callable[..., None], *args: Any) -> None:
         """Log what was called; what goes wrong there is a note on the run and nothing else."""

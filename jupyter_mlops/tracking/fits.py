@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import inspect
 import uuid
+from collections.abc import Sequence
+from statistics import fmean, stdev
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +20,14 @@ from ..errors import MLOpsError
 from .metric_calls import variable_name
 from .model_package import write_package
 from .recording import clean_key
+from .training_curves import FOLD, folds_of_search, training_curves
 from .training_metrics import training_metrics
 from .used_tables import describe_table
 
 if TYPE_CHECKING:
     from .recording import Recording
 
-__all__ = ["FitLogger"]
+__all__ = ["FitLogger", "log_folds"]
 
 MOST_FITS = 20
 MOST_PARAMS = 400
@@ -66,6 +69,9 @@ class FitLogger:
             self._recording.log_metric(clean_key(prefix + key), value)
         for text in notes:
             self._recording.note(text)
+        for key, values in training_curves(model):
+            for step, value in enumerate(values, 1):
+                self._recording.log_metric(clean_key(prefix + key), value, step)
         best = self._log_search(model, prefix)
         self._log_model(best if best is not None else model, inputs, target, "model" if not prefix else numbered)
 
@@ -93,6 +99,7 @@ class FitLogger:
         score = getattr(model, "best_score_", None)
         if isinstance(score, float):
             self._recording.log_metric(f"{prefix}best_cv_score", score)
+            log_folds(self._recording, f"{prefix}best_cv_score", folds_of_search(model), mean=False)
         results = getattr(model, "cv_results_", None)
         if isinstance(results, dict):
             import pandas as pd
@@ -141,6 +148,17 @@ class FitLogger:
             self._context.known_models.remember(model, key, package.digest)
         except TypeError:  # it cannot be followed by a weak reference: registering it stores it anew
             return
+
+
+def log_folds(recording: Recording, name: str, scores: Sequence[float], *, mean: bool = True) -> None:
+    """Log the scores of cross-validation's folds, a step each, with their spread."""
+    if len(scores) < 2:
+        return
+    for fold, score in enumerate(scores, 1):
+        recording.log_metric(clean_key(name + FOLD), score, fold)
+    if mean:
+        recording.log_metric(clean_key(f"{name}_mean"), fmean(scores))
+    recording.log_metric(clean_key(f"{name}_std"), stdev(scores))
 
 
 def _given(method: Any, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:

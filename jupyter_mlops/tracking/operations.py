@@ -11,6 +11,7 @@ from ..domain.run import Run, RunComparison, RunTable
 from ..errors import InvalidArgument, NotFound
 from ..store import tags
 from ..store.host import Host
+from .differences import data_differences, fold_differences, other_versions
 from .drains import drains
 from .writing import label_tags
 
@@ -92,6 +93,9 @@ def compare(host: Host, *, runs: list[str]) -> dict[str, Any]:
         same=same,
         curves=tuple(curve for curve in curves if len(curve.steps) > 1),
         source_diff=_diff(found[0], found[1]),
+        environment=other_versions(*(_environment(host, run) for run in found[:2])),
+        data=data_differences([host.store.runs.inputs(run.id) for run in found]),
+        folds=fold_differences(found[:2], curves),
     ).to_dict()
 
 
@@ -124,6 +128,11 @@ def results(host: Host, *, run: str) -> dict[str, Any]:
     has = tags.ENVIRONMENT_FILE in found.artifacts
     environment = runs.artifact_text(found.id, tags.ENVIRONMENT_FILE) if has else ""
     return {**told, "environment": environment, "models": held, "data": runs.inputs(found.id)}
+
+
+def _environment(host: Host, run: Run) -> str:
+    there = tags.ENVIRONMENT_FILE in run.artifacts
+    return host.store.runs.artifact_text(run.id, tags.ENVIRONMENT_FILE) if there else ""
 
 
 def _union(mappings: list[dict[str, Any]]) -> list[str]:

@@ -19,6 +19,7 @@ from ..errors import NotReady
 from ..settings import child_environment
 from .child_process import run_child
 from .code_slice import CodeSlice, slice_code, stored_cells
+from .differences import other_versions
 from .executions import standing_cells
 from .surroundings import AGAIN
 from .trust import Assessment, assess
@@ -161,7 +162,7 @@ def judge(
         cells=stored.code.cells,
         took_ms=took_ms,
         interpreter=interpreter,
-        environment=_other_versions(stored.environment, str(found.get("environment", ""))),
+        environment=other_versions(stored.environment, str(found.get("environment", ""))),
         notes=tuple(notes),
         error=error,
     )
@@ -259,23 +260,6 @@ def _number(value: float | None) -> str:
 def _plain(text: str) -> str:
     """A parameter's text without the addresses of objects."""
     return re.sub(r" at 0x[0-9a-f]+", "", text)
-
-
-def _other_versions(then: str, now: str) -> tuple[str, ...]:
-    if not then or not now:
-        return ()
-    were, are = _versions(then), _versions(now)
-    return tuple(
-        f"{name} {version} -> {are.get(name, 'not installed')}"
-        for name, version in were.items()
-        if are.get(name) != version
-    )
-
-
-def _versions(text: str) -> dict[str, str]:
-    found = dict(line.partition("==")[::2] for line in text.splitlines() if "==" in line and not line.startswith("#"))
-    python = re.search(r"^# Python (\S+),", text, re.MULTILINE)
-    return ({"Python": python[1]} if python else {}) | found
 
 
 def timed(began: float) -> float:

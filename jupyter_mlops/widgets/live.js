@@ -238,6 +238,11 @@ function compareView(view, local) {
   });
   fill();
   root.append(bar, plot, table);
+  if (view.more) {
+    const holder = make('div');
+    holder.innerHTML = view.more;
+    root.append(holder);
+  }
   if (view.diff) {
     const details = make('details', 'mlops-more');
     details.append(make('summary', '', 'what changed in the source'));

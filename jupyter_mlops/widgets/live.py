@@ -109,6 +109,7 @@ def _comparison(compared: RunComparison) -> dict[str, Any]:
             }
             for s in compared.curves
         ],
+        "more": str(join([*runs.differences(compared), runs.lines(compared)])),
         "diff": str(runs.difference(compared.source_diff)) if compared.source_diff else "",
     }
 

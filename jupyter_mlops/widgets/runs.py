@@ -8,10 +8,12 @@ from math import isfinite
 from ..domain.display import seconds
 from ..domain.run import Run, RunComparison, RunTable, Series
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
+from .parallel import parallel
 
 __all__ = ["COLOURS", "compared_rows", "comparison", "difference", "run", "run_line", "run_rows", "run_table"]
 
 ROWS = 200  # of a table of runs; whoever wants more reads `.to_pandas()`
+MANY = 4  # runs from which on their lines through all axes are drawn
 METRICS = 6  # columns a table of runs shows; the rest stands in each run
 COLOURS = ("#2185f0", "#e8710a", "#2ea043", "#a855f7", "#e53935", "#0891b2", "#b58900", "#d6409f")
 
@@ -133,9 +135,36 @@ def comparison(compared: RunComparison) -> Markup:
     return page(
         _compared(heads, rows),
         more(f"{same} parameters are the same", facts(compared.same.items())) if same else "",
+        *differences(compared),
         *curves(compared.runs, compared.curves),
+        lines(compared),
         more("what changed in the source", difference(compared.source_diff)) if compared.source_diff else "",
     )
+
+
+def lines(compared: RunComparison) -> Markup:
+    """Many runs as lines through all axes; nothing for a few."""
+    return parallel(compared) if len(compared.runs) >= MANY else Markup("")
+
+
+def differences(compared: RunComparison) -> list[Markup]:
+    """The paired tests over folds, the tables that differ, and the environment's change."""
+    parts = []
+    if compared.folds:
+        rows = [
+            [code(d.metric), *(Number(mean) for mean in d.means), Number(d.difference), f"{d.low:+.4g} to {d.high:+.4g}", Number(d.p)]
+            for d in compared.folds if len(d.means) == 2
+        ]  # fmt: skip
+        heads = ["over folds", "first", "second", "difference", "95 % interval", "p"]
+        parts += [grid(heads, rows), note("corrected resampled t-test (Nadeau and Bengio), paired by fold")]
+    if compared.data:
+        rows = [[short(name), *(short(v, 32) if v else "–" for v in values)] for name, values in compared.data.items()]
+        parts.append(grid(["data", *(short(r.name, 24) for r in compared.runs)], rows))
+    if compared.environment:
+        count = len(compared.environment)
+        title = f"{count} distribution{'s' if count != 1 else ''} of another version"
+        parts.append(more(title, tag("pre", "\n".join(compared.environment))))
+    return parts
 
 
 def _compared(heads: Sequence[object], rows: Sequence[Sequence[object]]) -> Markup:

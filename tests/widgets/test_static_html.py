@@ -96,6 +96,7 @@ def squared(cls: Any, values: dict[str, Any]) -> dict[str, Any]:
         count = len(values["runs"])
         for name in ("metrics", "params"):
             values[name] = {k: (tuple(v) + (None,) * count)[:count] for k, v in values[name].items()}
+        values["data"] = {k: (tuple(v) + ("",) * count)[:count] for k, v in values["data"].items()}
     return values
 
 
