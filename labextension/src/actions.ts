@@ -28,6 +28,7 @@ import { PanelModel } from './model';
 import { keyOf } from './sections';
 import { CurrentNotebook } from './notebook';
 import {
+  IAlert,
   IDataVersion,
   IDeployment,
   IModelVersion,
@@ -230,6 +231,25 @@ export class Actions {
       });
     }
     return actions;
+  }
+
+  forAlert(alert: IAlert): IAction[] {
+    const { trans } = this;
+    return [
+      {
+        id: 'drift',
+        label: trans.__('Show drift'),
+        icon: driftIcon,
+        quick: true,
+        run: () => this.insert(code.showDrift(alert.deployment), true)
+      },
+      {
+        id: 'performance',
+        label: trans.__('Show performance'),
+        icon: insertIcon,
+        run: () => this.insert(code.showPerformance(alert.deployment), true)
+      }
+    ];
   }
 
   /** Put code into the current notebook, or say why not. */

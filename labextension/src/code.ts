@@ -111,6 +111,14 @@ export function showDrift(name: string): ISnippet {
   return { code: `mlops.drift(${quoted(name)})`, imports: [IMPORT] };
 }
 
+/** How a deployment is doing by the hour. */
+export function showPerformance(name: string): ISnippet {
+  return {
+    code: `mlops.performance(${quoted(name)}, every="1h")`,
+    imports: [IMPORT]
+  };
+}
+
 export function showReport(id: string): ISnippet {
   return {
     code: `mlops.report(${quoted(id.slice(0, 12))})`,

@@ -96,6 +96,14 @@ export const promoteIcon = icon(
   lines('M8 13.6V6', 'M4.6 9 8 5.6 11.4 9', 'M3 2.6h10')
 );
 
+export const alertsIcon = icon(
+  'alerts',
+  lines(
+    'M8 2.2c2.4 0 3.9 1.8 3.9 4.2v2.4l1.5 2.6H2.6l1.5-2.6V6.4C4.1 4 5.6 2.2 8 2.2z',
+    'M6.6 13.4a1.5 1.5 0 0 0 2.8 0'
+  )
+);
+
 export const lineageIcon = icon(
   'lineage',
   lines(

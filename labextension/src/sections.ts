@@ -55,6 +55,12 @@ export async function fetchSection(
       });
       return ready(topic, before, table.reports);
     }
+    case 'alerts': {
+      const table = await read<{ alerts: IItems['alerts'][] }>('alerts', {
+        limit: REPORTS
+      });
+      return ready(topic, before, table.alerts);
+    }
   }
 }
 
@@ -96,6 +102,7 @@ export function unknownSections(): Sections {
     data: unknown,
     models: unknown,
     deployments: unknown,
-    reports: unknown
+    reports: unknown,
+    alerts: unknown
   };
 }

@@ -191,12 +191,26 @@ export interface IStatus {
 }
 
 /** What each section lists. */
+/** A rule of a monitor that was broken. */
+export interface IAlert {
+  id: string;
+  deployment: string;
+  model: string;
+  rule: string;
+  told: string;
+  opened_ms: number;
+  value: Numeric | null;
+  resolved_ms: number | null;
+  silenced: boolean;
+}
+
 export interface IItems {
   runs: IRun;
   data: IDataVersion;
   models: IModelVersion;
   deployments: IDeployment;
   reports: IReport;
+  alerts: IAlert;
 }
 
 export type Topic = keyof IItems;
@@ -205,7 +219,8 @@ export const TOPICS: readonly Topic[] = [
   'data',
   'models',
   'deployments',
-  'reports'
+  'reports',
+  'alerts'
 ];
 
 /** One news of a workspace, as the server emits it. */

@@ -40,6 +40,7 @@ class Store implements IServer {
       models: { versions: [] },
       deployments: { deployments: [] },
       reports: { reports: [] },
+      alerts: { alerts: [] },
       status: { root: this.workspace, notes: [] }
     };
     return Promise.resolve(tables[command] as T);

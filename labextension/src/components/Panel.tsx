@@ -1,4 +1,4 @@
-// The panel: where we are, what is to be told, and the five sections as one tree.
+// The panel: where we are, what is to be told, and the sections as one tree.
 
 import { closeIcon, refreshIcon } from '@jupyterlab/ui-components';
 import { KeyboardEvent, useEffect, useRef, useState, JSX } from 'react';
@@ -6,6 +6,7 @@ import { KeyboardEvent, useEffect, useRef, useState, JSX } from 'react';
 import * as code from '../code';
 import { folderName, metricOrder, storeName } from '../format';
 import {
+  alertsIcon,
   compareIcon,
   dataIcon,
   deploymentsIcon,
@@ -17,7 +18,14 @@ import { Connection, PanelModel } from '../model';
 import { INotice, IStatus, Topic, TOPICS } from '../tokens';
 import { IShared, Shared, useShared } from './context';
 import { NoticeBox } from './NoticeBox';
-import { dataRow, deploymentRow, modelRow, reportRow, runRow } from './rows';
+import {
+  alertRow,
+  dataRow,
+  deploymentRow,
+  modelRow,
+  reportRow,
+  runRow
+} from './rows';
 import { SectionView } from './Section';
 import { moveFocus } from './tree';
 
@@ -280,6 +288,16 @@ function Tree(): JSX.Element {
         empty={{
           text: trans.__('No drift reports yet. Judge a deployment with'),
           type: '%mlops drift DEPLOYMENT'
+        }}
+      />
+      <SectionView
+        {...common('alerts')}
+        title={trans.__('Alerts')}
+        icon={alertsIcon}
+        rows={sections.alerts.items.map(a => alertRow(a, shared))}
+        empty={{
+          text: trans.__('No alerts. Watch a deployment with'),
+          type: '%mlops monitor DEPLOYMENT --when drift'
         }}
       />
     </div>

@@ -18,6 +18,7 @@ import {
 } from '../format';
 import { keyOf } from '../sections';
 import {
+  IAlert,
   IDataVersion,
   IDeployment,
   IModelVersion,
@@ -339,6 +340,47 @@ export function reportRow(report: IReport, shared: IShared): IRowContent {
     ],
     actions: shared.actions.forReport(report),
     details: () => <ReportDetails report={report} />
+  };
+}
+
+export function alertRow(alert: IAlert, shared: IShared): IRowContent {
+  const { trans, now } = shared;
+  const firing = alert.resolved_ms === null;
+  return {
+    key: keyOf('alerts', alert),
+    title: alert.rule,
+    mark: firing
+      ? { tone: alert.silenced ? 'warn' : 'bad', label: trans.__('firing') }
+      : { tone: 'quiet', label: trans.__('over') },
+    figure:
+      alert.value === null
+        ? undefined
+        : {
+            name: firing ? trans.__('now') : trans.__('was'),
+            value: measured(alert.value),
+            tone: firing ? 'bad' : 'quiet'
+          },
+    notes: [
+      alert.deployment,
+      ago(alert.opened_ms, now),
+      alert.silenced ? trans.__('silenced') : ''
+    ],
+    actions: shared.actions.forAlert(alert),
+    details: () => (
+      <>
+        <p className="jp-MLOps-verdict">{alert.told}</p>
+        <Facts
+          facts={[
+            [trans.__('since'), when(alert.opened_ms)],
+            [
+              trans.__('until'),
+              alert.resolved_ms === null ? '' : when(alert.resolved_ms)
+            ],
+            [trans.__('model'), alert.model]
+          ]}
+        />
+      </>
+    )
   };
 }
 
