@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from ..domain.command import Arg, command
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
-from ..domain.reference import Reference, check_name
+from ..domain.reference import NAME, Reference, check_name
 from ..errors import InvalidArgument
 from .keeping_commands import KeepingCommands
 from .opened import open_version
@@ -171,4 +172,19 @@ class DataCommands(KeepingCommands):
 
         names = (table_name(self.context, before, "before"), table_name(self.context, after, "after"))
         keys = [key] if isinstance(key, str) else key or []
+        if not keys and _is_version(before) and _is_version(after):
+            from .stored_difference import stored_difference
+
+            with open_version(self.context, before) as one, open_version(self.context, after) as other:
+                found = stored_difference(one, other)
+            if found is not None:
+                note_use(self.context, None, one.version)
+                note_use(self.context, None, other.version)
+                return replace(found, before=names[0], after=names[1])
         return difference(as_table(self.context, before), as_table(self.context, after), key=keys, names=names)
+
+
+def _is_version(given: Any) -> bool:
+    """Whether a text can only mean a data version."""
+    name, at, _ = given.partition("@") if isinstance(given, str) else ("", "", "")
+    return bool(at) and NAME.fullmatch(name) is not None and not Path(given).exists()

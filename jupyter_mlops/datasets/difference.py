@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from ..domain.data_version import ColumnChange, DataDiff
 from ..errors import InvalidArgument, NotFound
 from .columns import to_arrow
-from .identity import ColumnIdentity, identify
+from .identity import ColumnIdentity, Identity, identify
 
-__all__ = ["difference"]
+__all__ = ["Side", "compare", "difference"]
 
 INDEX = "(index)"
 
@@ -33,6 +33,31 @@ class Matched:
     after: np.ndarray[Any, Any]
     removed: int
     added: int
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two tables that are compared.
+
+    Parameters
+    ----------
+    frame
+        Its rows and columns; of those that are the same in both sides any may be left out of both, where both have as
+        many rows and these are matched by position.
+    identity
+        Of the whole table.
+    label
+        What its columns together are called.
+    """
+
+    frame: pd.DataFrame
+    identity: Identity
+    label: Any = None
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Side:
+        """A table that is there."""
+        return cls(frame, identify(frame), frame.columns.name)
 
 
 def difference(
@@ -62,7 +87,14 @@ def difference(
     >>> d.added, d.removed, d.changed, d.columns[0].name, d.columns[0].cells
     (1, 1, 1, 'x', 1)
     """
-    one, other = identify(before), identify(after)
+    return compare(Side.of(before), Side.of(after), key=key, names=names)
+
+
+def compare(
+    first: Side, second: Side, *, key: Sequence[str] = (), names: tuple[str, str] = ("before", "after")
+) -> DataDiff:
+    """As `difference`, of tables of which not everything need be there."""
+    before, after, one, other = first.frame, second.frame, first.identity, second.identity
     keys = [_column(name, before, after, names) for name in key]
     matched_by = ", ".join(map(str, keys)) or "position"
     if one.digest == other.digest:
@@ -73,13 +105,13 @@ def difference(
     changes += [ColumnChange(str(name), "added", after=new.type) for name, new in news.items() if name not in olds]
     touched = np.zeros(len(rows.before), dtype=bool)
     for name in [name for name in olds if name in news]:
-        differ = np.zeros(0, dtype=bool)
         in_place = not keys and one.rows == other.rows
-        if not (in_place and olds[name].digest == news[name].digest and olds[name].type == news[name].type):
-            differ = _differing(before[name].iloc[rows.before], after[name].iloc[rows.after], name)
-            touched |= differ
+        if in_place and olds[name].digest == news[name].digest and olds[name].type == news[name].type:
+            continue
+        differ = _differing(before[name].iloc[rows.before], after[name].iloc[rows.after], name)
+        touched |= differ
         changes += _change(olds[name], news[name], int(differ.sum()), before[name], after[name])
-    changes += _moved(before, after, one.index != other.index)
+    changes += _moved(first, second)
     return DataDiff(
         *names,
         identical=False,
@@ -156,18 +188,19 @@ def _change(
     return [ColumnChange(name, "changed", cells=cells)] if cells else []
 
 
-def _moved(before: pd.DataFrame, after: pd.DataFrame, other_index: bool) -> list[ColumnChange]:
-    was = [name for name in before.columns if name in set(after.columns)]
-    now = [name for name in after.columns if name in set(before.columns)]
+def _moved(before: Side, after: Side) -> list[ColumnChange]:
+    had, has = ([column.name for column in side.identity.columns] for side in (before, after))
+    was = [name for name in had if name in set(has)]
+    now = [name for name in has if name in set(had)]
     moved = [
         ColumnChange(str(name), "moved", f"place {was.index(name) + 1}", f"place {place + 1}")
         for place, name in enumerate(now)
         if was[place] != name
     ]
-    if before.columns.name != after.columns.name:
-        moved.append(ColumnChange("(columns)", "renamed", str(before.columns.name), str(after.columns.name)))
-    if other_index:
-        moved.append(ColumnChange(INDEX, "changed", _of_index(before.index), _of_index(after.index)))
+    if before.label != after.label:
+        moved.append(ColumnChange("(columns)", "renamed", str(before.label), str(after.label)))
+    if before.identity.index != after.identity.index:
+        moved.append(ColumnChange(INDEX, "changed", _of_index(before.frame.index), _of_index(after.frame.index)))
     return moved
 
 

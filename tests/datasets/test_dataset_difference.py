@@ -8,7 +8,9 @@ import pytest
 from made_frames import objects
 
 from jupyter_mlops.datasets.difference import difference
+from jupyter_mlops.datasets.packs import Packs
 from jupyter_mlops.errors import InvalidArgument, NotFound
+from jupyter_mlops.session import Session
 
 
 def changes(before: pd.DataFrame, after: pd.DataFrame, **keywords: object) -> list[tuple[str, str, int]]:
@@ -88,3 +90,50 @@ def test_order_of_columns_and_index_are_told() -> None:
     assert changes(frame, frame[["b", "a"]]) == [("b", "moved", 0), ("a", "moved", 0)]
     assert changes(frame, frame.set_index(pd.Index([5, 6]))) == [("(index)", "changed", 0)]
     assert changes(frame, frame.rename_axis(columns="c")) == [("(columns)", "renamed", 0)]
+
+
+def changes_of(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Tables that differ from one in every way that a stored difference must tell."""
+    few = frame.copy()
+    few.loc[[5, 59_000], "x"] = [1.25, np.nan]
+    few.loc[30_000, "s"] = None
+    return {
+        "few": few,
+        "same": frame.copy(),
+        "retyped": frame.assign(n=frame["n"].astype("int32"), x=frame["x"].astype("float32")),
+        "categories": frame.assign(c=frame["c"].cat.rename_categories({"a": "z"})),
+        "columns": frame.drop(columns="x").assign(new=1)[["s", "n", "c", "new"]],
+        "renamed": frame.rename_axis(columns="of"),
+        "longer": pd.concat([frame, frame[:5]], ignore_index=True),
+        "indexed": frame.set_index(pd.Index(np.arange(len(frame)) + 1)),
+        "shuffled": frame.sample(frac=1, random_state=0).reset_index(drop=True),
+    }
+
+
+def test_stored_versions_differ_as_their_tables_do(shared_session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    rows = 60_000
+    frame = pd.DataFrame(
+        {
+            "n": np.arange(rows),
+            "x": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(size=rows)),
+            "s": "t" + pd.Series(rng.integers(0, 10**6, rows)).astype(str),
+            "c": pd.Categorical(rng.choice(["a", "b"], rows)),
+        }
+    )
+    data = shared_session.data
+    data.save(frame, name="base")
+    read: list[int] = []
+    whole = Packs.read
+    monkeypatch.setattr(Packs, "read", lambda self, name, place: read.append(1) or whole(self, name, place))
+    for what, other in changes_of(frame).items():
+        data.save(other, name=what)
+        read.clear()
+        found = data.diff("base@v1", f"{what}@v1")
+        cost = len(read)
+        expected = difference(frame, other, names=("base@v1", f"{what}@v1"))
+        assert found == expected, what
+        if what == "few":
+            assert 0 < cost <= 14  # of about 40 chunks in both
+        if what in ("same", "renamed"):
+            assert cost == 0
