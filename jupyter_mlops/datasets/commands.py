@@ -11,6 +11,7 @@ from ..domain.command import Arg, command
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
 from ..domain.reference import NAME, Reference, check_name
 from ..errors import InvalidArgument
+from .check_commands import CheckCommands, check_saved, contract_of, known_column, masked
 from .keeping_commands import KeepingCommands
 from .opened import open_version
 from .tables import as_table, load_version, note_use, table_name
@@ -18,7 +19,7 @@ from .tables import as_table, load_version, note_use, table_name
 __all__ = ["DataCommands"]
 
 
-class DataCommands(KeepingCommands):
+class DataCommands(KeepingCommands, CheckCommands):
     """Tables with versions: the commands of the group ``data``."""
 
     @command("data save", stage="datasets", changes=True)
@@ -29,6 +30,9 @@ class DataCommands(KeepingCommands):
         name: Annotated[str, Arg(metavar="NAME")],
         branch: str = "",
         from_: Annotated[list[str] | None, Arg(complete="data", metavar="NAME@vN")] = None,
+        mask: Annotated[list[str] | None, Arg(metavar="auto|COLUMN")] = None,
+        check: bool = False,
+        target: Annotated[str, Arg(metavar="COLUMN")] = "",
     ) -> DataVersion:
         """Save a table as the next version of a name.
 
@@ -46,10 +50,17 @@ class DataCommands(KeepingCommands):
             A line of versions of its own; `name@branch` is then the newest of it. Numbers go on over all branches.
         from_
             Data versions it was made from; by default those that the run, or the cell's code, has read.
+        mask
+            Columns whose personal data is hashed before anything is stored, see `data mask`; `auto` finds them.
+        check
+            Check the table too, see `data check`, and keep the report and a contract with the version.
+        target
+            The column to be predicted, for the check.
 
         Examples
         --------
         %mlops data save df --name adult
+        %mlops data save df --name customers --mask auto --check
         %mlops data save cleaned --name adult-clean --from adult@v3
         %mlops data save images/ --name pictures
         """
@@ -57,8 +68,23 @@ class DataCommands(KeepingCommands):
 
         check_name(name, "data version")
         if isinstance(table, (str, Path)) and Path(table).expanduser().is_dir():
+            if mask is not None or check:
+                raise InvalidArgument(
+                    f"{table} is a folder; only tables are masked or checked.", hint="Leave out --mask and --check."
+                )
             return save_folder(self.context, Path(table).expanduser(), name, branch=branch, sources=from_)
-        return save_table(self.context, as_table(self.context, table), name, branch=branch, sources=from_)
+        frame = as_table(self.context, table)
+        personal: dict[str, str] = {}
+        if mask is not None:
+            frame, personal = masked(self.context, frame, mask)
+        if check and target:  # before anything is stored: a misspelt column
+            known_column(frame, target)
+        version = save_table(self.context, frame, name, branch=branch, sources=from_, personal=tuple(personal))
+        if not check:
+            return version
+        report = check_saved(self.context, frame, version.ref, name="df", target=target)
+        contract_of(self.context, version.ref, frame)
+        return replace(version, errors=report.errors, warnings=report.warnings)
 
     @command("data load", stage="datasets", changes=False)
     def load(

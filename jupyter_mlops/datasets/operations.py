@@ -67,6 +67,7 @@ def save(
     kind: str = "table",
     sources: list[str] | None = None,
     run: str = "",
+    personal: list[str] | None = None,
 ) -> dict[str, Any]:
     """Store what a kernel has written into a folder of the staging area as the next version of `name`.
 
@@ -80,6 +81,8 @@ def save(
         The id of the run whose version it builds on.
     run
         The kernel's own id of the run it was saved in.
+    personal
+        Columns that hold personal data.
     """
     check_name(name, "data version")
     area = host.workspace.home / STAGING
@@ -102,6 +105,7 @@ def save(
         branch=branch,
         sources=tuple(sources or ()),
         run=run,
+        personal=tuple(personal or ()),
     )
     host.progress(f"storing {rows:,} rows of {name}")
     saved = host.store.datasets.save(version, taken, request=host.request, checksum=checksum, base=base)

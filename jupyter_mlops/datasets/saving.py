@@ -25,7 +25,13 @@ __all__ = ["save_folder", "save_table", "sources_of", "staging"]
 
 
 def save_table(
-    context: Context, frame: pd.DataFrame, name: str, *, branch: str = "", sources: Sequence[str] | None = None
+    context: Context,
+    frame: pd.DataFrame,
+    name: str,
+    *,
+    branch: str = "",
+    sources: Sequence[str] | None = None,
+    personal: Sequence[str] = (),
 ) -> DataVersion:
     """Save a table as the next version of a name, unless the name has this content already.
 
@@ -33,6 +39,8 @@ def save_table(
     ----------
     sources
         The data versions it was made from; None finds them out.
+    personal
+        Columns that hold personal data, masked or not: deployments of models trained on it hash them in their log.
     """
     from .identity import identify
     from .snapshot import write_snapshot
@@ -42,6 +50,8 @@ def save_table(
     told = context.call("data.prepare", name=name, digest=identity.digest, bases=made_from)
     if told["found"] is not None:
         version = DataVersion.from_dict({**told["found"], "new": False})
+        if personal:
+            context.call("data.declare_personal", ref=version.ref, columns=list(personal))
         note_use(context, frame, version)
         return version
     context.progress(f"writing {len(frame):,} rows")
@@ -65,6 +75,7 @@ def save_table(
                 branch=branch,
                 sources=made_from,
                 run=getattr(context.recorder, "key", ""),
+                personal=list(personal),
             )
         return DataVersion.from_dict(saved)
 

@@ -67,6 +67,11 @@ class DataVersion(Displayed, Record):
     sources: tuple[str, ...] = ()
     run: str = ""
     names: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()
+    """Columns that are known to hold personal data, or hashes of it."""
+    errors: int | None = None
+    warnings: int | None = None
+    """How many the newest checks found; None where it has not been checked."""
 
     @property
     def ref(self) -> str:
@@ -76,7 +81,12 @@ class DataVersion(Displayed, Record):
     def text(self) -> str:
         what = "" if self.new else " (unchanged: this content was already saved)"
         size = f"{self.rows:,} rows x {len(self.columns)} columns" if self.kind == "table" else f"{self.rows:,} files"
-        return f"{self.ref}{what}: {size}, {self.bytes / 1e6:.2f} MB added, digest {self.digest[:12]}"
+        told = f"{self.ref}{what}: {size}, {self.bytes / 1e6:.2f} MB added, digest {self.digest[:12]}"
+        if self.personal:
+            told += f"; personal: {', '.join(self.personal)}"
+        if self.errors is not None:
+            told += f"; checks: {self.errors} errors, {self.warnings} warnings (%mlops data check {self.ref})"
+        return told
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from ..audit.operations import DUTIES as AUDIT_DUTIES
 from ..audit.operations import OPERATIONS as AUDIT
 from ..datasets.operations import DUTIES as DATASETS_DUTIES
 from ..datasets.operations import OPERATIONS as DATASETS
+from ..datasets.operations_checks import OPERATIONS as DATASETS_CHECKS
 from ..domain.operation import Duty, Operation
 from ..evaluation.operations import DUTIES as EVALUATION_DUTIES
 from ..evaluation.operations import OPERATIONS as EVALUATION
@@ -29,6 +30,7 @@ OPERATIONS: dict[str, Operation] = {
     **WORKSPACE,
     **TRACKING,
     **DATASETS,
+    **DATASETS_CHECKS,
     **EVALUATION,
     **REGISTRY,
     **SERVING,

@@ -113,9 +113,7 @@ def deploy(
 
 def personal(host: Host, version: ModelVersion) -> list[str]:
     """The columns that the data versions a model was trained on declare as personal, where they declare any."""
-    declared = getattr(host.store.datasets, "personal_columns", None)
-    if declared is None:
-        return []
+    declared = host.store.datasets.personal_columns
     taken = {column.name for column in version.inputs}
     found: list[str] = []
     for ref in version.data:

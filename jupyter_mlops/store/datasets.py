@@ -25,6 +25,7 @@ from ..domain.display import clock
 from ..domain.reference import Reference
 from ..errors import Conflict, NotFound, StoreUnavailable
 from . import tags
+from .data_notes import DataNotes, personal_from_tags, personal_to_tags
 from .door import mlflow_errors
 from .packs import PackStore, local_path
 
@@ -48,6 +49,7 @@ class DataVersions:
         self._commit = threading.Lock()
         self._saving: set[str] = set()
         self.packs = PackStore(store)
+        self.notes = DataNotes(store)
 
     @property
     def experiment_id(self) -> str:
@@ -57,6 +59,11 @@ class DataVersions:
     def count(self) -> int:
         """How many there are: the sum of each name's highest number, so nothing has to be listed."""
         return sum(version.version for version in self.latest())
+
+    def personal_columns(self, ref: str) -> list[str]:
+        """The columns of a version that were declared to hold personal data."""
+        parsed = Reference.parse(ref, "data version")
+        return self.notes.personal(self.get(parsed.name, self.resolve(parsed))[1])
 
     def names(self) -> list[str]:
         """Every name a data version has or had, sorted."""
@@ -237,6 +244,7 @@ class DataVersions:
             tags.DATA_SOURCES: json.dumps(version.sources) if version.sources else "",
             tags.RUN_KEY: version.run,
         }
+        marks |= personal_to_tags(version.personal)
         marks = {key: value for key, value in marks.items() if value}
         marks |= dict(_columns_to_tags(version.columns)) if len(version.columns) <= FEW_COLUMNS else {}
         run = client.create_run(experiment, start_time=now_ms(), tags=marks, run_name=f"{version.name}@...")
@@ -404,7 +412,15 @@ def _version(run: Any) -> DataVersion:
         branch=held.get(tags.DATA_BRANCH, ""),
         sources=tuple(json.loads(held.get(tags.DATA_SOURCES) or "[]")),
         run=held.get(tags.RUN_KEY, ""),
+        personal=tuple(personal_from_tags(held)),
+        errors=_count(held, "errors"),
+        warnings=_count(held, "warnings"),
     )
+
+
+def _count(held: dict[str, str], what: str) -> int | None:
+    told = json.loads(held.get(tags.DATA_CHECKS) or "{}")
+    return int(told[what]) if what in told else None
 
 
 def _note(ref: str) -> str:

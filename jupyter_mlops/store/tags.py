@@ -86,7 +86,10 @@ DATA_KIND = "mlops.dataset.kind"  # table or folder
 DATA_BRANCH = "mlops.dataset.branch"  # none for the main line
 DATA_SOURCES = "mlops.dataset.sources"  # JSON list of the data versions it was made from
 DATA_FOLDER = "mlops/data"  # their artifacts
-DATA_CHECKS = "mlops.dataset.checks"  # JSON: {"errors": 0, "warnings": 2}
+DATA_CHECKS = "mlops.dataset.checks"  # JSON: {"errors": 0, "warnings": 2, "at": ms}
+DATA_PERSONAL = "mlops.dataset.personal"  # JSON list of columns with personal data; further parts as for the columns
+CHECKS_FILE = "mlops/checks.json"  # the newest report of the checks
+CONTRACT_FILE = "mlops/contract.json"  # what tables of this kind have to keep to, learnt from this version
 
 # on the data experiment: one for each name that a data version has or had; JSON of other names to version numbers
 DATA_NAMES = "mlops.dataset.names."

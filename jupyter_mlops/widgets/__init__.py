@@ -15,6 +15,8 @@ from typing import Any
 from ..domain.alert import Alert, AlertTable, Monitor, MonitorTable
 from ..domain.audit_entry import AuditCheck, AuditTrail
 from ..domain.candidate import Candidate
+from ..domain.contract import Contract
+from ..domain.data_check import DataCheck
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
 from ..domain.deployment import Deployment, DeploymentTable, Predictions
 from ..domain.display import Displayed
@@ -35,6 +37,7 @@ from ..domain.sweep import Sweep
 from ..domain.workspace import Status
 from . import (
     alerts,
+    data_check,
     drift_history,
     evaluation,
     evidence,
@@ -61,6 +64,8 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     AuditCheck: workspace.audit_check,
     AuditTrail: workspace.audit_trail,
     Candidate: evaluation.candidate,
+    Contract: data_check.contract,
+    DataCheck: data_check.data_check,
     DataDiff: tables.data_diff,
     DataVersion: tables.data_version,
     DataVersionTable: tables.data_version_table,
