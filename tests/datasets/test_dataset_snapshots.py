@@ -1,0 +1,106 @@
+"""Snapshots of all kinds of tables, read back from wherever packs may lie, and saves that are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from made_frames import Drawn, tables
+
+from jupyter_mlops.datasets.identity import identify
+from jupyter_mlops.datasets.manifest import Manifest
+from jupyter_mlops.datasets.packs import Packs
+from jupyter_mlops.datasets.snapshot import Base, read_snapshot, write_snapshot
+from jupyter_mlops.errors import IntegrityFailure
+from jupyter_mlops.session import Session
+
+SOME = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def in_native_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """Byte order is no content: a column comes back in this machine's."""
+    odd = {n: t for n, t in frame.dtypes.items() if isinstance(t, np.dtype) and not t.isnative}
+    return frame.astype({name: dtype.newbyteorder("=") for name, dtype in odd.items()})
+
+
+@SOME
+@given(tables(), tables())
+def test_any_table_comes_back_and_so_does_one_built_on_it(drawn: Drawn, other: Drawn) -> None:
+    with tempfile.TemporaryDirectory() as where, Packs(where) as packs:
+        base = None
+        for frame in (drawn.frame(0), drawn.frame(1), other.frame(0)):
+            identity = identify(frame)
+            written = write_snapshot(frame, Path(where), identity, base)
+            held = Path(where, "manifest.json").read_bytes()
+            manifest = Manifest.from_bytes(held, digest=written.checksum)
+            back = read_snapshot(manifest, packs.of(manifest))
+            pd.testing.assert_frame_equal(back, in_native_order(frame))
+            assert identify(back).digest == identity.digest == manifest.digest
+            base = Base(manifest, packs.of(manifest))
+
+
+def test_packs_behind_an_arrow_file_system(tmp_path: Path) -> None:
+    """A URI goes through Arrow's file systems: the same reads, the same checks, as of S3."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"n": np.arange(50_000), "x": rng.normal(size=50_000), "s": ["a", None] * 25_000})
+    write_snapshot(frame, tmp_path, identify(frame))
+    manifest = Manifest.from_bytes((tmp_path / "manifest.json").read_bytes())
+    with Packs(tmp_path.as_uri()) as packs:
+        assert "://" in packs.location
+        pd.testing.assert_frame_equal(read_snapshot(manifest, packs.of(manifest)), frame)
+    pack = tmp_path / manifest.packs[0]
+    pack.write_bytes(pack.read_bytes()[:-100])
+    with Packs(tmp_path.as_uri()) as packs, pytest.raises(IntegrityFailure, match="does not hold what was stored"):
+        read_snapshot(manifest, packs.of(manifest))
+    pack.unlink()
+    with Packs(tmp_path.as_uri()) as packs, pytest.raises(IntegrityFailure, match="is gone"):
+        read_snapshot(manifest, packs.of(manifest))
+
+
+SAVER = """
+import sys
+from pathlib import Path
+import numpy as np, pandas as pd
+from jupyter_mlops.session import Session
+session = Session.open(root=Path(sys.argv[1]))
+frame = pd.DataFrame(np.random.default_rng(0).normal(size=(50_000, 6))).rename(columns=str)
+print("ready", flush=True)
+for number in range(1000):
+    session.data.save(frame.assign(round=number), name="saver")
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_kernel_that_is_killed_while_it_saves_leaves_whole_versions(session: Session) -> None:
+    """What was acknowledged is there, nothing is half there, and the next save goes on."""
+    root = str(session.context.workspace.root)
+    session.data.save(pd.DataFrame({"x": [1]}), name="other")
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(50_000, 6))).rename(columns=str)
+    acknowledged = -1
+    for delay in (0.05, 0.4):
+        process = subprocess.Popen([sys.executable, "-c", SAVER, root], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.stdout.readline()
+        time.sleep(delay)
+        os.kill(process.pid, signal.SIGKILL)
+        said = [0, *(int(line) for line in process.stdout.read().split())]
+        process.wait()
+        acknowledged = max(acknowledged, *said)
+    versions = session.data.log("saver")
+    assert len(versions) >= acknowledged + 1
+    for version in (versions[0], versions[-1]):
+        found = session.data.load(version.ref)
+        pd.testing.assert_frame_equal(found, frame.assign(round=version.version - 1))
+    # A save that was handed over is finished by the service, though nobody waits for it any more.
+    assert session.data.save(frame, name="saver").version > len(versions)
