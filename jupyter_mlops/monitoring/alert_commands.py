@@ -139,6 +139,49 @@ class AlertCommands(CommandSet):
         """
         return Monitor.from_dict(self.context.call("monitoring.unmonitor", name=model))
 
+    @command("prometheus", stage="monitoring", changes=False)
+    def prometheus(
+        self,
+        model: Annotated[str, Arg(complete="deployments", metavar="MODEL")],
+        *,
+        output: Annotated[str, Arg(value="path", metavar="DIR")] = "prometheus",
+    ) -> str:
+        """Write what Prometheus and Grafana need to watch a monitored deployment.
+
+        ``prometheus.yml`` scrapes its ``/metrics``, which tell requests, latency, drift, performance and how the
+        monitor's rules stand; ``rules.yml`` alerts of what fires; ``dashboard.json`` is to be imported into Grafana.
+        The token is not written down: Prometheus is told the file that holds it.
+
+        Parameters
+        ----------
+        model
+            A monitored deployment.
+        output
+            The folder to write into; files of these names in it are replaced.
+
+        Examples
+        --------
+        %mlops prometheus adult-clf -o prometheus
+        """
+        from .prometheus import alert_rules, dashboard, scrape_config
+
+        told = self.context.call("monitoring.prometheus", name=model)
+        folder = Path(output).expanduser()
+        files = {
+            "prometheus.yml": scrape_config(told["name"], told["url"], told["token_file"]),
+            "rules.yml": alert_rules(told["name"], told["rules"], told["seconds"]),
+            "dashboard.json": dashboard(told["name"]),
+        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in files.items():
+                (folder / name).write_text(text)
+        except OSError as error:
+            raise InvalidArgument(
+                f"{folder} cannot be written: {error.strerror}.", hint="Choose another folder with `-o DIR`."
+            ) from error
+        return f"{', '.join(files)} in {folder}; start: prometheus --config.file={folder / 'prometheus.yml'}"
+
     @command("alerts", stage="monitoring", changes=False)
     def alerts(
         self,

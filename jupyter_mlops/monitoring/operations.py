@@ -12,7 +12,7 @@ from ..errors import NotFound
 from ..registry.operations import locate
 from ..serving.operations import names as deployment_names
 from ..store.host import Host
-from .operations_alerts import alerts, busy, look_at_all, monitor, monitors, silence, unmonitor
+from .operations_alerts import alerts, busy, look_at_all, monitor, monitors, prometheus, silence, unmonitor
 from .operations_performance import label, performance, rows_for_shap
 from .operations_places import log_called
 from .operations_traffic_samples import sample_traffic
@@ -107,6 +107,7 @@ OPERATIONS: dict[str, Operation] = {
     "monitoring.monitor": Operation(monitor, action="monitor.set", target="name", topics=("monitors",)),
     "monitoring.unmonitor": Operation(unmonitor, action="monitor.remove", target="name", topics=("monitors", "alerts")),
     "monitoring.monitors": Operation(monitors),
+    "monitoring.prometheus": Operation(prometheus),
     "monitoring.alerts": Operation(alerts),
     "monitoring.silence": Operation(silence, action="monitor.silence", target="name", topics=("monitors",)),
     "monitoring.rows_for_shap": Operation(rows_for_shap),

@@ -15,14 +15,27 @@ from ..domain.context import now_ms
 from ..domain.performance import AlertMark
 from ..domain.workspace import Actor
 from ..errors import InvalidArgument, NotFound, StoreUnavailable
+from ..serving.deployment_folder import DeploymentFolder, find
 from ..store.host import Host
 from .alerts import KEPT_WINDOWS, Post, State, advance, path_of, read_state, states, write_state
+from .operations_exposition import expose, note_drift, note_performance, withdraw
 from .operations_performance import Source, measured_windows, source_of
 from .rules import METRICS, Reading, Rule, parse_rule, verdict
 from .sinks import Message, check_sink, sink_of
 from .stretch import Span, parse_length, spans
 
-__all__ = ["ACTIONS", "alerts", "busy", "look_at_all", "marks_of", "monitor", "monitors", "silence", "unmonitor"]
+__all__ = [
+    "ACTIONS",
+    "alerts",
+    "busy",
+    "look_at_all",
+    "marks_of",
+    "monitor",
+    "monitors",
+    "prometheus",
+    "silence",
+    "unmonitor",
+]
 
 log = logging.getLogger("jupyter_mlops.service")
 
@@ -97,6 +110,7 @@ def unmonitor(host: Host, *, name: str) -> dict[str, Any]:
     with _lock:
         state = _state(host, name)
         path_of(host.workspace.home, state.monitor.name).unlink()
+        withdraw(host.workspace.home, state.monitor.name)
     return state.monitor.to_dict()
 
 
@@ -196,6 +210,7 @@ def _judge(
     state.labels_seen = source.labels.count() if source else state.labels_seen
     state.monitor = replace(state.monitor, judgements=tuple(told), looked_ms=now, next_ms=next_ms, error=error)
     write_state(host.workspace.home, state)
+    expose(host, state)
     host.changed("monitors")
     if len(state.outbox) != news:
         host.changed("alerts")
@@ -234,10 +249,14 @@ def _measure(host: Host, source: Source, span: Span, rules: list[Rule]) -> dict[
     if by_performance:
         windows, _, _ = measured_windows(host, source, [span], intervals=False)
         measured = windows[0] if windows else None
+        if measured is not None:
+            note_performance(host, source.deployment, measured)
         found |= {rule: verdict(rule, performance=measured) for rule in by_performance}
     by_drift = [rule for rule in rules if rule.needs == "drift"]
     if by_drift:
         report, profile = _drift(host, source, span, [r.subject for r in by_drift])
+        if report is not None:
+            note_drift(host, source.deployment, report, span.end)
         found |= {rule: verdict(rule, report=report, profile=profile) for rule in by_drift}
     return found
 
@@ -271,7 +290,24 @@ def _drift(host: Host, source: Source, span: Span, subjects: list[str]) -> tuple
     standard = [d.name for d in chosen_detectors()]
     names = dict.fromkeys([*standard, *(s for s in subjects if s in DETECTORS)])
     called = (f"training data of {source.model}", source.deployment)
-    return compare_profiles(reference, profile, called, Thresholds(), detectors=list(names)), profile
+    found = compare_profiles(reference, profile, called, Thresholds(), detectors=list(names))
+    return replace(found, deployment=source.deployment, model=source.model), profile
+
+
+def prometheus(host: Host, *, name: str) -> dict[str, Any]:
+    """What files for Prometheus are made of: where a deployment answers, where its token is, and what is watched."""
+    state = _state(host, name)
+    stored = find(host.workspace.home, state.monitor.name)
+    folder = DeploymentFolder.of(host.workspace.home, stored.name)
+    seconds = parse_length(state.monitor.every) // 1000
+    rules = list(state.monitor.rules)
+    return {
+        "name": stored.name,
+        "url": stored.url,
+        "token_file": str(folder.token_file),
+        "rules": rules,
+        "seconds": seconds,
+    }
 
 
 def _empty(host: Host, name: str) -> None:

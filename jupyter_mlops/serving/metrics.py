@@ -16,13 +16,25 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-__all__ = ["EDGES", "Counters", "VersionCounts", "WorkerCounts", "add_up", "openmetrics", "read_counters"]
+__all__ = [
+    "EDGES",
+    "MONITORED_FILE",
+    "Counters",
+    "VersionCounts",
+    "WorkerCounts",
+    "add_up",
+    "openmetrics",
+    "read_counters",
+]
 
 EDGES: tuple[float, ...] = tuple(5e-5 * 1.2**i for i in range(78))
 """Upper edges of the latency buckets in seconds; the last bucket has none."""
 SHOWN_EDGES = tuple(EDGES[i] for i in range(1, 78, 4))
 SIZES: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Upper edges of the batch sizes, in requests."""
+
+MONITORED_FILE = "monitored.om"
+"""Beside a deployment's log: what its monitor found, as lines of OpenMetrics, told with the servers' own."""
 
 MAGIC = 0x6D6C6D31
 MODEL_BYTES = 192
@@ -219,7 +231,7 @@ def add_up(workers: Sequence[WorkerCounts]) -> dict[str, VersionCounts]:
     return total
 
 
-def openmetrics(deployment: str, workers: Sequence[WorkerCounts], *, now_ms: int) -> str:
+def openmetrics(deployment: str, workers: Sequence[WorkerCounts], *, now_ms: int, monitored: str = "") -> str:
     """The counts in the OpenMetrics 1.0 text format, over all worker processes, labelled by deployment and version."""
     lines: list[str] = []
     versions = sorted(add_up(workers).items())
@@ -263,6 +275,7 @@ def openmetrics(deployment: str, workers: Sequence[WorkerCounts], *, now_ms: int
     family("mlops_log_lag_seconds", "gauge", "Since the inference log was last written.", "seconds")
     newest = max((w.logged_ms for w in workers), default=0)
     lines.append(f"mlops_log_lag_seconds{labels()} {max(now_ms - newest, 0) / 1000 if newest else 0.0!r}")
+    lines += monitored.splitlines()
     lines.append("# EOF")
     return "\n".join(lines) + "\n"
 

@@ -29,7 +29,7 @@ from ..domain.record import Record
 from ..domain.traffic import Share, Traffic
 from .log_frames import SHADOW
 from .log_segments import Entry
-from .metrics import Counters, openmetrics, read_counters
+from .metrics import MONITORED_FILE, Counters, openmetrics, read_counters
 from .model import Answer, Ask
 from .routing import NoVersion, Route, Slot
 
@@ -256,7 +256,12 @@ class LiveRouter:
     def metrics(self) -> str:
         """What all workers have counted, as OpenMetrics."""
         self.tell()
-        return openmetrics(self._deployment, list(read_counters(self._folder)), now_ms=time.time_ns() // 1_000_000)
+        try:  # the workers' folder is that of a generation, in the deployment's
+            monitored = (self._folder.parents[2] / MONITORED_FILE).read_text()
+        except OSError:
+            monitored = ""
+        counted = list(read_counters(self._folder))
+        return openmetrics(self._deployment, counted, now_ms=time.time_ns() // 1_000_000, monitored=monitored)
 
 
 class Follower:

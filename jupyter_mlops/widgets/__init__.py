@@ -32,6 +32,7 @@ from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.performance import Labelled, Performance
 from ..domain.pipeline import Pipeline, Verification
 from ..domain.reproduction import Reproduction, RunCode
+from ..domain.retrain import Retrain, RetrainTable
 from ..domain.run import Run, RunComparison, RunTable
 from ..domain.sweep import Sweep
 from ..domain.workspace import Status
@@ -92,6 +93,8 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     Promotion: models.promotion,
     ReportTable: workspace.report_table,
     Reproduction: reproduction.reproduction,
+    Retrain: alerts.retrain,
+    RetrainTable: alerts.retrain_table,
     Run: runs.run,
     RunCode: reproduction.run_code,
     RunComparison: runs.comparison,

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from ..domain.alert import Alert, AlertTable, Judgement, Monitor, MonitorTable
-from .markup import Markup, code, facts, grid, note, page, pill, short, tag, when
+from ..domain.retrain import Retrain, RetrainTable
+from .markup import Markup, Number, code, facts, grid, note, page, pill, short, tag, when
 
-__all__ = ["alert", "alert_table", "monitor", "monitor_table"]
+__all__ = ["alert", "alert_table", "monitor", "monitor_table", "retrain", "retrain_table"]
 
 TONES = {"firing": "bad", "pending": "warn", "ok": "good", "resolved": "good", "unknown": ""}
+RETRAIN_TONES = {
+    "promoted": "good",
+    "proposed": "good",
+    "training": "busy",
+    "canary": "busy",
+    "failed": "bad",
+    "refused": "warn",
+}
 
 
 def alert_table(table: AlertTable) -> Markup:
@@ -79,3 +88,52 @@ def _judged(j: Judgement) -> Markup:
 def _state(word: str, *, silenced: bool) -> Markup:
     shown = pill(word, TONES.get(word, ""))
     return tag("span", shown, " silenced") if silenced else shown
+
+
+def retrain(r: Retrain) -> Markup:
+    """One retrain: what decided, and what became of it."""
+    rows = [
+        (
+            c.on,
+            d.metric,
+            Number(d.value, "+.4f"),
+            Number(d.low, "+.4f"),
+            Number(d.high, "+.4f"),
+            Number(d.p_value, ".3g"),
+        )
+        for c in r.compared
+        for d in c.differences
+    ]
+    heads = ("on", "metric", "challenger minus champion", "low", "high", "p")
+    return page(
+        tag("div", f"retrain of {r.deployment} ", pill(r.state, RETRAIN_TONES.get(r.state, "")), class_="mlops-title"),
+        facts(
+            [
+                ("why", r.reason),
+                ("champion", r.model),
+                ("challenger", r.challenger),
+                ("how", f"{r.how} on {r.training_rows:,} rows" if r.how else ""),
+                ("error", r.error),
+            ]
+        ),
+        grid(heads, rows) if rows else None,
+        *(note(line) for line in (*r.notes, *r.steps)),
+    )
+
+
+def retrain_table(table: RetrainTable) -> Markup:
+    """Retrains, newest first."""
+    if not table.retrains:
+        return page(note(table.text()))
+    rows = [
+        (
+            code(r.id),
+            r.deployment,
+            pill(r.state, RETRAIN_TONES.get(r.state, "")),
+            r.challenger or "–",
+            when(r.asked_ms),
+            short(r.error or r.reason),
+        )
+        for r in table
+    ]
+    return page(grid(("id", "deployment", "state", "challenger", "asked", "why"), rows))

@@ -1,0 +1,107 @@
+"""Requests for retrains: one at a time, not too soon, not too many; a process that dies leaves the champion as it was."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jupyter_mlops.domain.alert import RetrainRules
+from jupyter_mlops.domain.context import now_ms
+from jupyter_mlops.domain.retrain import Retrain, RetrainTable
+from jupyter_mlops.errors import NotReady
+from jupyter_mlops.monitoring.labels import Labels
+from jupyter_mlops.monitoring.operations_alerts import ask_for_retrain
+from jupyter_mlops.retraining import operations
+from jupyter_mlops.retraining.jobs import read_job, read_jobs, write_job, write_json
+from jupyter_mlops.retraining.operations import cancel, retrain, retrains
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "monitoring"))
+
+from logs import answered, deployed, host_at, writer_of
+
+
+@pytest.fixture
+def audited():
+    return []
+
+
+@pytest.fixture
+def host(tmp_path, empty_database, audited):
+    made = host_at(tmp_path, empty_database, audited)
+    folder = deployed(made)
+    ids = answered(writer_of(folder), np.linspace(-2, 2, 100), now_ms() - 1_000)
+    stored = folder.read()
+    folder.write(replace(stored, state="running"))
+    made.shared["labelled"] = ids
+    return made
+
+
+def label_all(host):
+    from jupyter_mlops.serving.inference_log import read
+
+    folder = host.workspace.home / "deployments" / "m"
+    wanted = {i: int(n % 2) for n, i in enumerate(host.shared["labelled"])}
+    Labels(folder / "labels").add("x", now_ms(), read(folder / "log"), wanted, replace_=False)
+
+
+def asked(host, id_, **rules):
+    ask_for_retrain(host.workspace.home, id_, "m", RetrainRules(**rules), "an alert")
+    operations._take_up(host)
+    return read_job(host.workspace.home, id_)
+
+
+def test_a_request_without_labels_is_refused_and_does_not_count(host, audited):
+    assert asked(host, "a").state == "refused"
+    assert "too few" in read_job(host.workspace.home, "a").error
+    label_all(host)
+    assert asked(host, "b").state == "waiting"
+    assert [a[2] for a in audited] == ["retrain.refused"]
+
+
+def test_there_are_no_storms(host):
+    label_all(host)
+    home = host.workspace.home
+    first = asked(host, "a")
+    assert asked(host, "a") == first  # the same request again
+    assert "goes on" in asked(host, "b").error
+    write_job(home, replace(first, state="kept", ended_ms=now_ms()))
+    assert "less than 6h ago" in asked(host, "c").error
+    assert asked(host, "d", cooldown="1s", a_day=1).error.startswith("1 in the last 24 hours")
+    write_job(home, replace(first, state="kept", asked_ms=now_ms() - 90_000_000))
+    assert asked(host, "e").state == "waiting"
+    assert not list((home / "retraining" / "asked").iterdir())
+
+
+def test_a_process_that_dies_or_fails_leaves_champion_and_traffic(host, audited):
+    home = host.workspace.home
+    before = (home / "deployments" / "m" / "deployment.json").read_bytes() if (home / "deployments" / "m" / "deployment.json").exists() else b""  # fmt: skip
+    base = Retrain("a", "m", "m@1", "training", "r", now_ms(), pid=2**22 + 1, started="never")
+    write_job(home, base)
+    operations._watch(host, base)
+    assert (read_job(home, "a").state, read_job(home, "a").challenger) == ("failed", "")
+    second = replace(base, id="b")
+    write_job(home, second)
+    write_json(home / "retraining" / "jobs" / "b" / "result.json", {"error": "boom"})
+    operations._watch(host, second)
+    assert (read_job(home, "b").state, read_job(home, "b").error) == ("failed", "boom")
+    assert [a[2] for a in audited] == ["retrain.failed"] * 2
+    now = (home / "deployments" / "m" / "deployment.json").read_bytes() if before else b""
+    assert now == before
+    assert host.store.models.names() == []
+
+
+def test_by_hand_it_is_told_what_is_missing_and_can_be_cancelled(host):
+    with pytest.raises(NotReady, match="no labelled predictions"):
+        retrain(host, name="m")
+    label_all(host)
+    job = Retrain.from_dict(retrain(host, name="m"))
+    assert (job.state, job.by_hand) == ("waiting", True)
+    assert retrain(host, name="m")["id"] == job.id
+    assert cancel(host, id=job.id)["state"] == "cancelled"
+    (shown,) = RetrainTable.from_dict(retrains(host, name="m"))
+    assert shown.ended
+    assert len(read_jobs(host.workspace.home)) == 1
