@@ -70,7 +70,8 @@ def test_there_are_no_storms(host):
     assert "goes on" in asked(host, "b").error
     write_job(home, replace(first, state="kept", ended_ms=now_ms()))
     assert "less than 6h ago" in asked(host, "c").error
-    assert asked(host, "d", cooldown="1s", a_day=1).error.startswith("1 in the last 24 hours")
+    write_job(home, replace(first, state="kept", asked_ms=now_ms() - 7_200_000))
+    assert asked(host, "d", cooldown="1h", a_day=1).error.startswith("1 in the last 24 hours")
     write_job(home, replace(first, state="kept", asked_ms=now_ms() - 90_000_000))
     assert asked(host, "e").state == "waiting"
     assert not list((home / "retraining" / "asked").iterdir())

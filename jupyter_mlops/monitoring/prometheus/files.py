@@ -42,8 +42,8 @@ def alert_rules(name: str, rules: Sequence[str], every_seconds: int) -> str:
         {
             "alert": "MlopsRuleFiring",
             "expr": f"mlops_rule_firing{{deployment={quoted},rule={json.dumps(rule)}}} == 1",
-            "labels": {"severity": "warning", "rule": rule},
-            "annotations": {"summary": f"{name}: {rule}"},
+            "labels": {"severity": "warning", "rule": _literal(rule)},
+            "annotations": {"summary": _literal(f"{name}: {rule}")},
         }
         for rule in rules
     ]
@@ -68,6 +68,10 @@ def alert_rules(name: str, rules: Sequence[str], every_seconds: int) -> str:
             "annotations": {"summary": f"the monitor of {name} has not looked for a while"},
         },
     ]
-    # Prometheus' own {{ }} templates stay out of the text: a rule may hold braces
     told = json.dumps({"groups": [{"name": f"mlops-{name}", "rules": [*by_rule, *own]}]}, indent=2, ensure_ascii=False)
     return f"{told}\n"
+
+
+def _literal(text: str) -> str:
+    """A text that Prometheus, which reads labels and annotations as templates, gives as it is."""
+    return text.replace("{{", '{{"{{"}}')
