@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from .audit.commands import AuditCommands
+from .audit.evidence_commands import EvidenceCommands
 from .audit.lineage_commands import LineageCommands
 from .datasets.commands import DataCommands
 from .domain.command import Arg, Command, collect, command
@@ -113,6 +114,7 @@ class Session(
     RetrainingCommands,
     AuditCommands,
     LineageCommands,
+    EvidenceCommands,
 ):
     """One workspace, as seen from one notebook, shell or server.
 

@@ -126,12 +126,18 @@ def _own(host: Host) -> Chain:
     return chain
 
 
+def evidence(host: Host, *, model: str, directory: str, digest: str, files: int) -> dict[str, Any]:
+    """An evidence pack was written; its digest is what the trail keeps."""
+    return {"model": model, "digest": digest, "files": files}
+
+
 OPERATIONS = {
     "audit.lineage": Operation(lineage),
     "audit.read": Operation(read),
     "audit.verify": Operation(verify),
     "audit.erase": Operation(erase),
     "audit.retain": Operation(retain),
+    "audit.evidence": Operation(evidence, action="evidence.write", target="model", topics=("audit",)),
 }
 
 DUTIES: tuple[Duty, ...] = (Duty("audit.ship", SHIP_SECONDS, ship, busy),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,17 +10,20 @@ from typing import Literal
 
 __all__ = ["Bullets", "Grid", "Link", "Own", "Pill", "Section", "Written"]
 
+CODE = re.compile(r"`([^`]+)`")
+
 Tone = Literal["", "good", "bad", "warn"]
 
 STYLE = """
 :root{color-scheme:light dark;--line:#d4d7dd;--dim:#5b626e;--soft:#f3f4f7;--good:#d8efdc;--bad:#f8d9d7;--warn:#f8e6c4;--link:#0a58b8}
 @media (prefers-color-scheme:dark){:root{--line:#3c414b;--dim:#a2a9b6;--soft:#1e2229;--good:#1d4a29;--bad:#5f2321;--warn:#574012;--link:#7fb4f5}}
 *{box-sizing:border-box}
-body{font:15px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto 4rem;padding:0 1.25rem;background:Canvas;color:CanvasText}
+body{font:15px/1.55 system-ui,sans-serif;max-width:72rem;margin:2rem auto 4rem;padding:0 1.25rem;background:Canvas;color:CanvasText}
 h1{font-size:1.65rem;line-height:1.25;margin:0 0 .4rem}h2{font-size:1.18rem;margin:2.1rem 0 .5rem;padding-bottom:.25rem;border-bottom:1px solid var(--line)}
 p{margin:.45rem 0}.lead,.dim{color:var(--dim)}a{color:var(--link)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;margin:.5rem 0;font-size:.9rem;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.32rem .9rem .32rem 0;border-bottom:1px solid var(--line)}
+td:first-child{min-width:7.5rem}
 th{font-weight:600;border-bottom-width:2px;white-space:nowrap}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 code,pre{font:.86em ui-monospace,monospace}code{background:var(--soft);padding:.05em .35em;border-radius:3px;overflow-wrap:anywhere}
 .own{white-space:pre-wrap;border-left:3px solid var(--line);padding:.15rem 0 .15rem .8rem;margin:.6rem 0}
@@ -45,7 +49,7 @@ class Pill:
     tone: Tone = ""
 
 
-Cell = str | int | float | Link | Pill | None
+Cell = str | int | float | Link | Pill | tuple[Link, ...] | None
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,8 @@ def _words(cell: Cell) -> str:
         return ""
     if isinstance(cell, Link):
         return cell.text
+    if isinstance(cell, tuple):
+        return ", ".join(link.text for link in cell)
     if isinstance(cell, Pill):
         return cell.word
     return f"{cell:,}" if isinstance(cell, int) else f"{cell:.5g}" if isinstance(cell, float) else cell
@@ -183,6 +189,8 @@ def _block_markdown(block: Block) -> str:
 
 
 def _cell_markdown(cell: Cell) -> str:
+    if isinstance(cell, tuple):
+        return ", ".join(map(_cell_markdown, cell))
     text = _flat(_words(cell)).replace("|", "\\|")
     return f"[{text}]({cell.to})" if isinstance(cell, Link) else text
 
@@ -196,16 +204,24 @@ def _block_html(block: Block) -> str:
             for row in block.rows
         ]
         body = "".join(f"<tr>{row}</tr>\n" for row in rows)
-        return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
+        top = f"<thead><tr>{head}</tr></thead>" if any(block.heads) else ""
+        return f'<div class="scroll"><table>{top}<tbody>\n{body}</tbody></table></div>'
     if isinstance(block, Bullets):
-        return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in block.lines) + "</ul>"
+        return "<ul>" + "".join(f"<li>{_inline(line)}</li>" for line in block.lines) + "</ul>"
     if isinstance(block, Own):
         text = block.text.strip()
         return f'<div class="own{"" if text else " dim"}">{escape(text or block.prompt)}</div>'
-    return f"<p>{escape(block)}</p>"
+    return f"<p>{_inline(block)}</p>"
+
+
+def _inline(text: str) -> str:
+    """Text as HTML; what stands between backticks is something to type."""
+    return CODE.sub(r"<code>\1</code>", escape(text))
 
 
 def _cell_html(cell: Cell) -> str:
+    if isinstance(cell, tuple):
+        return "<br>".join(map(_cell_html, cell))
     text = escape(_words(cell))
     if isinstance(cell, Link):
         return f'<a href="{escape(cell.to)}">{text}</a>'

@@ -91,6 +91,7 @@ class PipelineCommands(CommandSet):
             notebook=self.context.notebook.path or notebook,
             steps=[step.name for step in pipeline.steps],
             verdict=_verdict(pipeline.verification),
+            **_judged(Path(pipeline.directory), pipeline.verification),
         )
         return pipeline
 
@@ -139,7 +140,8 @@ class PipelineCommands(CommandSet):
         verification = verify_project(
             self.context, Path(directory), python=python, timeout=timeout, accept=_names(accept)
         )
-        self.context.call("pipelines.verified", directory=directory, verdict=_verdict(verification))
+        told = _judged(Path(directory), verification)
+        self.context.call("pipelines.verified", directory=directory, verdict=_verdict(verification), **told)
         return verification
 
 
@@ -155,3 +157,16 @@ def _verdict(verification: Verification | None) -> str:
         return f"PASS, {len(verification.checks)} results"
     bad = [f"{check.step}.{check.variable}".strip(".") for check in verification.checks if not check.ok]
     return f"FAIL: {verification.error or ', '.join(bad) or 'nothing to compare'}"
+
+
+def _judged(directory: Path, verification: Verification | None) -> dict[str, Any]:
+    """What becomes known of the models that a pipeline gives: which were compared, and whether all of it held."""
+    from .export import read_description
+
+    if verification is None:
+        return {}
+    told = read_description(directory.expanduser().absolute())
+    same = {check.variable for check in verification.checks if check.ok and check.verdict == "same"}
+    models = {name: str(key) for name, key in (told.get("models") or {}).items()}
+    wanted = [key for name, key in models.items() if name in same or not verification.ok]
+    return {"models": wanted, "verified": verification.ok, "digest": str(told.get("digest", ""))}

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from ..domain.context import Context
 from ..domain.pipeline import Pipeline
-from ..errors import Conflict, InvalidArgument, NotReady
+from ..errors import Conflict, InvalidArgument, MLOpsError, NotReady
 from .environment import local_modules, pinned
 from .fingerprint import FILES, NotComparable, take, versions
 from .plan import Plan
@@ -181,6 +182,7 @@ def _facts(context: Context, plan: Plan, target: str, directory: Path, results: 
         "steps": [step.to_dict() for step in plan.step_records()],
         "parameters": [parameter.to_dict() for parameter in plan.parameters],
         "results": [result["variable"] for result in results],
+        "models": _logged_models(context, plan, results),
         "environment": {**versions([]), **pins},
         "unseeded": plan.unseeded,
         "form": plan.form,
@@ -188,6 +190,28 @@ def _facts(context: Context, plan: Plan, target: str, directory: Path, results: 
         "hash_seed": os.environ.get("PYTHONHASHSEED", ""),
         "notes": plan.notes,
     }
+
+
+def _logged_models(context: Context, plan: Plan, results: list[dict[str, Any]]) -> dict[str, str]:
+    """The estimators among the results that a run has logged just as they are: variable to the logged model's key."""
+    found: dict[str, str] = {}
+    for name in (str(result["variable"]) for result in results):
+        value = plan.results.values.get(name, plan.live.get(name))
+        key, digest = context.known_models.find(value) or ("", "")
+        if key and _model_digest(value) == digest:
+            found[name] = key
+    return found
+
+
+def _model_digest(model: Any) -> str:
+    """The digest of the file that the model would be stored in now; empty for one that cannot be stored so."""
+    from ..tracking.model_package import write_package
+
+    with tempfile.TemporaryDirectory(prefix="mlops-model-") as folder:
+        try:
+            return write_package(model, Path(folder) / "model").digest
+        except MLOpsError:
+            return ""
 
 
 def _bring_along(plan: Plan, folder: Path) -> None:

@@ -46,7 +46,9 @@ def written(dossier: Dossier, own: Mapping[str, str]) -> Written:
         Section("Gates and approvals", _gates(dossier)),
         Section(
             "How to use it",
-            [f"%mlops deploy {model.ref}, or mlflow.pyfunc.load_model('models:/{model.name}/{model.version}')."],
+            [
+                f"`%mlops deploy {model.ref}` serves it; `mlflow.pyfunc.load_model('models:/{model.name}/{model.version}')` loads it."
+            ],
         ),
         _own("contact", own),
     ]
@@ -204,9 +206,16 @@ def _parts(dossier: Dossier) -> list[Section]:
     looked = dossier.with_part("explanation")
     if looked is not None and looked.explanation is not None:
         e = looked.explanation
+        how = "SHAP" if e.shap else "Permutation importance"
         rows_i = [(i.feature, i.value) for i in (e.shap or e.permutation)[:SHOWN_SLICES]]
         found.append(
-            Section("What drives it", [f"{_on(looked)} By {e.method}.", Grid(("feature", "importance"), rows_i)])
+            Section(
+                "What drives it",
+                [
+                    f"{_on(looked)} {how}, {e.method}.",
+                    Grid(("feature", "importance"), rows_i),
+                ],
+            )
         )
     looked = dossier.with_part("robustness")
     if looked is not None and looked.robustness is not None:

@@ -20,7 +20,7 @@ from ..settings import gate_rules
 from ..store import alias_history, model_cards, model_files, model_versions, tags
 from ..store.host import Host
 from ..tracking.drains import drains
-from .operations_gates import approvals_of, results_of
+from .operations_gates import approvals_of, pipeline_of, results_of
 
 __all__ = ["dossier", "keep_card"]
 
@@ -66,7 +66,7 @@ def dossier(host: Host, *, model: str) -> dict[str, Any]:
         moves=tuple(sorted(moves, key=lambda m: m.at_ms, reverse=True)),
         data=tuple(file for _, file in held if file is not None),
         unsaved=tuple(ref for ref, file in held if file is None),
-        pipeline=_json(entity.tags.get(tags.PIPELINE) or run_tags.get(tags.PIPELINE)),
+        pipeline=pipeline_of(entity, run_tags),
         roles=gate_rules(host.workspace.root).get(ROLES, {}),
         card=model_cards.read_card(store, entity),
         store=_without_password(host.workspace.tracking_uri),

@@ -14,6 +14,7 @@ from ..errors import InvalidArgument, MLOpsError, NotFound, PromotionRefused
 from ..settings import gate_rules
 from ..store import model_versions
 from ..store.host import Host
+from ..store.models import model_id_of
 from ..store.tags import (
     APPROVAL,
     DATA,
@@ -27,7 +28,7 @@ from .gate import Candidate
 from .gates import GATES
 from .operations_alias import move_alias
 
-__all__ = ["approvals_of", "approve", "gates", "judge", "promote", "results_of"]
+__all__ = ["approvals_of", "approve", "gates", "judge", "pipeline_of", "promote", "results_of"]
 
 ROLES = "roles"
 LONGEST_RESULTS = 4900
@@ -148,7 +149,7 @@ def _candidate(host: Host, entity: Any, alias: str) -> Candidate:
         champion_evaluations=tuple(store.evaluations.of(entity.name, other)) if other is not None else (),
         rows=store.evaluations.rows,
         trust=run_tags.get(TRUST, ""),
-        pipeline=_pipeline(entity.tags.get(PIPELINE) or run_tags.get(PIPELINE)),
+        pipeline=pipeline_of(entity, run_tags),
         data=tuple(str(ref) for ref in data),
         data_checks={str(ref): _checks(host, str(ref)) for ref in data},
         approvals=approvals_of(entity),
@@ -168,11 +169,18 @@ def _checks(host: Host, ref: str) -> Mapping[str, Any] | None:
     return told if isinstance(told, dict) else None
 
 
-def _pipeline(text: str | None) -> dict[str, Any] | None:
-    if not text:
-        return None
-    told = _json(text)
-    return told if isinstance(told, dict) else {"verified": text == "verified"}
+def pipeline_of(entity: Any, run_tags: Mapping[str, str]) -> dict[str, Any] | None:
+    """What a verification said of the pipeline that gives a version (MLflow's entity); None where none was made.
+
+    The run's word counts for a version that was registered later, unless it speaks of another model of that run.
+    """
+    told = _json(entity.tags.get(PIPELINE))
+    if isinstance(told, dict):
+        return told
+    told = _json(run_tags.get(PIPELINE))
+    if isinstance(told, dict) and told.get("model", "") in ("", model_id_of(entity)):
+        return told
+    return None
 
 
 def _size(host: Host, entity: Any) -> int | None:

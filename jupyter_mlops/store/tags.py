@@ -65,7 +65,8 @@ MODEL_VERSIONS = "mlflow.modelVersions"  # MLflow's own, on a logged model: the 
 # on registered versions: an approval, by role, and the newest gate results, by alias, as JSON
 APPROVAL = "mlops.approval."
 GATE_RESULTS = "mlops.gates."
-PIPELINE = "mlops.pipeline"  # also on runs: whether the pipeline with the run in it was verified, as JSON
+# also on runs: whether the pipeline that gives the model was verified: {"verified", "digest", "directory", "at", "model"}
+PIPELINE = "mlops.pipeline"
 
 # on registered models: every move of an alias, as JSON; a second page is called .history.2
 ALIAS_HISTORY = "mlops.alias.{alias}.history"

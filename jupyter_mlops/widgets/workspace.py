@@ -70,7 +70,12 @@ def audit_check(check: AuditCheck) -> Markup:
     word = pill("whole", "good") if check.whole else pill("THE RECORD WAS TAMPERED WITH", "bad")
     found = [[code(f.writer[:8]), Number(f.place, "d"), pill(f.what, "bad"), f.text] for f in check.findings]
     return page(
-        tag("div", f"{check.entries:,} entries, {len(check.receipts)} writers ", word, class_="mlops-title"),
+        tag(
+            "div",
+            f"{check.entries:,} entries, {len(check.receipts)} writer{'' if len(check.receipts) == 1 else 's'} ",
+            word,
+            class_="mlops-title",
+        ),
         grid(["writer", "entry", "what", ""], found) if found else "",
         more("receipts", *(tag("div", code(receipt)) for receipt in check.receipts)),
         *(note(text) for text in check.notes),
