@@ -26,6 +26,7 @@ from .monitoring.alert_commands import AlertCommands
 from .monitoring.commands import MonitoringCommands
 from .monitoring.performance_commands import PerformanceCommands
 from .pipelines.commands import PipelineCommands
+from .pipelines.run_commands import PipelineRunCommands
 from .registry.card_commands import CardCommands
 from .registry.commands import RegistryCommands
 from .retraining.commands import RetrainingCommands
@@ -135,6 +136,7 @@ class Session(
         super().__init__(context)
         self.data = DataCommands(context)
         self.service = ServiceCommands(context)
+        self.pipeline = PipelineRunCommands(context)
 
     @classmethod
     def open(
@@ -167,7 +169,7 @@ class Session(
             found |= collect(type(getattr(self, group)), group)
         return dict(sorted(found.items(), key=lambda item: STAGES.index(item[1].stage)))
 
-    groups = ("data", "service")
+    groups = ("data", "pipeline", "service")
     """The attributes that hold commands of two words."""
 
     def invoke(self, name: str, arguments: Mapping[str, Any], *, via: Via) -> Any:

@@ -37,12 +37,12 @@ CLIENT = {"client.py": BASE | {"settings", "service"}, "wire.py": BASE | {"setti
 
 # outside package -> the only places that may import it
 ONLY: dict[str, tuple[str, ...]] = {
-    "mlflow": ("store/", "tracking/user_mlflow.py"),
+    "mlflow": ("store/", "tracking/user_mlflow.py", "pipelines/standalone/log.py"),
     "sqlalchemy": ("store/",),
     "IPython": ("magics/",),
     "ipywidgets": ("widgets/",),
     "anywidget": ("widgets/",),
-    "plotly": ("widgets/",),
+    "plotly": ("widgets/", "pipelines/standalone/passing_objects.py"),
     "jupyter_server": ("server/",),
     "tornado": ("server/",),
     "uvicorn": ("serving/",),

@@ -11,7 +11,23 @@ from .record import Record
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Check", "Parameter", "Pipeline", "Step", "Verification"]
+__all__ = ["TARGETS", "Check", "Parameter", "Pipeline", "PipelineRun", "Step", "StepRun", "Verification"]
+
+TARGETS = (
+    "python",
+    "dvc",
+    "kfp",
+    "airflow",
+    "dagster",
+    "dask",
+    "snakemake",
+    "github-actions",
+    "gitlab-ci",
+    "jenkins",
+    "docker",
+    "kubernetes",
+)
+"""What a pipeline can be exported to; each is a file in ``pipelines/targets``."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,57 @@ class Pipeline(Displayed, Record):
 def _few(names: tuple[str, ...]) -> str:
     """The first few names, and how many more there are."""
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") or "-"
+
+
+@dataclass(frozen=True)
+class StepRun(Record):
+    """One step of a run of a pipeline."""
+
+    name: str
+    state: Literal["ran", "cached", "failed", "not run"]
+    seconds: float = 0.0
+    folder: str = ""
+    """Where what it gave is kept."""
+    message: str = ""
+    """Why it failed."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PipelineRun(Displayed, Record):
+    """A run of an exported pipeline, each step in a process of its own."""
+
+    directory: str
+    steps: tuple[StepRun, ...]
+    metrics: dict[str, float]
+    took_ms: float = 0.0
+    run: str = ""
+    """The name of its MLflow run."""
+    error: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every step is done."""
+        return not self.error and all(step.state in ("ran", "cached") for step in self.steps)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a step."""
+        import pandas as pd
+
+        return pd.DataFrame([step.to_dict() for step in self.steps])
+
+    def text(self) -> str:
+        rows = [[s.name, s.state, seconds(s.seconds * 1000) if s.seconds else "", s.message] for s in self.steps]
+        lines = [table(["step", "", "took", ""], rows)] if rows else []
+        lines += [f"note: {s.name}: {note}" for s in self.steps for note in s.notes]
+        lines += [f"{name} = {value:.6g}" for name, value in self.metrics.items()]
+        ran, cached = (sum(s.state == state for s in self.steps) for state in ("ran", "cached"))
+        head = (
+            f"{'done' if self.ok else 'FAILED'} {self.directory}: {ran} ran, {cached} as kept ({seconds(self.took_ms)})"
+        )
+        if not self.ok:
+            head += f": {self.error}" if self.error else "; run it again to go on from there"
+        return "\n".join([head, *lines])
 
 
 Verdict = Literal["same", "differs", "not comparable", "nondeterministic", "failed"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
-from ..domain.pipeline import Pipeline, Verification
+from ..domain.pipeline import TARGETS, Pipeline, Verification
 from ..errors import InvalidArgument
 
 __all__ = ["PipelineCommands"]
@@ -21,7 +23,7 @@ class PipelineCommands(CommandSet):
         self,
         notebook: Annotated[str, Arg(value="path", metavar="NOTEBOOK")] = "",
         *,
-        to: Literal["python"] = "python",
+        to: Annotated[list[str], Arg(choices=TARGETS, metavar="TARGET")] = ("python",),  # type: ignore[assignment]  # any sequence
         output: Annotated[str, Arg(value="path", metavar="DIR")] = "pipeline",
         targets: Annotated[str, Arg(metavar="NAMES")] = "",
         whole: bool = False,
@@ -29,6 +31,7 @@ class PipelineCommands(CommandSet):
         accept: Annotated[str, Arg(metavar="NAMES")] = "",
         verify: bool = True,
         timeout: float = 0.0,
+        schedule: Annotated[str, Arg(metavar="CRON")] = "",
     ) -> Pipeline:
         """Turn the notebook, as it was run, into a Python pipeline, and prove that it gives the same results.
 
@@ -42,7 +45,7 @@ class PipelineCommands(CommandSet):
         notebook
             The .ipynb whose headings and tags to use; by default the one of this kernel.
         to
-            What to export to.
+            What to export to, besides the Python project that every target runs; several in quotes, or several times.
         output
             The directory to make; an earlier export there is replaced unless it was edited.
         targets
@@ -58,11 +61,14 @@ class PipelineCommands(CommandSet):
             Run it and compare; ``--no-verify`` leaves that to `verify`.
         timeout
             Seconds that a cell, or the pipeline, may take; 0 for as long as it takes.
+        schedule
+            When the targets that can start by themselves are to run, as five fields of cron in UTC: ``0 3 * * *``.
 
         Examples
         --------
         %mlops export --to python -o pipeline
         %mlops export --targets model,accuracy
+        %mlops export --to dvc --to airflow --schedule "0 3 * * *"
         %mlops export --whole --accept started
         jupyter mlops export notebook.ipynb --run --whole
         """
@@ -70,20 +76,23 @@ class PipelineCommands(CommandSet):
             raise InvalidArgument(f"--timeout takes a number of seconds, not {timeout:g}.")
         if whole and targets:
             raise InvalidArgument("--whole takes every variable, and --targets some.", hint="Leave one of them out.")
+        to = _targets(to)
+        _check_schedule(schedule)
         if run:
-            return self._run_and_export(notebook, to=to, output=output, targets=targets, whole=whole, accept=accept, verify=verify, timeout=timeout)  # fmt: skip
+            return self._run_and_export(notebook, to=to, schedule=schedule, output=output, targets=targets, whole=whole, accept=accept, verify=verify, timeout=timeout)  # fmt: skip
         from .handing_over import hand_over
 
         pipeline = hand_over(
             self.context,
             notebook,
-            target=to,
+            to=to,
             output=Path(output),
             names=_names(targets),
             whole=whole,
             accept=_names(accept),
             verify=verify,
             timeout=timeout,
+            schedule=schedule,
         )
         self.context.call(
             "pipelines.exported",
@@ -143,6 +152,23 @@ class PipelineCommands(CommandSet):
         told = _judged(Path(directory), verification)
         self.context.call("pipelines.verified", directory=directory, verdict=_verdict(verification), **told)
         return verification
+
+
+def _targets(given: Sequence[str] | str) -> list[str]:
+    """The targets asked for, each checked."""
+    names = [name for text in ([given] if isinstance(given, str) else given) for name in text.replace(",", " ").split()]
+    for name in names:
+        if name not in TARGETS:
+            raise InvalidArgument.unknown("target", name, TARGETS)
+    return list(dict.fromkeys(names))
+
+
+def _check_schedule(schedule: str) -> None:
+    if schedule and (len(schedule.split()) != 5 or not re.fullmatch(r"[\d*/,\-A-Za-z ]+", schedule)):
+        raise InvalidArgument(
+            f"--schedule takes the five fields of cron, not {schedule!r}.",
+            hint='`--schedule "0 3 * * *"` runs it each day at 3 o\'clock UTC.',
+        )
 
 
 def _names(text: str) -> list[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,25 @@ from ..domain.pipeline import Pipeline
 from ..errors import Conflict, InvalidArgument, MLOpsError, NotReady
 from .environment import local_modules, pinned
 from .fingerprint import FILES, NotComparable, take, versions
+from .graph import step_graph
 from .plan import Plan
 from .results import data_used, is_estimator, is_number
 from .targets import TARGETS
 from .targets.python import TEMPLATES
 
-__all__ = ["DESCRIPTION", "copy_checks", "read_description", "write_project"]
+__all__ = ["DESCRIPTION", "copy_checks", "copy_steps", "read_description", "write_project"]
 
 DESCRIPTION = "pipeline.json"
 SCHEMA = 1
 MADE_BY = "jupyter-mlops"
+STANDALONE = Path(__file__).parent / "standalone"
+HANDED_BY = {"pandas": "pyarrow", "scikit-learn": "skops"}
+"""What steps in processes of their own need to hand on what these make."""
 
 
-def write_project(context: Context, plan: Plan, target: str, directory: Path) -> Pipeline:
+def write_project(
+    context: Context, plan: Plan, targets: Sequence[str], directory: Path, *, schedule: str = ""
+) -> Pipeline:
     """Write the project, with the fingerprints of the notebook's values.
 
     Raises
@@ -47,10 +54,13 @@ def write_project(context: Context, plan: Plan, target: str, directory: Path) ->
     try:
         (new / "expected").mkdir(parents=True)
         results = _take_results(plan, new / "expected")
-        facts = _facts(context, plan, target, directory, results)
-        TARGETS[target].write(plan, new, facts)
+        facts = _facts(context, plan, targets, directory, results)
+        facts["schedule"] = schedule
+        for name in facts["targets"]:
+            TARGETS[name].write(plan, new, facts)
         _bring_along(plan, new)
         copy_checks(new)
+        copy_steps(new)
         facts["digest"] = _digest(new / "pipeline.py")
         _write_json(new / "expected.json", {"schema": SCHEMA, "results": results})
         _write_json(new / DESCRIPTION, facts)
@@ -83,6 +93,20 @@ def copy_checks(folder: Path) -> None:
     for name in FILES:
         text = Path(__file__).with_name(name).read_text(encoding="utf-8")
         (folder / name).write_text(text.replace("from .fingerprint", "from fingerprint"), encoding="utf-8")
+
+
+def copy_steps(folder: Path) -> None:
+    """Put what runs single steps, and all of them on this machine, beside a pipeline."""
+    for source in sorted(STANDALONE.glob("*.py")):
+        if source.name == "__init__.py":
+            continue
+        if (folder / source.name).exists():
+            raise InvalidArgument(
+                f"the pipeline imports {source.name} of the project, and a file of that name runs its steps.",
+                hint=f"Give {source.name} another name, import it by that, and export again.",
+            )
+        text = source.read_text(encoding="utf-8")
+        (folder / source.name).write_text(re.sub(r"^(\s*from )\.", r"\1", text, flags=re.MULTILINE), encoding="utf-8")
 
 
 def read_description(directory: Path) -> dict[str, Any]:
@@ -156,7 +180,9 @@ def _take_results(plan: Plan, folder: Path) -> list[dict[str, Any]]:
     return results
 
 
-def _facts(context: Context, plan: Plan, target: str, directory: Path, results: list[dict[str, Any]]) -> dict[str, Any]:
+def _facts(
+    context: Context, plan: Plan, targets: Sequence[str], directory: Path, results: list[dict[str, Any]]
+) -> dict[str, Any]:
     taken = (
         plan.module.names | {n for s in plan.steps for f in s.flows for n in f.touches} | {s.name for s in plan.steps}
     )
@@ -165,12 +191,14 @@ def _facts(context: Context, plan: Plan, target: str, directory: Path, results: 
     text = "\n".join(f.statement.text for s in plan.steps for f in s.flows)
     carried = {type(plan.live.get(name)).__module__.partition(".")[0] for step in plan.steps for name in step.outputs}
     pins = pinned({*plan.module.packages, *(carried & {"pandas", "numpy", "scipy", "polars"})}, text)
+    pins |= pinned([HANDED_BY[name] for name in HANDED_BY if name in pins], "")
     commit = context.notebook.commit[:12] + (" with changes" if context.notebook.dirty else "")
     return {
         "schema": SCHEMA,
         "made_by": MADE_BY,
         "version": metadata.version(MADE_BY),
-        "target": target,
+        "target": "python",
+        "targets": list(dict.fromkeys(["python", *targets])),
         "name": plan.name,
         "notebook": notebook,
         "commit": context.notebook.commit,
@@ -179,7 +207,11 @@ def _facts(context: Context, plan: Plan, target: str, directory: Path, results: 
         "entry": "run" if "run" not in taken else "run_pipeline",
         "main": "main" if "main" not in taken else "command_line",
         "runs_in": os.path.relpath(Path.cwd(), directory),
+        "place": _place(directory),
+        "directory": directory.name,
         "steps": [step.to_dict() for step in plan.step_records()],
+        "graph": step_graph(plan),
+        "modules": list(local_modules(plan.module.packages, Path.cwd())),
         "parameters": [parameter.to_dict() for parameter in plan.parameters],
         "results": [result["variable"] for result in results],
         "models": _logged_models(context, plan, results),
@@ -212,6 +244,15 @@ def _model_digest(model: Any) -> str:
             return write_package(model, Path(folder) / "model").digest
         except MLOpsError:
             return ""
+
+
+def _place(directory: Path) -> str:
+    """Where the project stands in its repository: from the folder with ``.git``, else from where the notebook ran."""
+    for folder in directory.parents:
+        if (folder / ".git").exists():
+            return directory.relative_to(folder).as_posix()
+    here = Path.cwd()
+    return directory.relative_to(here).as_posix() if directory.is_relative_to(here) else directory.name
 
 
 def _bring_along(plan: Plan, folder: Path) -> None:

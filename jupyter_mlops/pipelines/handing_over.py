@@ -21,13 +21,14 @@ def hand_over(
     context: Context,
     notebook: str,
     *,
-    target: str,
+    to: Sequence[str],
     output: Path,
     names: Sequence[str],
     whole: bool,
     accept: Collection[str],
     verify: bool,
     timeout: float,
+    schedule: str = "",
 ) -> Pipeline:
     """Make the pipeline of a notebook, as `PipelineCommands.export` describes it.
 
@@ -42,7 +43,7 @@ def hand_over(
         plan = make_plan(context, notebook, names, whole=whole, form=form)
         if why:
             plan.notes.insert(0, f"the steps share the notebook's variables, as {why}")
-        pipeline = write_project(context, plan, target, output)
+        pipeline = write_project(context, plan, to, output, schedule=schedule)
         if not verify:
             return pipeline
         done = verify_project(context, Path(pipeline.directory), timeout=timeout, accept=accept, inputs=inputs)

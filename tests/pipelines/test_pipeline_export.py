@@ -93,7 +93,9 @@ def test_a_notebook_becomes_a_pipeline_that_passes(wine: tuple[Session, Path]) -
     )
     assert {line.split("==")[0] for line in (folder / "requirements.txt").read_text().split()} == {
         "pandas",
+        "pyarrow",
         "scikit-learn",
+        "skops",
     }
     entry = session.audit("out")[0]
     assert (entry.action, entry.details["verdict"][:4]) == ("pipeline.export", "PASS")
