@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import itertools
 import logging
+import os
 import re
 import secrets
 import time
-import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -21,7 +23,7 @@ from .log_segments import Entry
 from .model import Answer, Ask
 from .routing import NoVersion, Route, Router, Slot
 
-__all__ = ["App", "Request"]
+__all__ = ["App", "Headers", "Request", "request_id", "trace_of"]
 
 log = logging.getLogger("jupyter_mlops.serving")
 
@@ -37,6 +39,7 @@ TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{
 OPEN = ("/ping", "/health", "/v2/health/live", "/v2/health/ready", "/")
 RETRY_SECONDS = b"1"
 PAGE_POLICY = b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'"
+_numbers = itertools.count(secrets.randbits(32))  # ids of this process: random where it begins, then counted
 METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -117,15 +120,14 @@ class App:
             scope["path"],
             scope["query_string"],
             headers,
-            _request_id(headers),
-            _trace(headers.get(b"traceparent")),
+            request_id(headers),
+            trace_of(headers),
             receive,
         )
         try:
             answer, extra = await self._answer(scope["method"], request)
-        except Exception:
-            log.exception("a request failed")
-            answer, extra = Answer.error(500, "INTERNAL_ERROR", "The server failed; its log tells why."), []
+        except Exception as error:
+            answer, extra = self.failed(error), []
         if request.trace is not None:
             extra = [*extra, (b"traceparent", request.trace)]
         await _send(send, answer, extra)
@@ -136,8 +138,14 @@ class App:
         for slot in self.router.slots():
             slot.writer.close()
 
+    @staticmethod
+    def failed(error: Exception) -> Answer:
+        """What is answered where the server itself fails."""
+        log.error("a request failed", exc_info=error)
+        return Answer.error(500, "INTERNAL_ERROR", "The server failed; its log tells why.")
+
     async def _answer(self, method: str, request: Request) -> tuple[Answer, Headers]:
-        if request.path not in OPEN and not self._allowed(request.headers.get(b"authorization", b"")):
+        if request.path not in OPEN and not self.allowed(request.headers.get(b"authorization", b"")):
             answer = Answer.error(401, "UNAUTHENTICATED", "Send 'Authorization: Bearer <the deployment's token>'.")
             return answer, [(b"www-authenticate", b"Bearer")]
         found = self._routes.get(request.path)
@@ -154,7 +162,8 @@ class App:
             return answer, [(b"allow", expected.encode())]
         return await respond(request)
 
-    def _allowed(self, given: bytes) -> bool:
+    def allowed(self, given: bytes) -> bool:
+        """Whether an ``Authorization`` header holds the token."""
         scheme, _, token = given.partition(b" ")
         return hmac.compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
 
@@ -187,19 +196,38 @@ class App:
 
         return Answer(200, page(), "text/html; charset=utf-8"), [(b"content-security-policy", PAGE_POLICY)]
 
-    @staticmethod
-    def request_id(given: bytes) -> str:
-        """The client's own id if it is usable, else a new one."""
-        return _request_id({b"x-request-id": given})
-
     def answer_headers(self, request: Request, answer: Answer, route: Route | None) -> Headers:
-        """The headers that go with every answer of a model."""
-        extra = [(b"x-request-id", request.id.encode())]
+        """The headers that go with every answer of a model, but for the trace, which every answer has."""
+        return self.answer_headers_of(request.id, answer, route, None)
+
+    @staticmethod
+    def answer_headers_of(name: str, answer: Answer, route: Route | None, trace: bytes | None) -> Headers:
+        """The same for a request that is known by its id and its trace only."""
+        extra = [(b"x-request-id", name.encode())]
         if route is not None:
             extra.append((b"x-model-version", route.slot.header))
         if answer.status in (429, 503):
             extra.append((b"retry-after", RETRY_SECONDS))
+        if trace is not None:
+            extra.append((b"traceparent", trace))
         return extra
+
+    def admit(self) -> Answer | None:
+        """Let one more request in, which has to `leave`; the answer that refuses it where there are too many."""
+        if self._asked >= self.limits.requests:
+            message = f"{self._asked} requests are being answered; send this one again later."
+            return Answer.error(429, "RESOURCE_EXHAUSTED", message)
+        self._asked += 1
+        return None
+
+    def leave(self) -> None:
+        """One request less is being answered."""
+        self._asked -= 1
+
+    @staticmethod
+    def not_ready() -> Answer:
+        """What is answered where no version is ready."""
+        return Answer.error(503, "TEMPORARILY_UNAVAILABLE", "No model version is ready to answer.")
 
     async def predict(self, request: Request, ask: Ask, *, slot: Slot | None = None) -> tuple[Answer, Route | None]:
         """Let a version answer, log it, and tell the router: the one way by which every protocol predicts.
@@ -209,28 +237,43 @@ class App:
         slot
             The version that must answer; by default the router chooses.
         """
-        if self._asked >= self.limits.requests:
-            message = f"{self._asked} requests are being answered; send this one again later."
-            return Answer.error(429, "RESOURCE_EXHAUSTED", message), None
+        refused = self.admit()
+        if refused is not None:
+            return refused, None
         began = time.perf_counter()
         try:
             route = self.router.route(request.headers, request.id)
         except NoVersion:
-            return Answer.error(503, "TEMPORARILY_UNAVAILABLE", "No model version is ready to answer."), None
+            self.leave()
+            return self.not_ready(), None
         if slot is not None and slot is not route.slot:
             route = replace(route, slot=slot, propensity=1.0)
-        self._asked += 1
+        return await self.answered(request, ask, route, began), route
+
+    async def answered(self, request: Request, ask: Ask, route: Route, began: float) -> Answer:
+        """Let the version of a route answer a request that was let in, log it, and tell the router."""
         try:
             answer = await self.ask(route.slot, ask)
             seconds = time.perf_counter() - began
             if answer.status == 200:
-                answer = self._logged(route, request, ask, answer, seconds)
+                entry = Entry(
+                    request.id,
+                    time.time_ns() // 1_000_000,
+                    ask.content_type,
+                    ask.body,
+                    answer.body,
+                    answer.rows,
+                    seconds * 1000,
+                    route.key,
+                    route.propensity,
+                    answer.probabilities,
+                )
+                answer = self.log(route.slot, [entry]) or answer
         finally:
-            self._asked -= 1
+            self.leave()
         self.router.finished(route, answer.status, answer.rows, seconds)
-        for shadow in route.shadows:
-            self._shadow(route, shadow, ask, request.id, answer)
-        return answer, route
+        self.shadow(route, ask, request.id, answer)
+        return answer
 
     async def body(self, request: Request) -> bytes | Answer:
         """The whole body, or the answer that refuses it."""
@@ -259,7 +302,7 @@ class App:
         if found is None:
             there = self.router.slots()
             self._batchers = {known: batcher for known, batcher in self._batchers.items() if known in there}
-            found = self._batchers[slot] = Batcher(slot.model, self._threads)
+            found = self._batchers[slot] = Batcher(slot.model, self._threads, partial(self.router.batched, slot))
         return found
 
     async def ask(self, slot: Slot, ask: Ask) -> Answer:
@@ -273,36 +316,28 @@ class App:
             message = f"The prediction took longer than {self.limits.seconds:g} seconds."
             return Answer.error(504, "DEADLINE_EXCEEDED", message)
 
-    def _logged(self, route: Route, request: Request, ask: Ask, answer: Answer, seconds: float) -> Answer:
-        """The answer once it is in the inference log; another in its place if it cannot be."""
-        now = time.time_ns() // 1_000_000
+    @staticmethod
+    def log(slot: Slot, entries: Sequence[Entry]) -> Answer | None:
+        """Log what is about to be answered with 200; what must be answered instead where it cannot be."""
         try:
-            route.slot.writer.append(
-                Entry(
-                    request.id,
-                    now,
-                    ask.content_type,
-                    ask.body,
-                    answer.body,
-                    answer.rows,
-                    seconds * 1000,
-                    route.key,
-                    route.propensity,
-                    answer.probabilities,
-                )
-            )
+            slot.writer.append(*entries)
         except OSError as error:
             log.error("the inference log cannot be written: %s", error)  # noqa: TRY400 the reason is all there is to say
             message = f"The prediction cannot be logged, so it is not given: {error.strerror}."
             return Answer.error(503, "TEMPORARILY_UNAVAILABLE", message)
-        return answer
+        return None
+
+    def shadow(self, route: Route, ask: Ask, request_id: str, answer: Answer) -> None:
+        """Ask the shadows of a route the same, once the answer has left; nobody waits for them."""
+        for shadow in route.shadows:
+            self._shadow(route, shadow, ask, request_id, answer)
 
     def _shadow(self, route: Route, shadow: Slot, ask: Ask, request_id: str, answer: Answer) -> None:
         """Ask a shadow the same, once the answer has left; nobody waits for it."""
 
         def copy() -> None:
             began = time.perf_counter()
-            copied = shadow.model.answer_many([replace(ask)])[0]
+            copied = shadow.model.answer_many([ask])[0]
             self.router.shadowed(route, shadow, ask, request_id, answer, copied, time.perf_counter() - began)
 
         future = asyncio.get_running_loop().run_in_executor(self._threads, copy)
@@ -315,13 +350,27 @@ class App:
             log.warning("a shadow could not be compared: %r", future.exception())
 
 
-def _request_id(headers: dict[bytes, bytes]) -> str:
-    given = headers.get(b"x-request-id", b"")
-    return given.decode() if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+def request_id(headers: Mapping[bytes, bytes]) -> str:
+    """The client's own id if it is usable, else a new one, which no other process gives."""
+    given = headers.get(b"x-request-id")
+    if given is not None and REQUEST_ID.fullmatch(given):
+        return given.decode()
+    return f"{_process()}{next(_numbers):012x}"
 
 
-def _trace(given: bytes | None) -> bytes | None:
+def _process() -> str:
+    """What the ids of this process begin with; another after a fork."""
+    if _known[0] != os.getpid():
+        _known[:] = [os.getpid(), secrets.token_hex(10)]
+    return str(_known[1])
+
+
+_known: list[Any] = [0, ""]
+
+
+def trace_of(headers: Mapping[bytes, bytes]) -> bytes | None:
     """A ``traceparent`` of the same trace with a span of our own; None for none, or for one that is not valid."""
+    given = headers.get(b"traceparent")
     if given is None or not TRACE.match(given) or (given.startswith(b"00") and len(given) != 55):
         return None
     return b"00-" + given[3:35] + b"-" + secrets.token_hex(8).encode() + b"-" + given[53:55]

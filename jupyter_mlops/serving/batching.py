@@ -8,7 +8,7 @@ goes to the thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from .model import Answer, Ask, ServedModel
@@ -28,14 +28,17 @@ class Batcher:
         The model.
     threads
         Where slow predictions run.
+    batched
+        Told how many requests were asked together.
     """
 
-    def __init__(self, model: ServedModel, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, model: ServedModel, threads: ThreadPoolExecutor, batched: Callable[[int], None]) -> None:
         self._model = model
+        self._batched = batched
         self._threads = threads
         self._now: list[tuple[Ask, asyncio.Future[Answer]]] = []
-        self._small = _Lane(model, threads)
-        self._large = _Lane(model, threads)  # so that small requests do not stand behind a large one
+        self._small = _Lane(model, threads, batched)
+        self._large = _Lane(model, threads, batched)  # so that small requests do not stand behind a large one
 
     def ask(self, ask: Ask) -> asyncio.Future[Answer]:
         """The answer to come."""
@@ -54,6 +57,9 @@ class Batcher:
     def _answer_now(self) -> None:
         batch, self._now = self._now, []
         answers = _answers_now(self._model, [ask for ask, _ in batch])
+        now = len(answers) - sum(answer is None for answer in answers)
+        if now:
+            self._batched(now)
         for (ask, future), answer in zip(batch, answers, strict=True):
             if answer is None:
                 self._small.add(ask, future)
@@ -64,8 +70,9 @@ class Batcher:
 class _Lane:
     """One batch at a time in a thread."""
 
-    def __init__(self, model: ServedModel, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, model: ServedModel, threads: ThreadPoolExecutor, batched: Callable[[int], None]) -> None:
         self._model = model
+        self._batched = batched
         self._threads = threads
         self._waiting: list[tuple[Ask, asyncio.Future[Answer]]] = []
         self._busy = False
@@ -83,6 +90,7 @@ class _Lane:
         if not batch:
             self._busy = False
             return
+        self._batched(len(batch))
         running = loop.run_in_executor(self._threads, self._model.answer_many, [ask for ask, _ in batch])
         running.add_done_callback(lambda done: self._end(loop, batch, done))
 

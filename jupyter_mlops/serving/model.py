@@ -8,9 +8,9 @@ import json
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 import orjson
 
 from .request import TooMuch, Unsupported, media_type, parse_with_params
@@ -30,8 +30,7 @@ METHODS = (
 )
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What a request is answered.
 
     Parameters
@@ -54,8 +53,7 @@ class Answer:
         return cls(status, orjson.dumps({"error_code": code, "message": message}))
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """One request to a model, in MLflow's format.
 
     Parameters

@@ -37,6 +37,7 @@ from .log_segments import LogWriter
 from .metrics import Counters
 from .model import ServedModel
 from .routing import Slot
+from .short_way import protocol_for
 from .traffic import TRAFFIC_FILE, WORKERS, Follower, LiveRouter, Orders, first_orders
 
 __all__ = ["main", "serve"]
@@ -227,7 +228,10 @@ def _compile(files: ModelFolder, plan: Path, settings: dict[str, Any]) -> None:
     command = [sys.executable, "-P", "-m", "jupyter_mlops.serving.compiled.build", str(files.path), str(plan)]
     command += ["--root", settings["root"], *(["--allow-pickle"] if settings["allow_pickle"] else [])]
     # The build's standard error is the server's log.
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    # One thread: a hundred small trees asked by several wait for each other at every one of them, for seconds on a busy machine.
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
     try:
         import onnxruntime  # noqa: F401 what is needed next is loaded meanwhile
 
@@ -304,7 +308,7 @@ def _answer(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=protocol_for(app),
         ws="none",
         interface="asgi3",
         lifespan="off",
@@ -343,6 +347,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--progress", type=int, default=-1, help="the number of an inherited pipe to tell progress on")
     given = parser.parse_args(arguments)
     os.umask(0o077)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # there is a process for every core; read when a library is loaded
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     say = _teller(given.progress)

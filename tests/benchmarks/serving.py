@@ -1,23 +1,33 @@
-"""Single-row predictions over HTTP, against ``mlflow models serve`` on the same model."""
+"""Predictions over HTTP on two processes, against ``mlflow models serve`` and against a constant answer of the same server.
+
+The load is `wrk`'s where it is installed (``apt install wrk``), on the same machine. MLflow runs once as its command runs
+where it alone is installed (asyncio and h11), once by uvloop and httptools; the constant is what uvicorn reaches by uvloop
+and httptools with an application that reads the body and answers always the same.
+"""
 
 from __future__ import annotations
 
 import http.client
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import orjson
+import pandas as pd
 from sklearn.compose import make_column_transformer
-from sklearn.datasets import load_diabetes
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -25,93 +35,271 @@ from jupyter_mlops.session import Session
 
 from .figures import compared
 
-SECONDS = 5.0
-CONNECTIONS = 16
+SECONDS = 3
+ROUNDS = 3
+WORKERS = 2
+ROWS = 20_000
+TEXTS = {
+    "workclass": 8,
+    "education": 16,
+    "marital": 7,
+    "occupation": 14,
+    "relationship": 6,
+    "race": 5,
+    "sex": 2,
+    "country": 41,
+}
+
+LUA = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = os.getenv("BENCH_AUTHORIZATION")
+local file = io.open(os.getenv("BENCH_BODY"), "rb")
+wrk.body = file:read("*a")
+file:close()
+done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format('\\nRESULT {"requests": %d, "us": %d, "p50": %d, "p99": %d, "failed": %d}\\n', summary.requests,
+    summary.duration, latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+
+CONSTANT = """
+BODY = b'{"predictions":["<=50K"]}'
+HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]
+async def app(scope, receive, send):
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    await send({"type": "http.response.body", "body": BODY})
+"""
 
 
-def rate(port: int, headers: dict[str, str], body: bytes) -> float:
-    """Requests a second that `CONNECTIONS` kept-open connections get answered, over a few seconds."""
-    counts: list[int] = []
-    deadline = time.monotonic() + SECONDS
+@dataclass(frozen=True)
+class Load:
+    """What one run of the load found: requests a second, latencies in milliseconds."""
 
-    def ask() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        answered = 0
+    rate: float
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server under load."""
+
+    port: int
+    token: str = ""
+
+    def load(self, body: bytes, connections: int) -> Load:
+        """Ask it over kept-open connections, for some seconds."""
+        with tempfile.TemporaryDirectory() as folder:
+            script, sent = Path(folder) / "load.lua", Path(folder) / "body"
+            script.write_text(LUA)
+            sent.write_bytes(body)
+            command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--timeout", "30s", "-s", str(script)]
+            environment = {**os.environ, "BENCH_AUTHORIZATION": f"Bearer {self.token}", "BENCH_BODY": str(sent)}
+            told = subprocess.run(
+                [*command, f"http://127.0.0.1:{self.port}/invocations"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        found = json.loads(told.partition("RESULT ")[2])
+        if found["failed"]:
+            raise RuntimeError(f"{found['failed']} of {found['requests']} requests failed")
+        return Load(found["requests"] / found["us"] * 1e6, found["p50"] / 1000, found["p99"] / 1000)
+
+    def wait(self, patience: float = 120) -> None:
+        """Until it answers."""
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            connection.request("POST", "/invocations", body, {"Content-Type": "application/json", **headers})
-            answer = connection.getresponse()
-            answer.read()
-            answered += answer.status == 200
-        counts.append(answered)
-        connection.close()
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+                connection.request("GET", "/ping")
+                connection.getresponse()
+                return
+            except OSError:
+                time.sleep(0.2)
+        raise TimeoutError
 
-    threads = [threading.Thread(target=ask) for _ in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts) / SECONDS
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
-def stock(uri: str, model: str) -> Iterator[int]:
-    """MLflow's own server with two workers, as its command starts it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "-p", str(port), "-w", "2"]
+def started(command: list[str], port: int, **environment: str) -> Iterator[Target]:
+    """A server by its own command."""
     server = subprocess.Popen(
-        [*command, "--env-manager", "local"],
-        env={**os.environ, "MLFLOW_TRACKING_URI": uri, "MLFLOW_DISABLE_TELEMETRY": "true"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        for _ in range(240):
-            try:
-                http.client.HTTPConnection("127.0.0.1", port, timeout=2).request("GET", "/ping")
-                break
-            except OSError:
-                time.sleep(0.5)
-        time.sleep(5)
-        yield port
+        target = Target(port)
+        target.wait()
+        time.sleep(3)
+        yield target
     finally:
         server.terminate()
         server.wait(20)
 
 
-def main() -> None:
-    """Measure both in turn, each server up for the whole run."""
-    table, target = load_diabetes(return_X_y=True, as_frame=True)
-    table = table.assign(sex=(table["sex"] > 0).map({True: "f", False: "m"}))
-    numbers = [c for c in table if c != "sex"]
+def mlflow_server(uri: str, model: str, loop: str, parser: str) -> Any:
+    """MLflow's own server, as its command starts it."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "-p", str(port), "-w", str(WORKERS)]
+    told = {
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "UVICORN_LOOP": loop,
+        "UVICORN_HTTP": parser,
+    }
+    return started([*command, "--env-manager", "local"], port, **told)
 
-    columns = make_column_transformer((StandardScaler(), numbers), (OneHotEncoder(sparse_output=False), ["sex"]))
-    model = make_pipeline(columns, HistGradientBoostingRegressor()).fit(table, target)
-    body = orjson.dumps({"dataframe_records": table.head(1).to_dict("records")})
+
+def constant_server(folder: Path) -> Any:
+    """Always the same answer."""
+    (folder / "constant.py").write_text(CONSTANT)
+    port = free_port()
+    command = [sys.executable, "-m", "uvicorn", "constant:app", "--app-dir", str(folder), "--port", str(port)]
+    command += [
+        "--workers",
+        str(WORKERS),
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+        "--no-access-log",
+        "--lifespan",
+        "off",
+    ]
+    return started([*command, "--no-server-header", "--no-date-header"], port)
+
+
+def adult() -> tuple[pd.DataFrame, Any]:
+    """A table like the Adult census: six whole numbers, eight texts, an income."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "age": rng.integers(17, 90, ROWS),
+            "fnlwgt": rng.integers(12_000, 1_500_000, ROWS),
+            "education_num": rng.integers(1, 17, ROWS),
+            "capital_gain": np.where(rng.random(ROWS) < 0.9, 0, rng.integers(100, 99_999, ROWS)),
+            "capital_loss": np.where(rng.random(ROWS) < 0.95, 0, rng.integers(100, 4_000, ROWS)),
+            "hours": rng.integers(1, 99, ROWS),
+        }
+    )
+    for name, count in TEXTS.items():
+        table[name] = [f"{name} {i}" for i in rng.integers(0, count, ROWS)]
+    score = table.age / 90 + table.education_num / 17 + (table.sex == "sex 1") * 0.3 + rng.normal(0, 0.3, ROWS)
+    return table, np.where(score > 1.2, ">50K", "<=50K")
+
+
+ESTIMATORS = {
+    "boosted": HistGradientBoostingClassifier,
+    "logistic": lambda: LogisticRegression(max_iter=500),
+    "forest": lambda: RandomForestClassifier(100, random_state=0),
+}
+
+
+def report(
+    figure: str, unit: str, ours: list[float], against: str, theirs: list[float], goal: float, **more: Any
+) -> None:
+    compared("serving", figure, unit, ours, against, theirs, goal=goal, **more).report()
+
+
+def rates(ours: Target, other: Target, body: bytes, connections: int) -> tuple[list[Load], list[Load]]:
+    """Both in turn, after one warm-up each."""
+    ours.load(body, connections), other.load(body, connections)
+    pairs = [(ours.load(body, connections), other.load(body, connections)) for _ in range(ROUNDS)]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def compare_rates(
+    figure: str, ours: Target, other: Target, body: bytes, connections: int, against: str, goal: float
+) -> tuple[list[Load], list[Load]]:
+    mine, theirs = rates(ours, other, body, connections)
+    report(
+        figure, "req/s", [m.rate for m in mine], against, [t.rate for t in theirs], goal, more_is_better=True
+    )  # fmt: skip
+    return mine, theirs
+
+
+def measure(session: Session, kind: str, folder: Path, table: pd.DataFrame, target: Any) -> None:
+    """Everything about one estimator."""
+    columns = make_column_transformer(
+        (StandardScaler(), list(table.columns[:6])),
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(TEXTS)),
+    )
+    model = make_pipeline(columns, ESTIMATORS[kind]()).fit(table, target)
+    session.register(model, name=kind, data=table, alias="champion")
+    one, hundred = (orjson.dumps({"dataframe_records": table.head(n).to_dict("records")}) for n in (1, 100))
+    began = time.perf_counter()
+    deployment = session.deploy(f"{kind}@champion", workers=WORKERS)
+    ours = Target(int(deployment.url.rsplit(":", 1)[1]), Path(deployment.token_file).read_text().strip())
+    connection = http.client.HTTPConnection("127.0.0.1", ours.port, timeout=30)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {ours.token}"}
+    connection.request("POST", "/invocations", one, headers)
+    answer = connection.getresponse()
+    took = time.perf_counter() - began
+    assert answer.status == 200, answer.read()
+    answer.read()
+    connection.close()
+    limit = {"goal_is": "at most"}
+    report(f"{kind}: deploy to the first 200", "s", [took], "limit", [3.0], 1.0, **limit)
+    with ExitStack() as stack:
+        stack.callback(session.undeploy, kind)
+        constant = stack.enter_context(constant_server(folder))
+        fixed = f"constant answer, uvicorn with uvloop, {WORKERS} workers"
+        alone, at_rest = rates(ours, constant, one, 1)
+        report(f"{kind}: p50 alone", "ms", [a.p50 for a in alone], fixed, [a.p50 for a in at_rest], 3.0, **limit)
+        mine, theirs = compare_rates(f"{kind}: 1 row, 16 connections", ours, constant, one, 16, fixed, 0.55)
+        report(
+            f"{kind}: p99, 16 connections", "ms", [m.p99 for m in mine], fixed, [t.p99 for t in theirs], 2.0, **limit
+        )
+        compare_rates(f"{kind}: 1 row, 64 connections", ours, constant, one, 64, fixed, 0.8)
+        memory = [worker.memory / 1e6 for worker in session.deployments()[0].workers]
+        report(f"{kind}: memory a worker", "MB", memory, "limit", [200.0] * len(memory), 1.0, **limit)
+        if kind == "boosted":
+            session.deploy(f"{kind}@champion", name="unlogged", workers=WORKERS, log_sample=1e-9)
+            stack.callback(session.undeploy, "unlogged")
+            other = next(d for d in session.deployments() if d.name == "unlogged")
+            bare = Target(int(other.url.rsplit(":", 1)[1]), Path(other.token_file).read_text().strip())
+            compare_rates("boosted: with the log, 16 connections", ours, bare, one, 16, "the same without a log", 0.95)
+    again = session.deploy(f"{kind}@champion", workers=WORKERS)
+    ours = Target(int(again.url.rsplit(":", 1)[1]), Path(again.token_file).read_text().strip())
+    uri = session.context.workspace.tracking_uri
+    try:
+        for name, loop, parser, goal in (
+            ("as installed", "asyncio", "h11", 300),
+            ("with uvloop and httptools", "uvloop", "httptools", 100),
+        ):
+            with mlflow_server(uri, f"models:/{kind}@champion", loop, parser) as peer:
+                against = f"mlflow models serve, {WORKERS} workers, {name}"
+                compare_rates(f"{kind}: 1 row, 16 connections", ours, peer, one, 16, against, goal)
+                if loop == "asyncio":
+                    compare_rates(f"{kind}: 100 rows, 16 connections", ours, peer, hundred, 16, against, 30)
+    finally:
+        session.undeploy(kind)
+
+
+def main() -> None:
+    """Measure one estimator after the other; ``BENCH_ESTIMATORS`` names some of them."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("this benchmark needs wrk: apt install wrk")
+    table, target = adult()
+    kinds = os.environ.get("BENCH_ESTIMATORS", "").split() or list(ESTIMATORS)
     with tempfile.TemporaryDirectory() as folder:
         session = Session.open(root=Path(folder))
-        session.register(model, name="bench", data=table, alias="champion")
-        deployment = session.deploy("bench@champion")
-        token = Path(deployment.token_file).read_text().strip()
-        ours_port = int(deployment.url.rsplit(":", 1)[1])
         try:
-            with stock(session.context.workspace.tracking_uri, "models:/bench@champion") as port:
-                pairs = [
-                    (rate(ours_port, {"Authorization": f"Bearer {token}"}, body), rate(port, {}, body))
-                    for _ in range(4)
-                ][1:]
+            for kind in kinds:
+                measure(session, kind, Path(folder), table, target)
         finally:
-            session.undeploy("bench")
             session.service.stop()
-    ours, theirs = [a for a, _ in pairs], [b for _, b in pairs]
-    compared(
-        "serving",
-        f"1 row, {CONNECTIONS} connections",
-        "req/s",
-        ours,
-        "mlflow models serve, 2 workers",
-        theirs,
-        goal=200,
-        more_is_better=True,
-    ).report()
+
+
+if __name__ == "__main__":
+    main()

@@ -105,9 +105,15 @@ class Final:
         if self.link == "share":
             return np.column_stack([1 - sums[:, 0], sums[:, 0]]) if sums.shape[1] == 1 else sums
         if self.link == "sigmoid":
-            with np.errstate(over="ignore"):
-                positive = 1 / (1 + np.exp(-sums[:, 0]))
-            return np.column_stack([1 - positive, positive])
+            found = np.empty((len(sums), 2))
+            positive = found[:, 1]
+            # from 709 on the exponential is too large for a float64, and the probability less than 1e-300
+            np.minimum(np.negative(sums[:, 0], out=positive), 709.0, out=positive)
+            np.exp(positive, out=positive)
+            positive += 1
+            np.divide(1.0, positive, out=positive)
+            np.subtract(1.0, positive, out=found[:, 0])
+            return found
         if self.link == "ovr":
             with np.errstate(over="ignore"):
                 each = 1 / (1 + np.exp(-sums))

@@ -74,7 +74,7 @@ class CompiledModel:
         """Predict for the requests that are plainly right, all at once."""
         taken: list[tuple[int, Rows, str]] = []
         for number, ask in enumerate(asks):
-            found = self._decoded(ask)
+            found = self._found(ask)
             if found is not None and len(found[0]) <= FEW:
                 taken.append((number, *found))
         answers: list[Answer | None] = [None] * len(asks)
@@ -88,12 +88,12 @@ class CompiledModel:
         answers: list[Answer | None] = [None] * len(asks)
         taken: list[tuple[int, Rows, str]] = []
         for number, ask in enumerate(asks):
+            found = self._found(ask)
+            if found is not None:
+                taken.append((number, *found))
+                continue
             try:
-                found = self._decoded(ask)
-                if found is not None:
-                    taken.append((number, *found))
-                else:
-                    answers[number] = self._read(ask)
+                answers[number] = self._read(ask)
             except Exception as error:  # a body nobody has thought of must not harm those beside it
                 log.exception("a request could not be read")
                 answers[number] = Answer.error(400, BAD_REQUEST, f"Invalid input. {type(error).__name__}: {error}")
@@ -134,6 +134,14 @@ class CompiledModel:
         if self._final.classes:
             return np.asarray(self._final.classes)[self._final.choices(sums)]
         return self._final.values(sums)
+
+    def _found(self, ask: Ask) -> tuple[Rows, str] | None:
+        """The rows of a request that is plainly right; any other is read by way of pandas, which may yet take it."""
+        try:
+            return self._decoded(ask)
+        except Exception:
+            log.exception("a request could not be decoded")
+            return None
 
     def _decoded(self, ask: Ask) -> tuple[Rows, str] | None:
         if ask.content_type != "application/json" and not ask.content_type.startswith("application/json;"):

@@ -137,7 +137,7 @@ class Decoder:
         return [msgspec.structs.astuple(record) for record in self._records.decode(form)]
 
     def _of_any(self, form: msgspec.Raw) -> Rows | None:
-        first = bytes(form[:64]).lstrip()[:1] if len(form) else b""
+        first = bytes(memoryview(form)[:64]).lstrip()[:1]
         if first == b"{":
             return self._of_columns(msgspec.json.decode(form))
         if first != b"[":

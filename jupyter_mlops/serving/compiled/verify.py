@@ -7,6 +7,7 @@ within a tolerance: 1e-9 where the same float64 numbers are added, 1e-5 where th
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -220,20 +221,11 @@ def _difference(theirs: Any, ours: Any, tolerance: float, where: str) -> float:
 
 def body_of(signature: Signature, rows: list[Row]) -> bytes:
     """The rows as a request."""
-    if signature.tensor is not None:
-        return _json({"inputs": rows})
-    return _json({"dataframe_split": {"columns": [c.name for c in signature.columns], "data": rows}})
-
-
-def _json(data: Any) -> bytes:
-    import json
-
-    return json.dumps(data).encode() if _holds_infinity(data) else orjson.dumps(data)
-
-
-def _holds_infinity(data: Any) -> bool:
-    inside = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
-    return (isinstance(data, float) and math.isinf(data)) or any(_holds_infinity(value) for value in inside)
+    data: Any = {"inputs": rows}
+    if signature.tensor is None:
+        data = {"dataframe_split": {"columns": [c.name for c in signature.columns], "data": rows}}
+    infinite = any(isinstance(v, float) and math.isinf(v) for row in rows for v in row)
+    return json.dumps(data).encode() if infinite else orjson.dumps(data)
 
 
 def _told(original: Any, signature: Signature, rows: list[Row], method: str) -> Any:

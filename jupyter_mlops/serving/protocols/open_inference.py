@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from ..app import request_id
 from ..model import Answer, Ask
 from ..routing import Slot
 from .tensors import BadTensor, Output, TensorValue, described, flat, outputs_of, question, read_binary, to_binary
@@ -169,7 +170,9 @@ async def infer(
         raise BadTensor(f"no output {strange[0]!r}; there is: {', '.join(METHODS)}.")
     asked = names or ["predict"]
     ask = question(slot, tensors, "predict" if "predict" in asked else asked[0])
-    request = replace(request, id=app.request_id(given_id.encode("latin-1", "ignore")) if given_id else request.id)
+    request = replace(
+        request, id=request_id({b"x-request-id": given_id.encode("latin-1", "ignore")}) if given_id else request.id
+    )
     answer, route = await app.predict(request, ask, slot=slot if version else None)
     headers = app.answer_headers(request, answer, route)
     if answer.status != 200 or route is None:
@@ -189,7 +192,7 @@ async def _shares(app: App, slot: Slot, ask: Ask, answer: Answer) -> list[Output
     if answer.probabilities:
         data = np.frombuffer(answer.probabilities, dtype="<f8")
         return [Output("predict_proba", "FP64", (answer.rows, len(data) // max(1, answer.rows)), data.tolist())]
-    again = await app.ask(slot, replace(ask, method="predict_proba"))
+    again = await app.ask(slot, Ask(ask.body, ask.content_type, "predict_proba"))
     return outputs_of("predict_proba", again) if again.status == 200 else again
 
 
