@@ -19,6 +19,8 @@ from ..domain.data_version import ColumnChange, DataDiff
 from ..errors import InvalidArgument, NotFound
 from .columns import to_arrow
 from .identity import ColumnIdentity, Identity, identify
+from .row_examples import choose_rows, examples_of
+from .shifts import shifts_of
 
 __all__ = ["Side", "compare", "difference"]
 
@@ -34,6 +36,13 @@ class Matched:
     removed: int
     added: int
 
+    def only(self, rows_before: int, rows_after: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """The rows that are in the first table alone, and in the second alone."""
+        gone, new = np.ones(rows_before, dtype=bool), np.ones(rows_after, dtype=bool)
+        gone[self.before] = False
+        new[self.after] = False
+        return np.flatnonzero(gone), np.flatnonzero(new)
+
 
 @dataclass(frozen=True)
 class Side:
@@ -48,11 +57,14 @@ class Side:
         Of the whole table.
     label
         What its columns together are called.
+    places
+        Which rows of the whole table are there, where not all are.
     """
 
     frame: pd.DataFrame
     identity: Identity
     label: Any = None
+    places: np.ndarray[Any, Any] | None = None
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Side:
@@ -104,14 +116,22 @@ def compare(
     changes = [ColumnChange(str(name), "removed", before=old.type) for name, old in olds.items() if name not in news]
     changes += [ColumnChange(str(name), "added", after=new.type) for name, new in news.items() if name not in olds]
     touched = np.zeros(len(rows.before), dtype=bool)
+    cells: dict[Any, np.ndarray[Any, Any]] = {}
     for name in [name for name in olds if name in news]:
         in_place = not keys and one.rows == other.rows
         if in_place and olds[name].digest == news[name].digest and olds[name].type == news[name].type:
             continue
-        differ = _differing(before[name].iloc[rows.before], after[name].iloc[rows.after], name)
+        differ = cells[name] = _differing(before[name].iloc[rows.before], after[name].iloc[rows.after], name)
         touched |= differ
         changes += _change(olds[name], news[name], int(differ.sum()), before[name], after[name])
     changes += _moved(first, second)
+    in_both = [name for name in olds if name in (cells if not keys and one.rows == other.rows else news)]
+    chosen = choose_rows(cells, *rows.only(len(before), len(after)))
+    shown, examples = examples_of(
+        (before, after), (rows.before, rows.after), chosen, cells, keys, in_both, (first.places, second.places)
+    )
+    whole = len(before) == one.rows
+    moved = shifts_of(before, after, [n for n in cells if whole and olds[n].digest != news[n].digest])
     return DataDiff(
         *names,
         identical=False,
@@ -122,6 +142,9 @@ def compare(
         removed=rows.removed,
         changed=int(touched.sum()),
         columns=tuple(changes),
+        shown=shown,
+        examples=examples,
+        shifts=moved,
     )
 
 

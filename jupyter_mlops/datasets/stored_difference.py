@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from ..domain.data_version import DataDiff
 from .difference import Side, compare
 from .manifest import Manifest, StoredColumn
 from .opened import Opened
+from .shifts import LEAST, distance
 from .snapshot import read_snapshot
 
 __all__ = ["stored_difference"]
@@ -30,16 +33,29 @@ def stored_difference(before: Opened, after: Opened) -> DataDiff | None:
     if first.digest == second.digest:
         pairs = []
     places = list(range(len(one.segments)))
+    rows, numbers = one.rows, None
     if one.segments == other.segments:
         places = [j for j in places if any(not _shared(a, b, j) for a, b in pairs)]
+        starts = one.starts()
+        numbers = np.concatenate([np.arange(starts[j], starts[j + 1]) for j in places] or [np.arange(0)])
         one, other = _part(one, places), _part(other, places)
     elif not pairs:
         one, other = _part(one, []), _part(other, [])
     names = [a.identity.name for a, _ in pairs]
     sides = [
-        Side(read_snapshot(manifest, opened.packs.of(manifest), columns=names), identity, manifest.shape["labelled"])
+        Side(
+            read_snapshot(manifest, opened.packs.of(manifest), columns=names),
+            identity,
+            manifest.shape["labelled"],
+            numbers,
+        )
         for manifest, opened, identity in ((one, before, first), (other, after, second))
     ]
+    if one.rows < rows:
+        share = one.rows / rows
+        far = (share * (distance(sides[0].frame[name], sides[1].frame[name]) or 0.0) for name in names)
+        if any(each >= LEAST for each in far):  # to say from where to where, all rows are needed
+            return None
     return compare(*sides, names=(before.version.ref, after.version.ref))
 
 

@@ -13,7 +13,7 @@ from .record import Record
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Column", "ColumnChange", "DataDiff", "DataVersion", "DataVersionTable"]
+__all__ = ["Column", "ColumnChange", "DataDiff", "DataVersion", "DataVersionTable", "RowExample", "Shift"]
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,47 @@ class ColumnChange(Record):
 
 
 @dataclass(frozen=True)
+class RowExample(Record):
+    """One row that was added, removed or changed.
+
+    Parameters
+    ----------
+    row
+        Its key, or its place counted from 0.
+    before, after
+        Its cells as texts, in the order of `DataDiff.shown`; empty where the row is not there.
+    differs
+        Which of them differ, by place.
+    """
+
+    change: str
+    row: str
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    differs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shift(Record):
+    """How far the values of one column have moved as a whole.
+
+    Parameters
+    ----------
+    distance
+        From 0, the same, to 1: of numbers the largest gap between the two empirical distribution functions
+        (Kolmogorov-Smirnov), of others the total variation between the shares of values; what is missing counts as
+        a value below all others.
+    before, after
+        Each side in a few words.
+    """
+
+    column: str
+    distance: float
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class DataDiff(Displayed, Record):
     """What changed between two tables, rows matched by key or by position."""
 
@@ -163,6 +204,11 @@ class DataDiff(Displayed, Record):
     changed: int = 0
     """Rows in both whose cells differ."""
     columns: tuple[ColumnChange, ...] = ()
+    shown: tuple[str, ...] = ()
+    """The columns of `examples`: those that changed first."""
+    examples: tuple[RowExample, ...] = ()
+    shifts: tuple[Shift, ...] = ()
+    """Columns whose values have moved as a whole, most moved first."""
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a column that changed."""
@@ -178,4 +224,21 @@ class DataDiff(Displayed, Record):
             f"{self.added:,} added, {self.removed:,} removed, {self.changed:,} changed"
         )
         rows = [[c.name, c.change, c.before, c.after, c.cells or ""] for c in self.columns]
-        return head + ("\n" + table(["column", "change", "before", "after", "cells"], rows) if rows else "")
+        parts = [head]
+        if rows:
+            parts.append(table(["column", "change", "before", "after", "cells"], rows))
+        if self.shifts:
+            moved = [[s.column, f"{s.distance:.3f}", s.before, s.after] for s in self.shifts]
+            parts += ["", table(["moved", "distance", "before", "after"], moved)]
+        lines = [[e.change, e.row, *(_cells(e))] for e in self.examples]
+        if lines:
+            parts += ["", table(["", self.matched_by, *self.shown], lines)]
+        return "\n".join(parts)
+
+
+def _cells(example: RowExample) -> list[str]:
+    """A row's cells; those that differ as ``before -> after``."""
+    if not example.before or not example.after:
+        return list(example.before or example.after)
+    pairs = zip(example.before, example.after, strict=True)
+    return [f"{was} -> {now}" if i in example.differs else now for i, (was, now) in enumerate(pairs)]

@@ -39,6 +39,7 @@ from ..domain.workspace import Status
 from . import (
     alerts,
     data_check,
+    data_diff,
     drift_history,
     evaluation,
     evidence,
@@ -67,7 +68,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     Candidate: evaluation.candidate,
     Contract: data_check.contract,
     DataCheck: data_check.data_check,
-    DataDiff: tables.data_diff,
+    DataDiff: data_diff.data_diff,
     DataVersion: tables.data_version,
     DataVersionTable: tables.data_version_table,
     Deployment: models.deployment,

@@ -1,12 +1,12 @@
-"""Data versions and what changed between two; predictions."""
+"""Data versions; predictions."""
 
 from __future__ import annotations
 
-from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
+from ..domain.data_version import DataVersion, DataVersionTable
 from ..domain.deployment import Predictions
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 
-__all__ = ["data_diff", "data_version", "data_version_table", "predictions"]
+__all__ = ["data_version", "data_version_table", "predictions"]
 
 SHOWN = 10
 
@@ -53,26 +53,6 @@ def data_version_table(table: DataVersionTable) -> Markup:
         for v in table.versions
     ]
     return page(grid(["version", "rows", "columns", "size", "saved", "by", "digest", "runs"], rows))
-
-
-def data_diff(diff: DataDiff) -> Markup:
-    """How many rows came, went and changed, and the columns that did."""
-    head = tag("div", diff.before, " → ", diff.after, class_="mlops-title")
-    if diff.identical:
-        return page(head, pill("identical", "good"), f" {diff.rows_before:,} rows")
-    rows = [[short(c.name), c.change, c.before, c.after, Number(c.cells or None, ",")] for c in diff.columns]
-    return page(
-        head,
-        facts(
-            [
-                ("rows", f"{diff.rows_before:,} → {diff.rows_after:,}, matched by {diff.matched_by}"),
-                ("added", f"{diff.added:,}"),
-                ("removed", f"{diff.removed:,}"),
-                ("changed", f"{diff.changed:,}"),
-            ]
-        ),
-        grid(["column", "change", "before", "after", "cells"], rows) if rows else "",
-    )
 
 
 def predictions(answered: Predictions) -> Markup:
