@@ -18,11 +18,12 @@ export UV_LINK_MODE = copy
 export MLFLOW_DISABLE_TELEMETRY = true
 export NPM_CONFIG_UPDATE_NOTIFIER = false
 
-.PHONY: help demo test test-fast lab lint format bench setup browser clean
+.PHONY: help demo test test-all test-fast lab lint format bench setup browser prometheus clean
 
 help:
 	@echo 'make demo    run the tour notebook through the whole loop and tell what was made'
 	@echo 'make test    run all checks and tests, real servers and a real browser included'
+	@echo 'make test-all  those and the long ones: simulations, pipeline engines, every example notebook'
 	@echo 'make lab     open JupyterLab on the tour'
 	@echo 'make lint    ruff, mypy, eslint, prettier and the TypeScript compiler'
 	@echo 'make bench   measure against the named peers; NAME=serving runs one'
@@ -35,11 +36,15 @@ test: setup browser lint
 	$(SAY) 'the panel: unit tests'
 	@cd labextension && npm test --silent
 	$(SAY) 'tests: the fast ones first, then real servers, kernels and the browser'
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not ui'
-	@$(BIN)/python -m pytest -q -m 'slow or ui'
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not ui and not extended'
+	@$(BIN)/python -m pytest -q -m '(slow or ui) and not extended'
+
+test-all: test prometheus
+	$(SAY) 'tests: simulations, engines in their own environments, kernels by the dozen'
+	@$(BIN)/python -m pytest -q -m extended
 
 test-fast: setup
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not ui'
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not ui and not extended'
 
 lab: setup
 	$(SAY) 'JupyterLab on the tour; Ctrl-C ends it'
@@ -95,6 +100,12 @@ browser:
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
 	  else echo 'Chromium is missing and this user cannot install it: run `sudo apt-get install chromium fonts-dejavu-core`' >&2; exit 1; fi; }
+
+prometheus:
+	@command -v promtool >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null; \
+	  else echo 'Prometheus is missing and this user cannot install it: run `sudo apt-get install prometheus`' >&2; exit 1; fi; }
 
 clean:
 	rm -rf $(VENV) build dist labextension/node_modules labextension/lib jupyter_mlops/labextension .mypy_cache .ruff_cache .pytest_cache

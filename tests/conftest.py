@@ -15,6 +15,8 @@ import pytest
 
 from jupyter_mlops.session import Session
 
+collect_ignore = ["benchmarks"]  # measurements, which `make bench` runs; some begin in a peer's own environment
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "example_notebooks"
 CELL_SECONDS = 240
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.ipynb")))
 def test_an_example_notebook_runs(name: str, make_session, tmp_path: Path) -> None:
     made = make_session(tmp_path)

@@ -94,8 +94,7 @@ class ColumnRule(Record):
         if self.minimum is None and self.maximum is None:
             return ""
         low, high = (
-            datetime.fromtimestamp(v, UTC).isoformat(" ", "seconds")[:19] if self.kind == "moment" else f"{v:g}"
-            for v in (self.minimum or 0.0, self.maximum or 0.0)
+            _moment(v) if self.kind == "moment" else f"{v:g}" for v in (self.minimum or 0.0, self.maximum or 0.0)
         )
         return f"{low if self.minimum is not None else '…'} to {high if self.maximum is not None else '…'}"
 
@@ -256,3 +255,11 @@ def _conversion(rule: ColumnRule, column: str) -> str:
     if rule.kind == "moment":
         return f"{column} = pd.to_datetime({column}, errors='coerce')"
     return f"{column} = {column}.astype({'bool' if rule.kind == 'truth' else 'str'!r})"
+
+
+def _moment(seconds: float) -> str:
+    """A time in seconds since 1970; beyond the calendar as the number."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "seconds")[:19]
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:g} s"

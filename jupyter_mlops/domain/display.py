@@ -91,7 +91,7 @@ def seconds(ms: float | None) -> str:
     >>> seconds(12), seconds(3_210), seconds(75_000), seconds(None)
     ('12 ms', '3.2 s', '1 min 15 s', '-')
     """
-    if ms is None:
+    if ms is None or ms != ms or ms == float("inf"):  # noqa: PLR0124 not a number
         return "-"
     if ms < 1000:
         return f"{ms:.0f} ms"

@@ -14,11 +14,12 @@ from typing import Any
 
 from ..domain.alert import Alert, AlertTable, Monitor, MonitorTable
 from ..domain.audit_entry import AuditCheck, AuditTrail
-from ..domain.candidate import Candidate
+from ..domain.candidate import AbPlan, AbResult, Candidate
 from ..domain.contract import Contract
 from ..domain.data_check import DataCheck
+from ..domain.data_garbage import DataGarbage
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
-from ..domain.deployment import Deployment, DeploymentTable, Predictions
+from ..domain.deployment import BatchResult, Deployment, DeploymentTable, Erasure, Manifest, Predictions, Rollback
 from ..domain.display import Displayed
 from ..domain.drift_history import DriftHistory
 from ..domain.drift_report import DriftReport, ReportTable
@@ -30,11 +31,12 @@ from ..domain.model_card import ModelCard
 from ..domain.model_comparison import ModelComparison
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.performance import Labelled, Performance
-from ..domain.pipeline import Pipeline, Verification
+from ..domain.pipeline import Pipeline, PipelineRun, Verification
 from ..domain.reproduction import Reproduction, RunCode
 from ..domain.retrain import Retrain, RetrainTable
 from ..domain.run import Run, RunComparison, RunTable
 from ..domain.sweep import Sweep
+from ..domain.traffic import Traffic
 from ..domain.workspace import Status
 from . import (
     alerts,
@@ -53,11 +55,17 @@ from . import (
     tables,
     workspace,
 )
-from .markup import Markup
+from .markup import Markup, page, tag
 
 __all__ = ["STATIC", "VIEW", "draw"]
 
 VIEW = "application/vnd.jupyter-mlops.view+json"
+
+
+def _words(thing: Displayed) -> Markup:
+    """What is said well in a few lines of text, as it stands."""
+    return page(tag("pre", thing.text()))
+
 
 STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     Alert: alerts.alert,
@@ -103,6 +111,15 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     Status: workspace.status,
     Sweep: sweep.sweep,
     Verification: workspace.verification,
+    AbPlan: _words,
+    AbResult: _words,
+    BatchResult: _words,
+    DataGarbage: _words,
+    Erasure: _words,
+    Manifest: _words,
+    PipelineRun: _words,
+    Rollback: _words,
+    Traffic: _words,
 }
 
 

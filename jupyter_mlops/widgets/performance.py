@@ -225,10 +225,10 @@ def _window(window: PerformanceWindow) -> Markup:
     told = None
     if r is not None and r.p50_ms is not None:
         failed = "" if r.error_rate is None else f", {r.error_rate:.2%} failed"
-        told = note(
-            f"{r.requests:,} requests{failed}; p50 {r.p50_ms:.3g} ms, p95 {r.p95_ms:.3g} ms, p99 {r.p99_ms:.3g} ms; "
-            f"{r.per_second:.3g} a second"
-        )
+        times = {"p50": r.p50_ms, "p95": r.p95_ms, "p99": r.p99_ms}
+        shown = ", ".join(f"{name} {ms:.3g} ms" for name, ms in times.items() if ms is not None)
+        rate = "" if r.per_second is None else f"; {r.per_second:.3g} a second"
+        told = note(f"{r.requests:,} requests{failed}; {shown}{rate}")
     return join([note(about), grid(("metric", "realised", "estimated"), rows) if rows else None, told])
 
 

@@ -161,7 +161,7 @@ def test_orphans_go_unless_somebody_is_saving(data: Any, store: Store) -> None:
         data.gc("nothing", keep=1)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_dvc_takes_the_pointer_for_its_own(data: Any, tmp_path: Path) -> None:
     saved = data.save(made(9, 1000), name="pointed")
 

@@ -13,7 +13,7 @@ import pytest
 NOTEBOOK = Path(__file__).resolve().parents[2] / "example_notebooks" / "evaluation.ipynb"
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_the_example_runs(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool.jupyter_mlops]\n")
     notebook = nbformat.read(NOTEBOOK, 4)

@@ -176,7 +176,7 @@ def sliced(rows: int, seed: int, drop: float = 0.0) -> tuple[pd.DataFrame, Evalu
     return frame, EvaluationRows(np.arange(rows), target, guess, (~right).astype(float), None, ("n", "y")), planted
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_the_search_finds_a_planted_slice_and_no_false_ones() -> None:
     tables = 100
     false = 0
@@ -215,7 +215,7 @@ COVERED = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("task", list(COVERED))
 def test_intervals_cover_at_their_level(task: str) -> None:
     """500 tables of 300 rows; the truth from 300,000 rows; 95% intervals must hold it in 92 to 98 of 100."""

@@ -136,7 +136,7 @@ def test_mcnemar_agrees_with_statsmodels() -> None:
     assert p == pytest.approx(oracle([[0, only_a], [only_b, 0]], exact=True).pvalue, abs=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("name", ["accuracy", "f1", "log_loss", "roc_auc", "pr_auc"])
 def test_intervals_of_differences_cover(name: str) -> None:
     """The truth is taken from 400,000 rows; 95% intervals of 300 rows may miss it in 3 to 8 of 100."""

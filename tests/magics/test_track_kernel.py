@@ -62,7 +62,7 @@ def lines(outputs: list) -> list[str]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_cell_that_fits_is_a_run_named_after_notebook_and_cell(played):
     session, shown = played
     (line,) = lines(shown["fit"])
@@ -80,7 +80,7 @@ def test_a_cell_that_fits_is_a_run_named_after_notebook_and_cell(played):
     assert earlier["superseded_by"] == run["id"]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_cells_without_a_model_stay_silent(played):
     session, shown = played
     assert not any(lines(shown[name]) for name in ("imports", "data", "scale", "own", "mlflow", "state", "after"))
@@ -88,14 +88,14 @@ def test_cells_without_a_model_stay_silent(played):
     assert "every cell that fits becomes a run" in str(shown["state"])
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_figure_of_the_cell_is_kept(played):
     session, _ = played
     run = session.context.call("tracking.get", run="churn-8")
     assert any(path.startswith("mlops/figures/") for path in run["artifacts"])
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_cell_that_fails_is_a_failed_run_and_the_error_is_shown_as_ever(played):
     session, shown = played
     run = session.context.call("tracking.get", run="churn-10")
@@ -105,14 +105,14 @@ def test_a_cell_that_fails_is_a_failed_run_and_the_error_is_shown_as_ever(played
     assert "FAILED" in line
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_off_leaves_scikit_learn_as_it_was(played):
     _, shown = played
     told = next(out["data"]["text/plain"] for out in shown["after"] if out["output_type"] == "execute_result")
     assert "jupyter_mlops" not in told
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_run_of_track_is_reproduced_as_one(played):
     session, _ = played
     told = session.reproduce("churn-7")

@@ -45,7 +45,7 @@ def play(
     return {name: cell.outputs for name, cell in made.items()}
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_kernel_labels_its_runs_and_says_in_one_line_why(root, monkeypatch):
     shown = play(root, ["load", "data", "value", "up", "up", "fit", "list"], monkeypatch=monkeypatch)
     line = shown["fit"][-1]["data"]["text/plain"]
@@ -67,7 +67,7 @@ def test_a_kernel_labels_its_runs_and_says_in_one_line_why(root, monkeypatch):
     assert [run.trust for run in table] == ["consistent", "stale"]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_label_follows_the_notebook(root, monkeypatch):
     """The run was consistent; a cell that it needs is then taken out of the notebook, and listing runs says so."""
     monkeypatch.setitem(

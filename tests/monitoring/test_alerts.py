@@ -250,7 +250,7 @@ def test_what_cannot_work_is_refused_before_anything_is_watched(host):
     check_sink("email:me@example.org", "smtps://u:p@host")
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_the_service_watches_alone_and_a_kill_in_the_middle_sends_no_second_alert(session, receiver):
     from sklearn.linear_model import LogisticRegression
 

@@ -7,21 +7,21 @@ import pytest
 from simulated import FAMILIES, alarms, judged, mixed, numeric
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize(("make", "rows"), [(numeric, 100), (mixed, 100)])
 def test_unchanged_small_tables_hardly_ever_alarm(make, rows):
     rng = np.random.default_rng(rows)
     assert sum(alarms(judged(make(rng, rows), make(rng, rows))) for _ in range(200)) <= 10
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize(("make", "rows", "reports"), [(numeric, 1_000, 200)])
 def test_unchanged_tables_hardly_ever_alarm(make, rows, reports):
     rng = np.random.default_rng(rows)
     assert sum(alarms(judged(make(rng, rows), make(rng, rows))) for _ in range(reports)) <= reports // 20
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_tenth_of_a_deviation_is_found_in_ten_thousand_rows():
     """Over five families; with ten of the fifty columns shifted the others stay quiet."""
     rng = np.random.default_rng(10)

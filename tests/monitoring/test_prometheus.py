@@ -85,7 +85,7 @@ def test_the_dashboard_is_one_and_asks_for_what_is_told():
         assert 'deployment="odd \\"name\\""' in target["expr"]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_real_prometheus_scrapes_a_live_deployment_and_a_rule_fires(session, tmp_path):
     from sklearn.linear_model import LogisticRegression
 

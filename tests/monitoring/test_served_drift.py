@@ -43,7 +43,7 @@ def served(shared_session, adult):
     return session
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_the_loop(served, adult):
     quiet = served.drift("clf")
     assert (quiet.deployment, quiet.model, quiet.current_rows) == ("clf", "clf@1", 600)
@@ -80,7 +80,7 @@ def test_the_loop(served, adult):
     assert served.drift("clf", last=400).drifted == served.drift("clf", last=400, threshold={"ks": 0.1}).drifted
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_variable_that_is_called_as_the_deployment_stands_for_it(served):
     clf = object()
     served.context.namespace = {"clf": clf}
@@ -90,7 +90,7 @@ def test_a_variable_that_is_called_as_the_deployment_stands_for_it(served):
         served.context.namespace = None
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_what_cannot_be_compared_is_said_in_one_line(served, adult):
     for given, error, says in [
         (["nope"], NotFound, "no deployment 'nope'; .*mlops deploy"),
@@ -112,7 +112,7 @@ def test_what_cannot_be_compared_is_said_in_one_line(served, adult):
         served.report("zzz")
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_model_without_a_profile_says_so(shared_session):
     from sklearn.linear_model import LinearRegression
 
@@ -182,7 +182,7 @@ def test_since_is_a_length_or_a_time():
         parse_since("yesterday", 0)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_reports_are_kept_on_a_tracking_server_and_read_from_our_copy(mlflow_server, tmp_path):  # noqa: F811 a fixture
     from jupyter_mlops.domain.workspace import Workspace
     from jupyter_mlops.store.store import Store

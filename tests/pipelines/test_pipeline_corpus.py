@@ -14,7 +14,7 @@ from warm import Warm
 from jupyter_mlops.pipelines import verify
 from jupyter_mlops.session import Session
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.extended
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 
 from jupyter_mlops.service.client import ServiceClient
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.extended
 
 TEXT = """
 import pandas as pd

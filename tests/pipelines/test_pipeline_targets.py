@@ -255,7 +255,7 @@ def python(project: Path) -> None:
     (project / "work" / "metrics.json").write_text(json.dumps(numbers))
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("target", NAMES)
 def test_the_tour_gives_the_same_metrics_on_every_target(
     target: str, tour: tuple[Path, dict[str, float]], copy: Path

@@ -11,7 +11,7 @@ from conftest import real_data
 INPUTS = ["period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer"]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_the_market_moves_on_and_a_challenger_with_it(session, tmp_path):
     from sklearn.tree import DecisionTreeClassifier
 

@@ -87,7 +87,7 @@ def test_a_table_and_mistakes(deployed: Session, tmp_path: Path) -> None:
         deployed.predict("line", TABLE[["a"]], out=str(tmp_path / "wrong"))
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_on_dask(deployed: Session, source: Path, tmp_path: Path) -> None:
     done = deployed.predict("line", str(source), out=str(tmp_path / "out"), dask=True)
     assert (done.rows, done.parts) == (900, 9)

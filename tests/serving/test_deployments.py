@@ -135,7 +135,7 @@ def test_a_deployment_that_cannot_come_up_leaves_nothing(registered: Session) ->
     assert [d.name for d in registered.deployments()] == ["people"]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_broken_model_does_not_replace_a_working_one(registered: Session, tmp_path: Path) -> None:
     """The new server must answer its own example before the old one is let go."""
     told = find(registered.context.workspace.home, "people")
@@ -184,7 +184,7 @@ def test_kill_9_of_the_service(registered: Session) -> None:
     assert (after.pid, after.state, after.restarts) == (before.pid, "running", before.restarts)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_deploy_that_the_service_dies_in_is_done_once(registered: Session) -> None:
     pid = registered.status().service_pid
     registered.context.progress = lambda line: os.kill(pid, signal.SIGKILL) if line == "warming up" else None
@@ -208,7 +208,7 @@ def cmdline(process: Path) -> str:
         return ""
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_server_that_dies_again_and_again_is_given_up(registered: Session) -> None:
     registered.deploy("people@1", name="fragile")
     folder = folder_of(registered, "fragile")
@@ -224,7 +224,7 @@ def test_a_server_that_dies_again_and_again_is_given_up(registered: Session) -> 
     registered.undeploy("fragile")
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_deploying_again_replaces_without_a_gap(registered: Session) -> None:
     before = registered.deployments()[0]
     lines: list[str] = []

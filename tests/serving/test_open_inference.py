@@ -179,7 +179,7 @@ def test_schemathesis_finds_no_failure_of_the_server(server: RunningServer) -> N
     fuzz(server, 60)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_ten_thousand_made_up_requests(server: RunningServer) -> None:
     before = resident(server.process.pid)
     assert fuzz(server, 5_000) >= 10_000

@@ -51,7 +51,7 @@ DRAWS = {
 
 @pytest.mark.parametrize(
     ("kind", "runs"),
-    [("Bernoulli 0.02", 60), ("uniform", 60), *(pytest.param(kind, 300, marks=pytest.mark.slow) for kind in DRAWS)],
+    [("Bernoulli 0.02", 60), ("uniform", 60), *(pytest.param(kind, 300, marks=pytest.mark.extended) for kind in DRAWS)],
 )
 def test_false_alarms_under_constant_peeking(kind: str, runs: int) -> None:
     """Canaries that are exactly as good as stable, looked at after every 20 of 1,500 requests: the share that is

@@ -58,7 +58,7 @@ def session(root: Path) -> Session:
     return Session.open(root=root)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_code_is_what_the_run_depends_on_and_nothing_else(session):
     told = session.code("steady")
     assert "unused" not in told.source
@@ -73,7 +73,7 @@ def test_code_is_what_the_run_depends_on_and_nothing_else(session):
     assert "label = 'no result'" in session.code("loose").source  # only a line of ours reads it
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_run_that_gives_the_same_is_reproducible(session):
     heard: list[str] = []
     session.context.progress = heard.append
@@ -91,7 +91,7 @@ def test_a_run_that_gives_the_same_is_reproducible(session):
     assert [version.ref for version in session.data.log("iris")] == ["iris@v1"]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_run_without_seeds_is_not_and_what_differs_each_time_is_named(session):
     told = session.reproduce("loose")
     assert not told.ok
@@ -106,14 +106,14 @@ def test_a_run_without_seeds_is_not_and_what_differs_each_time_is_named(session)
     assert "noise" in run.trust_reasons[""]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_each_run_of_a_cell_is_compared_with_its_own(session):
     told = session.reproduce("two 10.0")
     assert told.ok, told
     assert {one.name: one.was for one in told.outcomes}["C"] == "10.0"
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_run_whose_cell_was_edited_stays_stale_though_its_code_gives_it(session, root):
     write(root, [(name, source.replace("depth = 2", "depth = 3")) for name, source in CELLS])
     try:
@@ -127,7 +127,7 @@ def test_a_run_whose_cell_was_edited_stays_stale_though_its_code_gives_it(sessio
         write(root, CELLS)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_data_that_changed_is_named(session, root):
     """A cell reads a file, which is then another one."""
     (root / "numbers.csv").write_text("a,b\n1,2\n2,4\n3,8\n")
@@ -141,7 +141,7 @@ def test_data_that_changed_is_named(session, root):
     assert "NOT REPRODUCED" in told.text()
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_an_interrupt_ends_the_process_and_leaves_the_label(session, root):
     before = next(run for run in session.runs() if run.name == "two 0.1")
     running: list[str] = []
@@ -160,7 +160,7 @@ def test_an_interrupt_ends_the_process_and_leaves_the_label(session, root):
     assert not any(b"magics.again" in line and str(root).encode() in line for line in here)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_what_cannot_be_executed_says_why(session):
     with pytest.raises(NotFound):
         session.reproduce("never")

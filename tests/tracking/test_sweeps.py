@@ -170,7 +170,7 @@ KILLED = """
 """
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_killed_sweep_goes_on_where_it_was(session, tmp_path, workers):
     script = tmp_path / "search.py"
@@ -192,7 +192,7 @@ def test_a_killed_sweep_goes_on_where_it_was(session, tmp_path, workers):
     assert {t.params["x"] for t in fresh} <= {t.params["x"] for t in found}, "the seed's trials, whatever was killed"
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_killed_worker_costs_nothing(session, tmp_path):
     flag = tmp_path / "killed"
 
@@ -207,14 +207,14 @@ def test_a_killed_worker_costs_nothing(session, tmp_path):
     assert any("died" in t.reason for t in found)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_dask_tries_the_same(session):
     here = session.sweep(hill, space=["x=0.0..1.0"], trials=4, method="random")
     there = session.sweep(hill, space=["x=0.0..1.0"], trials=4, method="random", dask="local", workers=2)
     assert [t.value for t in here] == [t.value for t in there]
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_automl_beats_the_baseline_and_hands_over_a_model(session):
     from sklearn.datasets import load_iris
 
