@@ -22,8 +22,8 @@ export NPM_CONFIG_UPDATE_NOTIFIER = false
 
 help:
 	@echo 'make demo    run the tour notebook through the whole loop and tell what was made'
-	@echo 'make test    run all checks and tests, real servers and a real browser included'
-	@echo 'make test-all  those and the long ones: simulations, pipeline engines, every example notebook'
+	@echo 'make test    run the checks and tests, real services and model servers included'
+	@echo 'make test-all  those and the long ones: kernels, a real browser, simulations, pipeline engines'
 	@echo 'make lab     open JupyterLab on the tour'
 	@echo 'make lint    ruff, mypy, eslint, prettier and the TypeScript compiler'
 	@echo 'make bench   measure against the named peers; NAME=serving runs one'
@@ -32,16 +32,15 @@ demo: setup
 	$(SAY) 'the tour: one notebook through the whole loop'
 	@$(BIN)/python example_notebooks/run_tour.py
 
-test: setup browser lint
+test: setup lint
 	$(SAY) 'the panel: unit tests'
 	@cd labextension && npm test --silent
-	$(SAY) 'tests: the fast ones first, then real servers, kernels and the browser'
+	$(SAY) 'tests: real stores, services and model servers; the long ones are in make test-all'
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not ui and not extended'
-	@$(BIN)/python -m pytest -q -m '(slow or ui) and not extended'
 
-test-all: test prometheus
-	$(SAY) 'tests: simulations, engines in their own environments, kernels by the dozen'
-	@$(BIN)/python -m pytest -q -m extended
+test-all: test browser prometheus
+	$(SAY) 'tests: kernels, the browser, simulations, engines in their own environments'
+	@$(BIN)/python -m pytest -q -m 'slow or ui or extended'
 
 test-fast: setup
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not ui and not extended'
