@@ -135,7 +135,6 @@ def test_bad_input_leaves_nothing_behind(shared_session: Session, tmp_path: Path
         "nothing.csv": "no file 'nothing.csv'",
         "nothing": "no data version 'nothing'",
         "story@champion": "no name or branch of 'story' called 'champion'",
-        str(tmp_path): "is a folder",
         str(tmp_path / "empty.csv"): "cannot be read as its name says",
         str(tmp_path / "notes.txt"): "tables are not read from .txt files",
         "what is this?": "neither a file nor the name of a data version",

@@ -124,7 +124,7 @@ async def test_no_path_leads_outside(jp_fetch, jp_root_dir, tmp_path, path):
         ("service stop", "GET", {}, 400, "'service stop' is not for GET"),
         ("data load", "GET", {"ref": "adult"}, 400, "gives an object"),
         ("register", "POST", {"model": {"a": 1}, "name": "m"}, 400, "takes a name or a reference here, not dict"),
-        ("drift", "POST", {"reference": "../secret.csv"}, 400, "not below Jupyter's root folder"),
+        ("data save", "POST", {"table": "../secret.csv", "name": "s"}, 400, "not below Jupyter's root folder"),
     ],
 )
 async def test_a_mistake_is_told_with_its_code(jp_fetch, name, method, given, code, message):
