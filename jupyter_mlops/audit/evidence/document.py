@@ -14,7 +14,7 @@ from ...domain.dossier import Dossier
 
 __all__ = ["PRODUCER", "Document", "Evidence", "Table", "iso", "json_bytes", "stable_uuid"]
 
-PRODUCER = "https://pypi.org/project/jupyter-mlops/"
+PRODUCER = "https://jupyter-mlops.invalid/"
 
 
 @dataclass(frozen=True)

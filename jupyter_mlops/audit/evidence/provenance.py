@@ -10,7 +10,7 @@ from .document import Document, Evidence, iso, json_bytes
 __all__ = ["DOCUMENT"]
 
 FILE = "provenance.prov.json"
-NAMESPACE = "https://pypi.org/project/jupyter-mlops/prov#"
+NAMESPACE = "https://jupyter-mlops.invalid/prov#"
 DAY = "xsd:dateTime"
 
 
