@@ -117,6 +117,8 @@ def personal(host: Host, version: ModelVersion) -> list[str]:
     taken = {column.name for column in version.inputs}
     found: list[str] = []
     for ref in version.data:
+        if "#" in ref:  # a table that was never saved: a name and a digest, which declares nothing
+            continue
         with contextlib.suppress(NotFound):  # removed since
             found += [column for column in declared(ref) if column in taken and column not in found]
     return found
