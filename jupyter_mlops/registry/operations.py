@@ -40,7 +40,7 @@ from .operations_gates import approve, gates, judge, promote
 
 __all__ = ["DUTIES", "OPERATIONS", "locate", "move_alias"]
 
-LOGGED_SECONDS = 20.0  # how long to wait until a run that is being recorded has reached the store
+LOGGED_SECONDS = 60.0  # how long to wait until a run that is being recorded has reached the store
 FORGOTTEN_SECONDS = 86_400  # after which a staged folder belongs to a kernel that died
 LONGEST_TAG = 5000
 SHOWN = 8
@@ -192,8 +192,8 @@ def _known_model(host: Host, known: str, run_key: str, data: list[str] | None) -
     """
     models = host.store.models
     if known:
-        found = _wait(host, lambda: models.by_key(known, host.store.experiment_id))
-        if found is not None and str(found.status) == "READY":
+        found = _wait(host, lambda: _ready(models.by_key(known, host.store.experiment_id)))
+        if found is not None:
             usable = data is None or found.tags.get(PROFILE) == "true"
             return (str(found.model_id) if usable else ""), found.source_run_id or ""
     if run_key:
@@ -202,12 +202,19 @@ def _known_model(host: Host, known: str, run_key: str, data: list[str] | None) -
     return "", ""
 
 
+def _ready(model: Any) -> Any:
+    """A logged model once its files are stored: until then it is only announced, by whoever is storing them."""
+    return model if model is not None and str(model.status) == "READY" else None
+
+
 def _wait(host: Host, look: Any) -> Any:
     """What `look` finds, once what kernels have logged has reached the store."""
     deadline = time.monotonic() + LOGGED_SECONDS
-    while (found := look()) is None and pending(host) and time.monotonic() < deadline:
-        host.stopping.wait(0.1)
-    return found
+    while True:
+        waiting = pending(host)  # asked first: what arrives between the two questions is then seen by the second
+        found = look()
+        if found is not None or not waiting or time.monotonic() > deadline or host.stopping.wait(0.1):
+            return found
 
 
 def _logged_model(host: Host, source: str) -> str:

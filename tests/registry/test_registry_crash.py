@@ -143,3 +143,39 @@ def test_a_logged_model_whose_upload_died_is_completed(host: Host, tmp_path: Pat
     linked = [output.model_id for output in store.client.get_run(run_id).outputs.model_outputs]
     assert len(linked) == len(set(linked)) >= 4
     assert {str(store.models.logged(model_id).status) for model_id in linked} == {"READY"}
+
+
+def test_a_model_whose_files_are_being_stored_is_waited_for(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run's model is announced before it is stored; registering it meanwhile makes no second one of it."""
+    frame = pd.DataFrame({"x": np.arange(9.0)})
+    write_package(LinearRegression().fit(frame, frame["x"]), tmp_path / "model", training=frame)
+    store, mortal = host.store, host.store.client
+    run_id = store.client.create_run(store.experiment_id).info.run_id
+
+    def log() -> str:
+        return store.models.log(store.experiment_id, "line", tmp_path / "model", run_id=run_id, key="slow")
+
+    mortal.left = 3  # the search, the run, the announcement
+    with pytest.raises(Killed):
+        log()
+    mortal.left = None
+    announced = store.models.by_key("slow", store.experiment_id)
+    assert announced is not None
+    assert str(announced.status) == "PENDING"
+    looked: list[str] = []
+
+    def pending(_host: Host) -> int:
+        looked.append("looked")
+        if len(looked) == 3:
+            log()
+        return int(len(looked) < 3)  # the last look comes after everything has arrived
+
+    monkeypatch.setattr(operations, "pending", pending)
+    host.request = "register-slow"
+    told = operations.register(
+        host, name="slow", folder=str(tmp_path / "model"), key="register-slow", known="slow", run_key=""
+    )
+    assert (told["model_id"], told["run_id"]) == (announced.model_id, run_id)
+    assert [output.model_id for output in store.client.get_run(run_id).outputs.model_outputs] == [announced.model_id]
