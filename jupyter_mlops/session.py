@@ -6,6 +6,7 @@ workspace's own, and hands out what the stages share.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -159,6 +160,7 @@ class Session(
         _client(context).actor = lambda: context.actor
         context.settings = settings
         context.hooks.update(profile=_write_training_profile, digest=_digest, open_context=_open_context, table=_table)
+        context.hooks["registered"] = _prepare_serving
         return cls(context)
 
     @cached_property
@@ -260,6 +262,12 @@ def _table(context: Context, given: Any) -> Any:
 def _open_context(root: str) -> Context:
     """A context on the workspace at `root`, for a process that a stage has started."""
     return Session.open(root=Path(root)).context
+
+
+def _prepare_serving(context: Context, model: str) -> None:
+    """Let a model version be compiled for serving while its maker goes on."""
+    with contextlib.suppress(MLOpsError):  # it is registered all the same
+        context.call("serving.prepare", model=model, python=context.interpreter)
 
 
 def _client(context: Context) -> ServiceClient:

@@ -11,6 +11,7 @@ key                 environment              meaning
 ``notebook``        ``MLOPS_NOTEBOOK``       the current notebook's path, where no frontend tells it
 ``idle_seconds``    ``MLOPS_IDLE_SECONDS``   how long the service stays with nothing to do; default 600
 ``workers``         ``MLOPS_WORKERS``        how many processes a deployment has; default one a core
+``prepare``         ``MLOPS_PREPARE``        whether a registered model is compiled for serving at once; default ``yes``, else ``no``
 ``again``           ``MLOPS_AGAIN``          when a cell runs as a run again: ``supersede`` (default), ``resume``, ``sibling``
 ``energy``          ``MLOPS_ENERGY``         estimate energy and CO2 of runs, for this country (``FRA``); default off
 ``smtp``            ``MLOPS_SMTP``           the mail server for alerts: ``smtps://USER:PASSWORD@HOST``; default none
@@ -65,7 +66,9 @@ ENVIRONMENT = {
     "user": "MLOPS_USER",
     "workers": "MLOPS_WORKERS",
     "smtp": "MLOPS_SMTP",
+    "prepare": "MLOPS_PREPARE",
 }
+YES, NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
 AGAIN = ("supersede", "resume", "sibling")
 DEFAULT_IDLE_SECONDS = 600.0
 
@@ -92,6 +95,7 @@ class Settings:
     user: str = ""
     host: str = ""
     workers: int = 0
+    prepare: bool = True
     smtp: str = field(default="", repr=False)
 
     @classmethod
@@ -124,6 +128,10 @@ class Settings:
             workers = int(values.get("workers", 0))
         except ValueError:
             raise InvalidArgument(f"workers takes a number of processes, not {values['workers']!r}.") from None
+        wanted = str(values.get("prepare", "yes")).lower()
+        if wanted not in (*YES, *NO):
+            raise InvalidArgument(f"prepare takes yes or no, not {values['prepare']!r}.")
+        prepare = wanted in YES
         again = str(values.get("again") or "supersede")
         if again not in AGAIN:
             raise InvalidArgument.unknown("way to run a cell again", again, AGAIN)
@@ -138,6 +146,7 @@ class Settings:
             user=str(values.get("user", "")) or _login(),
             host=socket.gethostname(),
             workers=workers,
+            prepare=prepare,
             smtp=str(values.get("smtp", "")),
         )
 

@@ -32,6 +32,7 @@ def quiet_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         patch.setenv("MLOPS_IDLE_SECONDS", "120")
         patch.setenv("MLOPS_WORKERS", "1")
+        patch.setenv("MLOPS_PREPARE", "no")  # most models that tests register are never deployed
         yield
 
 

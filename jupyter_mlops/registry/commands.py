@@ -125,7 +125,10 @@ class RegistryCommands(CommandSet):
     def _call(self, **arguments: Any) -> tuple[ModelVersion, str]:
         """The version, and the key of the logged model it was made from."""
         answer = self.context.call("registry.register", **arguments)
-        return ModelVersion.from_dict(answer), str(answer["key"])
+        version = ModelVersion.from_dict(answer)
+        if "registered" in self.context.hooks:
+            self.context.hooks["registered"](self.context, version.ref)
+        return version, str(answer["key"])
 
     @command("models", stage="registry", changes=False)
     def models(self, name: Annotated[str, Arg(complete="models", metavar="NAME")] = "") -> ModelTable:

@@ -124,6 +124,13 @@ def personal(host: Host, version: ModelVersion) -> list[str]:
     return found
 
 
+def prepare(host: Host, *, model: str, python: str) -> None:
+    """Prove in the background how a new model version is served fastest; nothing where it brings code of its own."""
+    _, files = locate(host, model)
+    if host.settings.prepare and not ModelFolder.open(files).runs_code():
+        supervisor(host).prepare(files, python)
+
+
 def files_of(host: Host, *, model: str, allow_pickle: bool) -> dict[str, Any]:
     """A model version's files, for whoever writes them elsewhere."""
     version, files = locate(host, model)
@@ -302,6 +309,7 @@ OPERATIONS: dict[str, Operation] = {
     "serving.deployments": Operation(deployments),
     "serving.ready": Operation(ready),
     "serving.log_of": Operation(log_of),
+    "serving.prepare": Operation(prepare),
     "serving.files_of": Operation(files_of),
     "serving.traffic": Operation(traffic),
     "serving.set_traffic": Operation(set_traffic, action="deployment.traffic", target="name", topics=("deployments",)),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import gc
 import json
 import logging
@@ -18,7 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from ..domain.deployment import LogRules
 from ..errors import MLOpsError, NotFound
 from .app import App
 from .compiled.plan import Plan
+from .compiled.proven import key_of, used
 from .crew import CannotStart, Crew, Crowd
 from .deployment_folder import DeploymentFolder
 from .load import ModelFolder
@@ -204,28 +204,24 @@ class Versions:
         if not files.native():
             # whatever this is may start threads, which would not survive a fork
             return Loaded(files, lambda: files.load(allow_pickle=allowed))
-        plan = place / "compiled"
-        with _alone(place):
-            if Plan.read(plan) is None:
-                self._say(f"compiling {model_ref}")
-                _compile(files, plan, settings)
+        plans = Path(settings.get("plans") or place / "plans")
+        plan = plans / key_of(files)
+        if Plan.read(plan) is None:
+            self._say(f"compiling {model_ref}")
+            failed = _compile(files, plans, settings)
+            if failed:
+                plan = place / "plan"
+                Plan("dataframe", failed, method=files.method).write(plan)
+        used(plan)
         model = files.load(allow_pickle=allowed, plan=plan)
         why = f": {model.path_reason}" if model.path_reason else ""
         log.info("%s is served by the path %s%s", model_ref, model.path, why)
         return Loaded(files, lambda: model)
 
 
-@contextlib.contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Several processes may come to the same new version at once; one compiles it."""
-    with (place / ".compile.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _compile(files: ModelFolder, plan: Path, settings: dict[str, Any]) -> None:
-    """Find the fastest exact way in a process of its own; where that fails, DataFrames serve."""
-    command = [sys.executable, "-P", "-m", "jupyter_mlops.serving.compiled.build", str(files.path), str(plan)]
+def _compile(files: ModelFolder, plans: Path, settings: dict[str, Any]) -> str:
+    """Find the fastest exact way in a process of its own; why that failed, empty where it did not."""
+    command = [sys.executable, "-P", "-m", "jupyter_mlops.serving.compiled.build", str(files.path), str(plans)]
     command += ["--root", settings["root"], *(["--allow-pickle"] if settings["allow_pickle"] else [])]
     # The build's standard error is the server's log.
     # One thread: a hundred small trees asked by several wait for each other at every one of them, for seconds on a busy machine.
@@ -239,9 +235,10 @@ def _compile(files: ModelFolder, plan: Path, settings: dict[str, Any]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    if process.returncode:
-        why = "took too long" if process.returncode == -signal.SIGKILL else "failed; the server's log tells why"
-        Plan("dataframe", f"compiling it {why}", method=files.method).write(plan)
+    if not process.returncode:
+        return ""
+    why = "took too long" if process.returncode == -signal.SIGKILL else "failed; the server's log tells why"
+    return f"compiling it {why}"
 
 
 def serve(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-import select
 import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections import defaultdict
@@ -19,14 +18,14 @@ from pathlib import Path
 
 from ..domain.context import now_ms
 from ..domain.deployment import Deployment
-from ..errors import InvalidArgument, MLOpsError, NotReady
-from ..settings import child_environment
+from ..errors import MLOpsError, NotReady
 from .deployment_folder import DeploymentFolder, StoredDeployment
 from .inference_log import count
 from .listening import answers, bind, orders_of, place_of
 from .log_keeping import not_logged
 from .metrics import read_counters
 from .process import Process, reap
+from .starting import START_SECONDS, await_ready, start_build, start_server
 from .status import parent_of, versions_of, worker_of
 from .traffic import WORKERS, WorkerState, read_workers
 
@@ -34,12 +33,10 @@ __all__ = ["Supervisor"]
 
 log = logging.getLogger("jupyter_mlops.service")
 
-START_SECONDS = 300.0  # loading a large model from a slow disk takes its time; progress is told meanwhile
 END_SECONDS = 35.0  # a little more than a server takes at most to finish what it has begun
 QUICK_MS = 30_000  # who dies sooner after its start is counted
 QUICK_DEATHS = 5
 STEADY_MS = 60_000
-LONGEST_LOG = 5_000_000
 LONGEST_WAIT_MS = 60_000
 PROBE_SECONDS = 2.0
 PROBES = 3  # so many times in a row a server must not answer before it is ended
@@ -58,6 +55,7 @@ class Supervisor:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.home = root / ".mlops"
+        self.plans = self.home / "plans"
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._children: set[int] = set()
         self._listeners: dict[str, socket.socket] = {}
@@ -119,7 +117,7 @@ class Supervisor:
                 server = self._spawn(folder, stored, listener, writing)
             finally:
                 os.close(writing)
-            self._await(server, reading, folder, log_size, progress)
+            await_ready(server, reading, folder, log_size, progress)
             if not answers(stored):
                 raise NotReady(f"the server of {stored.name} started and does not answer at {stored.url}.")
             folder.write(stored)
@@ -159,7 +157,8 @@ class Supervisor:
                 shutil.rmtree(place, ignore_errors=True)
 
     def _settings(self, model: str, stored: StoredDeployment) -> str:
-        return json.dumps({"model": model, "allow_pickle": stored.allow_pickle, "root": str(self.root)})
+        told = {"model": model, "allow_pickle": stored.allow_pickle, "root": str(self.root), "plans": str(self.plans)}
+        return json.dumps(told)
 
     def order(self, stored: StoredDeployment, *, patience: float) -> dict[int, WorkerState]:
         """Tell the workers what `stored` says, and wait until every living one follows it.
@@ -339,75 +338,16 @@ class Supervisor:
         self, folder: DeploymentFolder, stored: StoredDeployment, listener: socket.socket, progress: int | None
     ) -> Process:
         """Start a server process that outlives this one, and write it down."""
-        command = [stored.python, "-P", "-m", "jupyter_mlops.serving.server", str(folder.path)]
-        command += ["--generation", stored.generation, "--socket", str(listener.fileno())]
-        command += ["--workers", str(stored.workers)]
-        handed = [listener.fileno()]
-        if progress is not None:
-            command += ["--progress", str(progress)]
-            handed.append(progress)
-        if folder.server_log.exists() and folder.server_log.stat().st_size > LONGEST_LOG:
-            folder.server_log.replace(folder.server_log.with_suffix(".log.1"))
-        descriptor = os.open(folder.server_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=descriptor,
-                stderr=descriptor,
-                cwd=self.root,
-                # Requests are many and small: threads inside one prediction cost more than they give.
-                env={"OMP_NUM_THREADS": "1", **child_environment()},
-                pass_fds=handed,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise InvalidArgument(
-                f"the interpreter {stored.python} cannot be started: {error.strerror}.",
-                hint="Deploy again from a kernel whose environment is there.",
-            ) from error
-        finally:
-            os.close(descriptor)
-        # The supervisor waits for its children by number (`reap`); the object would do it again when it is collected.
-        child.returncode = 0
-        self._children.add(child.pid)
-        server = Process.of(child.pid) or Process(child.pid, "ended")
+        pid = start_server(self.root, folder, stored, listener, progress)
+        self._children.add(pid)
+        server = Process.of(pid) or Process(pid, "ended")
         folder.write_processes({**folder.processes(), server: stored.generation})
         return server
 
-    def _await(
-        self, server: Process, reading: int, folder: DeploymentFolder, log_size: int, progress: Callable[[str], None]
-    ) -> None:
-        """Pass the server's progress on until it is ready."""
-        deadline = time.monotonic() + START_SECONDS
-        waiting, refused = b"", ""
-        try:
-            while time.monotonic() < deadline:
-                if not select.select([reading], [], [], 1.0)[0]:
-                    continue
-                got = os.read(reading, 4096)
-                if not got:
-                    break
-                *lines, waiting = (waiting + got).split(b"\n")
-                for line in (raw.decode(errors="replace") for raw in lines):
-                    if line == "ready":
-                        return
-                    if line.startswith("error "):
-                        refused = line.removeprefix("error ")
-                    else:
-                        progress(line)
-        finally:
-            os.close(reading)
-        if refused:
-            raise NotReady(f"the model server did not start: {refused}", hint="Nothing was deployed.")
-        if server.alive():
-            raise NotReady(
-                f"the model server was not ready within {START_SECONDS:.0f} s.", hint="Nothing was deployed."
-            )
-        said = folder.last_lines(log_size) or "nothing"
-        raise NotReady(
-            f"the model server ended before it was ready. The last it said: {said}", hint="Nothing was deployed."
-        )
+    def prepare(self, model: Path, python: str) -> None:
+        """Prove a model's plan in the background, so that deploying it need not wait for that; see `reap`."""
+        with contextlib.suppress(OSError):  # no such interpreter any more: deploying will tell
+            self._children.add(start_build(self.root, self.plans, model, python))
 
     def _end_others(self, folder: DeploymentFolder, generation: str) -> None:
         """End every server process but this generation's, and remove what those others ran on."""

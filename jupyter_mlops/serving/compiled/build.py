@@ -1,4 +1,4 @@
-"""``python -m jupyter_mlops.serving.compiled.build MODEL FOLDER``: finds the fastest way to serve a model that is exact.
+"""``python -m jupyter_mlops.serving.compiled.build MODEL PLANS``: finds the fastest way to serve a model that is exact.
 
 Runs in a process of its own, so that the server never loads scikit-learn and pandas where it does not need them.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 import sys
 import warnings
 from dataclasses import replace
@@ -22,6 +23,7 @@ from .finals import Final, final_of
 from .model import CompiledModel
 from .operations import Operation
 from .plan import Plan
+from .proven import forget_oldest, key_of, proving
 from .trees import Forest
 from .verify import Differs, Samples, body_of, refusals, verify
 
@@ -143,21 +145,30 @@ def _last(estimator: Any) -> Any:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Build one model's plan."""
+    """Build one model's plan, unless it is there by the time that nobody else builds it."""
     parser = argparse.ArgumentParser(prog="python -m jupyter_mlops.serving.compiled.build", description=__doc__)
     parser.add_argument("model", type=Path, help="the model's folder")
-    parser.add_argument("folder", type=Path, help="where the plan is written")
+    parser.add_argument("plans", type=Path, help="where plans are kept")
     parser.add_argument(
         "--allow-pickle", action="store_true", help="loading the model may run code that is stored in it"
     )
     parser.add_argument("--root", default="", help="the project's folder, for classes that the model is made of")
+    parser.add_argument("--nice", type=int, default=0, help="how far to stand back for other processes")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     warnings.simplefilter("ignore")  # on edge rows scikit-learn has much to say
     logging.getLogger("jupyter_mlops.serving").setLevel(logging.ERROR)
+    os.umask(0o077)
+    os.nice(given.nice)
     if given.root:
         sys.path.append(given.root)
-    build(ModelFolder.open(given.model), given.folder, allow_pickle=given.allow_pickle)
+    folder = ModelFolder.open(given.model)
+    if folder.native():
+        plan = given.plans / key_of(folder)
+        with proving(plan):
+            if Plan.read(plan) is None:
+                build(folder, plan, allow_pickle=given.allow_pickle)
+                forget_oldest(given.plans)
     return 0
 
 
