@@ -67,8 +67,9 @@ class CheckCommands(CommandSet):
         %mlops data check new --contract adult@v3
         """
         ref = _ref(self.context, table)
-        frame = as_table(self.context, table)
-        held = None if test is None else as_table(self.context, test)
+        with self.context.looking("check"):
+            frame = as_table(self.context, table)
+            held = None if test is None else as_table(self.context, test)
         rules = _contract(self.context, contract) if contract else None
         options = {"target": target, "time": time, "group": group, "by": by}
         return check_saved(self.context, frame, ref, name=_name(self.context, table), test=held, rules=rules, **options)

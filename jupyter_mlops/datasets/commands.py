@@ -14,12 +14,13 @@ from ..errors import InvalidArgument
 from .check_commands import CheckCommands, check_saved, contract_of, known_column, masked
 from .keeping_commands import KeepingCommands
 from .opened import open_version
+from .sealing_commands import SealingCommands
 from .tables import as_table, load_version, note_use, table_name
 
 __all__ = ["DataCommands"]
 
 
-class DataCommands(KeepingCommands, CheckCommands):
+class DataCommands(KeepingCommands, SealingCommands, CheckCommands):
     """Tables with versions: the commands of the group ``data``."""
 
     @command("data save", stage="datasets", changes=True)
@@ -145,7 +146,8 @@ class DataCommands(KeepingCommands, CheckCommands):
         """
         from .files import write_table
 
-        frame, version = load_version(self.context, ref)
+        with self.context.looking("export"):
+            frame, version = load_version(self.context, ref)
         target = Path(output).expanduser()
         arriving = target.with_name(f".{target.name}.{os.getpid()}")
         try:
@@ -194,6 +196,10 @@ class DataCommands(KeepingCommands, CheckCommands):
         %mlops data diff adult@v1 adult@v2
         %mlops data diff adult@v1 df --key id
         """
+        with self.context.looking("diff"):
+            return self._diff(before, after, key)
+
+    def _diff(self, before: Any, after: Any, key: list[str] | None) -> DataDiff:
         from .difference import difference
 
         names = (table_name(self.context, before, "before"), table_name(self.context, after, "after"))

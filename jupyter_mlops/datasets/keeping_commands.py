@@ -108,7 +108,8 @@ class KeepingCommands(CommandSet):
         from .pointer import write_pointer
         from .tables import load_version
 
-        frame, version = load_version(self.context, ref)
+        with self.context.looking("export"):
+            frame, version = load_version(self.context, ref)
         target = Path(output).expanduser()
         pointer = write_pointer(frame, version, target)
         return f"{version.ref} stands in {target}, and {pointer.name} beside it points to it; go on with: dvc commit {pointer}"

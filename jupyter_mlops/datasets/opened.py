@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .packs import Packs
     from .snapshot import Base
 
-__all__ = ["Opened", "open_base", "open_version"]
+__all__ = ["Opened", "count_look", "open_base", "open_version"]
 
 HINT = "Restore the files from a backup, or save the table again as a new version."
 
@@ -95,7 +95,7 @@ class Opened:
 
 
 def open_version(context: Context, ref: str) -> Opened:
-    """Find a data version and read its manifest.
+    """Find a data version and read its manifest; at a sealed one this is a look, which is counted first.
 
     Raises
     ------
@@ -105,6 +105,7 @@ def open_version(context: Context, ref: str) -> Opened:
         Its manifest is gone or not what was saved.
     """
     found = context.call("data.locate", ref=str(ref))
+    _counted(context, DataVersion.from_dict(found["version"]))
     try:
         return opened(found)
     except IntegrityFailure:
@@ -112,6 +113,17 @@ def open_version(context: Context, ref: str) -> Opened:
             raise
         # Only our copy of a remote file may be damaged: fetch it anew before blaming the store.
         return opened(context.call("data.locate", ref=str(ref), fresh=True))
+
+
+def count_look(context: Context, ref: str) -> None:
+    """Count a look at a table in memory that holds a data version, if that is sealed."""
+    _counted(context, DataVersion.from_dict(context.call("data.locate", ref=ref)["version"]))
+
+
+def _counted(context: Context, version: DataVersion) -> None:
+    if version.sealed_ms:
+        purpose, candidate = context.looking_for
+        context.call("data.look", ref=version.ref, purpose=purpose, candidate=candidate())
 
 
 def open_base(found: dict[str, Any] | None) -> tuple[Base | None, str]:

@@ -18,6 +18,7 @@ from ..errors import InvalidArgument, NotFound
 from ..store.host import Host
 from .operations_keeping import OPERATIONS as KEEPING
 from .operations_keeping import note_read
+from .operations_sealing import OPERATIONS as SEALING
 
 __all__ = ["DUTIES", "OPERATIONS", "STAGING"]
 
@@ -190,6 +191,7 @@ OPERATIONS: dict[str, Operation] = {
     "data.locate": Operation(locate),
     "data.log": Operation(log),
     **KEEPING,
+    **SEALING,
 }
 
 DUTIES: tuple[Duty, ...] = (Duty("datasets.sweep", every=300.0, turn=sweep, busy=lambda _host: False),)

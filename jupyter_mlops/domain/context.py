@@ -110,10 +110,29 @@ class Context:
     progress: Callable[[str], None] = lambda _line: None
     hooks: dict[str, Callable[..., Any]] = field(default_factory=dict)
     """What a later stage offers to an earlier one, by name; set by `Session`, described where it is called."""
+    looking_for: tuple[str, Callable[[], dict[str, str]]] = ("load", dict)
+    """What data is read for now, and the model it is read for: what is noted of a look at a sealed data version."""
 
     def call(self, operation: str, /, **arguments: Any) -> Any:
         """Call the service, showing its progress."""
         return self.service.call(operation, progress=self.progress, **arguments)
+
+    @contextmanager
+    def looking(self, purpose: str, candidate: Callable[[], dict[str, str]] = dict) -> Iterator[None]:
+        """Say what the data that is read meanwhile is read for.
+
+        Parameters
+        ----------
+        purpose
+            One word: ``evaluate``.
+        candidate
+            Tells, when it has to be known, by what the model is known: ``model``, ``model_id``, ``key``, ``digest``.
+        """
+        before, self.looking_for = self.looking_for, (purpose, candidate)
+        try:
+            yield
+        finally:
+            self.looking_for = before
 
     @contextmanager
     def acting(self, via: Via) -> Iterator[None]:

@@ -72,6 +72,9 @@ class DataVersion(Displayed, Record):
     errors: int | None = None
     warnings: int | None = None
     """How many the newest checks found; None where it has not been checked."""
+    sealed_ms: int = 0
+    looks: int = 0
+    """Since when every look at it is counted, 0 if it is not sealed; and how often it was looked at since."""
 
     @property
     def ref(self) -> str:
@@ -86,7 +89,12 @@ class DataVersion(Displayed, Record):
             told += f"; personal: {', '.join(self.personal)}"
         if self.errors is not None:
             told += f"; checks: {self.errors} errors, {self.warnings} warnings (%mlops data check {self.ref})"
-        return told
+        return told + (f"; {self.seal}" if self.seal else "")
+
+    @property
+    def seal(self) -> str:
+        """In words that it is sealed and how often it was looked at; empty if it is not."""
+        return f"sealed, looked at {self.looks:,} {'time' if self.looks == 1 else 'times'}" if self.sealed_ms else ""
 
 
 @dataclass(frozen=True)
@@ -130,10 +138,18 @@ class DataVersionTable(Displayed, Record):
             return "no data versions yet; save one with `%mlops data save DF --name NAME`."
         now = int(time.time() * 1000)
         rows = [
-            [v.ref, f"{v.rows:,}", len(v.columns), f"{v.bytes / 1e6:.2f} MB", ago(v.created_ms, now), v.created_by]
+            [
+                v.ref,
+                f"{v.rows:,}",
+                len(v.columns),
+                f"{v.bytes / 1e6:.2f} MB",
+                ago(v.created_ms, now),
+                v.created_by,
+                v.seal,
+            ]
             for v in self.versions
         ]
-        return table(["version", "rows", "columns", "size", "saved", "by"], rows)
+        return table(["version", "rows", "columns", "size", "saved", "by", ""], rows)
 
 
 @dataclass(frozen=True)

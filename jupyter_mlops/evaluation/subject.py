@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..datasets.opened import count_look
 from ..datasets.tables import as_table, table_name
 from ..domain.context import Context
 from ..domain.evaluation import EvaluationRows
@@ -49,6 +51,16 @@ class Model:
     known: str = ""
     described: str = ""
     inputs: tuple[str, ...] = ()
+
+    def told(self) -> dict[str, str]:
+        """By what a look at sealed data is known to be made for this model, also once it has a version."""
+        known = {"model": self.name, "model_id": self.model_id, "key": self.known}
+        if self.estimator is not None and not self.model_id and not self.known:
+            from ..tracking.model_file import store_estimator
+
+            with contextlib.suppress(MLOpsError):  # what cannot be stored without pickle has no such digest
+                known["digest"] = store_estimator(self.estimator)[0].digest
+        return known
 
 
 @dataclass
@@ -129,7 +141,11 @@ def subject_of(context: Context, model: Model, data: Any, *, target: str = "", p
     InvalidArgument
         The table and the model do not fit together, or the target is not clear.
     """
-    frame = as_table(context, data)
+    held = None if isinstance(data, (str, Path)) else context.known_tables.find(data)
+    with context.looking("evaluate", model.told):
+        if held is not None:
+            count_look(context, held[0])
+        frame = as_table(context, data)
     named = context.known_tables.find(data) or context.known_tables.find(frame)
     name = named[0] if named else table_name(context, data, "a table")
     if not frame.columns.is_unique:

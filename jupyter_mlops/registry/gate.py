@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..domain.data_seal import DataSeal, Look
 from ..domain.evaluation import Evaluation, EvaluationRows
 from ..domain.gate import Approval, GateResult
 from ..errors import InvalidArgument
@@ -44,6 +45,10 @@ class Candidate:
     approvals: tuple[Approval, ...] = ()
     roles: Mapping[str, list[str]] = field(default_factory=dict)
     size_bytes: int | None = None
+    seal: Callable[[str], DataSeal | None] | None = None
+    """Gives a data version's seal with its looks; None for one that is not saved."""
+    made_for: Callable[[Look], bool] | None = None
+    """Whether a look was made for this candidate."""
 
     @property
     def newest(self) -> Evaluation | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from ..domain.context import now_ms
+from ..domain.data_seal import DataSeal
 from ..domain.gate import Approval, GateReport, GateResult
 from ..domain.model_version import Promotion
 from ..domain.reference import Reference, check_alias, check_name
@@ -19,7 +21,9 @@ from ..store.tags import (
     APPROVAL,
     DATA,
     DATA_CHECKS,
+    DIGEST,
     GATE_RESULTS,
+    MODEL_KEY,
     PIPELINE,
     TRUST,
     USER,
@@ -140,6 +144,7 @@ def _candidate(host: Host, entity: Any, alias: str) -> Candidate:
     run_tags = store.runs.tags(entity.run_id) if entity.run_id else {}
     data = tuple(_json(entity.tags.get(DATA)) or ())
     other = champion if champion not in (None, number) else None
+    known = _known_by(host, entity)
     return Candidate(
         ref=f"{entity.name}@{number}",
         alias=alias,
@@ -155,7 +160,30 @@ def _candidate(host: Host, entity: Any, alias: str) -> Candidate:
         approvals=approvals_of(entity),
         roles=gate_rules(host.workspace.root).get(ROLES, {}),
         size_bytes=_size(host, entity),
+        seal=lambda ref: _seal(host, ref),
+        made_for=lambda look: look.made_for(ref=f"{entity.name}@{number}", **known),
     )
+
+
+def _seal(host: Host, ref: str) -> DataSeal | None:
+    """The seal of a data version; None where there is no such version."""
+    store = host.store.datasets
+    try:
+        parsed = Reference.parse(ref, "data version")
+        found, run_id = store.get(parsed.name, store.resolve(parsed))
+    except (NotFound, InvalidArgument):
+        return None
+    return store.seals.of(run_id, found.ref)
+
+
+def _known_by(host: Host, entity: Any) -> dict[str, str]:
+    """By what a look may name a version (MLflow's entity) that had none yet."""
+    model_id = model_id_of(entity)
+    key = ""
+    if model_id:
+        with contextlib.suppress(MLOpsError):
+            key = str(host.store.models.logged(model_id).tags.get(MODEL_KEY, ""))
+    return {"model_id": model_id, "key": key, "digest": str(entity.tags.get(DIGEST, ""))}
 
 
 def _checks(host: Host, ref: str) -> Mapping[str, Any] | None:

@@ -26,6 +26,7 @@ from ..domain.reference import Reference
 from ..errors import Conflict, NotFound, StoreUnavailable
 from . import tags
 from .data_notes import DataNotes, personal_from_tags, personal_to_tags
+from .data_seals import DataSeals, seal_from_tags
 from .door import mlflow_errors
 from .packs import PackStore, local_path
 
@@ -50,6 +51,7 @@ class DataVersions:
         self._saving: set[str] = set()
         self.packs = PackStore(store)
         self.notes = DataNotes(store)
+        self.seals = DataSeals(store)
 
     @property
     def experiment_id(self) -> str:
@@ -398,6 +400,7 @@ class DataVersions:
 
 def _version(run: Any) -> DataVersion:
     held = run.data.tags
+    seal = seal_from_tags("", held) if tags.DATA_SEALED in held else None
     return DataVersion(
         name=held[tags.DATA_NAME],
         version=int(held.get(tags.DATA_VERSION, 0)),
@@ -415,6 +418,8 @@ def _version(run: Any) -> DataVersion:
         personal=tuple(personal_from_tags(held)),
         errors=_count(held, "errors"),
         warnings=_count(held, "warnings"),
+        sealed_ms=seal.sealed_ms if seal is not None else 0,
+        looks=len(seal) if seal is not None else 0,
     )
 
 

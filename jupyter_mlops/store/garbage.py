@@ -130,6 +130,8 @@ class Garbage:
         given = [alias for alias, number in data.aliases(version.name).items() if number == version.version]
         if given:
             return f"it is called {given[0]}"
+        if version.sealed_ms:
+            return "it is sealed"
         if version.branch and next(v for v in of_name if v.branch == version.branch) == version:
             return f"it is the newest of the branch {version.branch}"
         if version.ref in trained:

@@ -24,7 +24,7 @@ __all__ = ["Rehearsal"]
 READS = frozenset(
     f"{stage}.{name}"
     for stage, names in {
-        "data": ("locate", "log"),
+        "data": ("locate", "log", "look", "looks"),
         "evaluation": ("locate", "list", "show"),
         "registry": ("models", "show", "history"),
         "monitoring": ("reports", "report"),

@@ -18,6 +18,7 @@ from ..domain.candidate import AbPlan, AbResult, Candidate
 from ..domain.contract import Contract
 from ..domain.data_check import DataCheck
 from ..domain.data_garbage import DataGarbage
+from ..domain.data_seal import DataSeal
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
 from ..domain.deployment import BatchResult, Deployment, DeploymentTable, Erasure, Manifest, Predictions, Rollback
 from ..domain.display import Displayed
@@ -115,6 +116,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     AbResult: _words,
     BatchResult: _words,
     DataGarbage: _words,
+    DataSeal: _words,
     Erasure: _words,
     Manifest: _words,
     PipelineRun: _words,

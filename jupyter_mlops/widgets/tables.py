@@ -28,6 +28,7 @@ def data_version(version: DataVersion) -> Markup:
                 ("saved", when(version.created_ms) if version.created_ms else ""),
                 ("by", version.created_by),
                 ("notebook", version.notebook),
+                ("seal", version.seal),
                 ("used by", join((code(run[:8]) for run in version.used_by), ", ")),
             ]
         ),
@@ -41,7 +42,7 @@ def data_version_table(table: DataVersionTable) -> Markup:
         return page("No data versions yet. Save one with ", code("%mlops data save DF --name NAME"), ".")
     rows = [
         [
-            tag("b", v.ref),
+            tag("b", v.ref, title=v.seal or None),
             Number(v.rows, ","),
             Number(len(v.columns), ","),
             tag("span", size(v.bytes)),
