@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -69,7 +70,8 @@ def describe(command: Command) -> dict[str, Any]:
 def offered(command: Command) -> bool:
     """Whether the panel may ask for it here: its result is a noun or text, not an object for a kernel."""
     result = typing.get_type_hints(command.function).get("return")
-    return result is str or (isinstance(result, type) and issubclass(result, Record))
+    kinds = typing.get_args(result) if typing.get_origin(result) in (typing.Union, types.UnionType) else (result,)
+    return all(kind is str or (isinstance(kind, type) and issubclass(kind, Record)) for kind in kinds)
 
 
 def read_query(command: Command, given: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -72,6 +72,8 @@ async def test_declarations_say_what_commands_take(jp_fetch, workspace: Session)
     assert set(told) == set(workspace.commands)
     assert told["connect"]["changes"]
     assert not told["data load"]["offered"]  # a table is for kernels
+    buttons = {"promote", "rollback", "deploy", "undeploy", "compare", "data diff", "lineage", "drift", "export"}
+    assert {name for name in buttons if not told[name]["offered"]} == set()  # each is a button of the panel
     (limit,) = [a for a in told["audit"]["arguments"] if a["name"] == "limit"]
     assert (limit["value"], limit["default"], limit["required"]) == ("integer", 50, False)
 
