@@ -9,10 +9,13 @@ from typing import Any
 
 from ..domain.retrain import Retrain
 
-__all__ = ["FEWEST_FRESH", "folder_of", "read_job", "read_jobs", "write_job", "write_json"]
+__all__ = ["FEWEST_FRESH", "PROCESS", "folder_of", "read_job", "read_jobs", "write_job", "write_json"]
 
 FEWEST_FRESH = 60
 """Labelled predictions that it takes to train and compare on."""
+
+PROCESS = "process.json"
+"""The file in a retrain's folder in which its process says which one it is."""
 
 
 def folder_of(home: Path, id_: str) -> Path:

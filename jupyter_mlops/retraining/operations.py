@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import logging
 import subprocess
@@ -10,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..domain.alert import RetrainRules
+from ..domain.alert import Monitor, RetrainRules
 from ..domain.context import now_ms
 from ..domain.operation import Duty, Operation
 from ..domain.retrain import Compared, Retrain, RetrainState, RetrainTable
@@ -29,7 +30,7 @@ from ..serving.operations_traffic import supervisor, switch
 from ..serving.process import Process, reap
 from ..settings import child_environment
 from ..store.host import Host
-from .jobs import FEWEST_FRESH, folder_of, read_job, read_jobs, write_job, write_json
+from .jobs import FEWEST_FRESH, PROCESS, folder_of, read_job, read_jobs, write_job, write_json
 
 __all__ = ["DUTIES", "OPERATIONS"]
 
@@ -120,28 +121,40 @@ def busy(host: Host) -> bool:
 
 def _trigger(host: Host) -> None:
     """Ask for the retrains that a schedule or a number of new labels brings."""
-    home = host.workspace.home
-    for state in states(home):
-        rules, name = state.monitor.retrain, state.monitor.name
-        if not rules.after_labels and not rules.every:
-            continue
-        mark = home / "retraining" / "triggers" / f"{name}.json"
-        labels = source_of(host, name).labels.count()
-        try:
-            last = json.loads(mark.read_text())
-        except FileNotFoundError:
-            last = {"ms": now_ms(), "labels": labels if rules.every else 0}
-            write_json(mark, last)
-        new = labels - int(last["labels"])
-        if rules.after_labels and new >= rules.after_labels:
-            why = f"{new:,} new labels"
-        elif rules.every and now_ms() - int(last["ms"]) >= parse_length(rules.every):
-            why = f"every {rules.every}"
-        else:
-            continue
-        # The request comes first: cut off between the two, it is asked for again under the same id.
-        ask_for_retrain(home, f"t{int(last['ms'])}-{int(last['labels'])}", name, rules, why)
-        write_json(mark, {"ms": now_ms(), "labels": labels})
+    for state in states(host.workspace.home):
+        if state.monitor.retrain.after_labels or state.monitor.retrain.every:
+            try:
+                _trigger_one(host, state.monitor)
+            except NotFound:
+                continue  # its deployment is gone
+            except Exception:
+                log.exception("the schedule of retrains of %s", state.monitor.name)
+
+
+def _trigger_one(host: Host, monitor: Monitor) -> None:
+    """Ask for a monitor's retrain if it is due and may be now; one that may not be yet is asked for when it may."""
+    home, rules, name = host.workspace.home, monitor.retrain, monitor.name
+    mark = home / "retraining" / "triggers" / f"{name}.json"
+    labels = source_of(host, name).labels.count()
+    try:
+        last = json.loads(mark.read_text())
+    except FileNotFoundError:
+        last = {"ms": now_ms(), "labels": 0}
+        write_json(mark, last)
+    new = labels - int(last["labels"])
+    if rules.after_labels and new >= rules.after_labels:
+        why = f"{new:,} new labels"
+    elif rules.every and now_ms() - int(last["ms"]) >= parse_length(rules.every):
+        why = f"every {rules.every}"
+    else:
+        return
+    # The request comes first: cut off between the two, it is asked for again under the same id.
+    id_ = f"t{int(last['ms'])}-{int(last['labels'])}"
+    if read_job(home, id_) is None:
+        if labels < FEWEST_FRESH or _storm(home, Retrain(id_, name, "", "waiting", why, now_ms(), rules)):
+            return
+        ask_for_retrain(home, id_, name, rules, why)
+    write_json(mark, {"ms": now_ms(), "labels": labels})
 
 
 def _take_up(host: Host) -> None:
@@ -183,6 +196,9 @@ def _storm(home: Path, job: Retrain) -> str:
 def _start(host: Host, job: Retrain) -> None:
     """Give a retrain's process what it needs, and start it."""
     home, folder = host.workspace.home, folder_of(host.workspace.home, job.id)
+    if (folder / "result.json").exists():
+        _adopt(host, job)
+        return
     try:
         stored = find(home, job.deployment)
         source = source_of(host, job.deployment)
@@ -196,11 +212,12 @@ def _start(host: Host, job: Retrain) -> None:
         labels = source.labels.read()
         table = chosen.inputs.assign(**{"mlops.label": [labels[str(i)] for i in chosen.inputs.index]})
         folder.mkdir(parents=True, exist_ok=True)
-        table.reset_index(drop=True).to_parquet(folder / "labelled.parquet")
-        write_json(folder / "data.json", {"data": list(version.data)})
-        job = replace(job, model=source.model)
-        write_job(home, job)
-        with (folder / "worker.log").open("ab") as out:
+        with (folder / "worker.log").open("ab") as out, (folder / "lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the process holds it for as long as it lives
+            table.reset_index(drop=True).to_parquet(folder / "labelled.parquet")
+            write_json(folder / "data.json", {"data": list(version.data)})
+            job = replace(job, model=source.model)
+            write_job(home, job)
             child = subprocess.Popen(
                 [stored.python, "-c", START, str(host.workspace.root), str(folder)],
                 stdin=subprocess.DEVNULL,
@@ -208,8 +225,12 @@ def _start(host: Host, job: Retrain) -> None:
                 stderr=out,
                 cwd=folder,
                 env=child_environment(MPLBACKEND="Agg", MLOPS_WORKSPACE=str(host.workspace.root)),
+                pass_fds=(lock.fileno(),),
                 start_new_session=True,
             )
+    except BlockingIOError:
+        _adopt(host, job)
+        return
     except (MLOpsError, OSError) as error:
         told = f"{type(error).__name__}: {error}"
         _told(host, replace(job, error=told, ended_ms=now_ms()), "failed", f"could not begin: {told}")
@@ -217,6 +238,16 @@ def _start(host: Host, job: Retrain) -> None:
     process = Process.of(child.pid)
     job = replace(job, pid=child.pid, started=process.started if process else "")
     _told(host, job, "training", f"training a challenger to {job.model} in process {child.pid}")
+
+
+def _adopt(host: Host, job: Retrain) -> None:
+    """Go on with what a service started just before it was killed."""
+    try:
+        told = json.loads((folder_of(host.workspace.home, job.id) / PROCESS).read_text())
+    except FileNotFoundError:
+        return  # it has not said yet which one it is
+    job = replace(job, pid=told["pid"], started=told["started"])
+    _told(host, job, "training", f"training a challenger to {job.model} in process {job.pid}")
 
 
 def _watch(host: Host, job: Retrain) -> None:

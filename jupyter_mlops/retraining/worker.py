@@ -29,7 +29,8 @@ from ..monitoring.labels import plain
 from ..monitoring.performance import headline_of
 from ..pipelines.export import read_description
 from ..registry.commands import RegistryCommands
-from .jobs import FEWEST_FRESH, write_json
+from ..tracking.process_start import start_time
+from .jobs import FEWEST_FRESH, PROCESS, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,7 @@ class Tables:
 def work(context: Context, folder: Path) -> None:
     """Carry out the retrain in a folder, and write ``result.json`` there whatever happens."""
     context.progress = _say
+    write_json(folder / PROCESS, {"pid": os.getpid(), "started": start_time(os.getpid()) or ""})
     job = Retrain.from_dict(json.loads((folder / "job.json").read_text()))
     try:
         result = _work(context, folder, job)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from jupyter_mlops.domain.alert import RetrainRules
+from jupyter_mlops.domain.alert import Monitor, RetrainRules
 from jupyter_mlops.domain.context import now_ms
 from jupyter_mlops.domain.retrain import Retrain, RetrainTable
 from jupyter_mlops.errors import NotReady
+from jupyter_mlops.monitoring.alerts import State, write_state
 from jupyter_mlops.monitoring.labels import Labels
 from jupyter_mlops.monitoring.operations_alerts import ask_for_retrain
 from jupyter_mlops.retraining import operations
-from jupyter_mlops.retraining.jobs import read_job, read_jobs, write_job, write_json
+from jupyter_mlops.retraining.jobs import PROCESS, read_job, read_jobs, write_job, write_json
 from jupyter_mlops.retraining.operations import cancel, retrain, retrains
+from jupyter_mlops.serving.deployment_folder import DeploymentFolder
+from jupyter_mlops.serving.process import Process
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "monitoring"))
 
@@ -106,3 +110,50 @@ def test_by_hand_it_is_told_what_is_missing_and_can_be_cancelled(host):
     (shown,) = RetrainTable.from_dict(retrains(host, name="m"))
     assert shown.ended
     assert len(read_jobs(host.workspace.home)) == 1
+
+
+def test_a_schedule_waits_until_a_retrain_may_be(host):
+    home = host.workspace.home
+    rules = RetrainRules(after_labels=80)
+    for name in ("gone", "m"):  # the monitor of a deployment that is no more is in nobody's way
+        write_state(home, State(Monitor(name, "1h", (), retrain=rules)))
+    operations._trigger(host)
+    assert not (home / "retraining" / "asked").exists()
+    label_all(host)
+    write_job(home, Retrain("a", "m", "m@1", "kept", "r", now_ms(), ended_ms=now_ms()))
+    operations._trigger(host)
+    assert not (home / "retraining" / "asked").exists()  # the last one was a moment ago
+    write_job(home, Retrain("a", "m", "m@1", "kept", "r", now_ms() - 90_000_000, ended_ms=now_ms()))
+    operations._trigger(host)
+    operations._take_up(host)
+    operations._trigger(host)
+    operations._take_up(host)
+    (job, _) = read_jobs(home)
+    assert (job.state, job.reason) == ("waiting", "100 new labels")
+
+
+def test_a_process_from_before_a_kill_is_gone_on_with(host, monkeypatch):
+    label_all(host)
+    home = host.workspace.home
+    job = asked(host, "a")
+    folder = home / "retraining" / "jobs" / "a"
+    served = DeploymentFolder.of(home, "m")
+    served.write(replace(served.read(), python=sys.executable))
+    monkeypatch.setattr(operations, "locate", lambda *_: (SimpleNamespace(data=()), folder))
+    monkeypatch.setattr(operations, "child_environment", lambda **_: {})
+    monkeypatch.setattr(operations, "START", "import sys; sys.stdin.read(); import time; time.sleep(60)")
+    operations._start(host, job)
+    first = read_job(home, "a")
+    assert (first.state, first.pid > 0) == ("training", True)
+    try:
+        write_job(home, job)  # as if the service had been killed before it wrote that down
+        operations._start(host, job)
+        assert read_job(home, "a").state == "waiting"
+        write_json(folder / PROCESS, {"pid": first.pid, "started": first.started})
+        operations._start(host, job)
+        again = read_job(home, "a")
+        assert (again.state, again.pid) == ("training", first.pid)
+    finally:
+        Process(first.pid, first.started).end(1.0)
+    operations._watch(host, again)
+    assert read_job(home, "a").state == "failed"
