@@ -275,7 +275,8 @@ class _Walker:
 
     def _data_node(self, version: DataVersion) -> LineageNode:
         self.versions[version.ref] = version
-        told = f"{version.rows:,} {'rows' if version.kind == 'table' else 'files'}"
+        what = {"table": "rows", "folder": "files", "view": "rows of features"}
+        told = f"{version.rows:,} {what[version.kind]}"
         return LineageNode("data", version.ref, "", version.created_ms, told)
 
     def _model_node(self, entity: Any) -> LineageNode:

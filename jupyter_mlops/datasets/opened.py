@@ -61,6 +61,10 @@ class Opened:
                 f"{self.version.ref} is a folder of files, no table.",
                 hint=f"Write it out: data load {self.version.ref} --to DIR.",
             )
+        if self.version.kind == "view":
+            raise InvalidArgument(
+                f"{self.version.ref} is a feature view.", hint=f"Its rows: data load {self.version.ref}."
+            )
         if self.manifest is None:
             from .files import read_verified
 

@@ -19,6 +19,7 @@ from ..store.host import Host
 from .operations_keeping import OPERATIONS as KEEPING
 from .operations_keeping import note_read
 from .operations_sealing import OPERATIONS as SEALING
+from .operations_views import OPERATIONS as VIEWS
 
 __all__ = ["DUTIES", "OPERATIONS", "STAGING"]
 
@@ -102,7 +103,7 @@ def save(
         bytes=size,
         created_by=host.actor.user,
         notebook=notebook,
-        kind="folder" if kind == "folder" else "table",
+        kind="folder" if kind == "folder" else "view" if kind == "view" else "table",
         branch=branch,
         sources=tuple(sources or ()),
         run=run,
@@ -192,6 +193,7 @@ OPERATIONS: dict[str, Operation] = {
     "data.log": Operation(log),
     **KEEPING,
     **SEALING,
+    **VIEWS,
 }
 
 DUTIES: tuple[Duty, ...] = (Duty("datasets.sweep", every=300.0, turn=sweep, busy=lambda _host: False),)

@@ -56,11 +56,13 @@ def collect(host: Host, *, name: str = "", keep: int | None = None, apply: bool 
 
 
 def places(held: bytes) -> list[tuple[str, int, int]]:
-    """Every stretch that a manifest, of a table or a folder, refers to: pack, offset, length."""
+    """Every stretch that a manifest, of a table, a folder or a view, refers to: pack, offset, length."""
     told = json.loads(held)
     packs = told["packs"]
     chunks = (
-        told["chunks"] if told.get("kind") == "folder" else [c for column in told["columns"] for c in column["chunks"]]
+        told["chunks"]
+        if told.get("kind") in ("folder", "view")
+        else [c for column in told["columns"] for c in column["chunks"]]
     )
     found = []
     waiting = list(chunks)

@@ -54,6 +54,7 @@ def save_table(
             context.call("data.declare_personal", ref=version.ref, columns=list(personal))
         note_use(context, frame, version)
         return version
+    _check_kind(name, told["base"])
     context.progress(f"writing {len(frame):,} rows")
     columns = [Column(str(c.name), c.type, c.missing).to_dict() for c in identity.columns]
 
@@ -102,6 +103,7 @@ def save_folder(
         version = DataVersion.from_dict({**told["found"], "new": False})
         note_use(context, None, version)
         return version
+    _check_kind(name, told["base"])
 
     def write(found: dict[str, Any] | None) -> DataVersion:
         base, run_id = None, ""
@@ -135,6 +137,11 @@ def save_folder(
         version = write(None)
     note_use(context, None, version)
     return version
+
+
+def _check_kind(name: str, base: dict[str, Any] | None) -> None:
+    if base is not None and (base["version"]["name"], base["version"].get("kind")) == (name, "view"):
+        raise Conflict(f"{name} is the name of a feature view.", hint="Call the table something else.")
 
 
 @contextmanager

@@ -72,6 +72,12 @@ def load_version(context: Context, ref: str) -> tuple[pd.DataFrame, DataVersion]
         Its files are not what was saved.
     """
     with open_version(context, ref) as opened:
+        if opened.version.kind == "view":
+            from .features.view import read_view, view_rows
+
+            frame = view_rows(context, read_view(context, opened.version.ref))
+            note_use(context, None, opened.version)
+            return frame, opened.version
         frame = opened.read()
     note_use(context, frame, opened.version)
     return frame, opened.version

@@ -40,7 +40,8 @@ class DataVersion(Displayed, Record):
     used_by
         The runs that used it.
     kind
-        ``table``, or ``folder`` for files as they are; then `rows` counts files.
+        ``table``; ``folder`` for files as they are, then `rows` counts files; ``view`` for a feature view, then `rows`
+        counts those of the tables it stands on.
     branch
         The line of versions it belongs to, empty for the main one.
     sources
@@ -62,7 +63,7 @@ class DataVersion(Displayed, Record):
     notebook: str = ""
     new: bool = True
     used_by: tuple[str, ...] = ()
-    kind: Literal["table", "folder"] = "table"
+    kind: Literal["table", "folder", "view"] = "table"
     branch: str = ""
     sources: tuple[str, ...] = ()
     run: str = ""
@@ -83,7 +84,7 @@ class DataVersion(Displayed, Record):
 
     def text(self) -> str:
         what = "" if self.new else " (unchanged: this content was already saved)"
-        size = f"{self.rows:,} rows x {len(self.columns)} columns" if self.kind == "table" else f"{self.rows:,} files"
+        size = f"{self.rows:,} rows x {len(self.columns)} columns" if self.kind != "folder" else f"{self.rows:,} files"
         told = f"{self.ref}{what}: {size}, {self.bytes / 1e6:.2f} MB added, digest {self.digest[:12]}"
         if self.personal:
             told += f"; personal: {', '.join(self.personal)}"

@@ -26,6 +26,7 @@ from ..domain.drift_history import DriftHistory
 from ..domain.drift_report import DriftReport, ReportTable
 from ..domain.evaluation import Difference, Evaluation, EvaluationTable
 from ..domain.evidence_pack import EvidencePack
+from ..domain.feature_view import FeatureView, FeatureViewTable, JoinedTable
 from ..domain.gate import Approval, GateReport, ModelHistory
 from ..domain.lineage import Lineage
 from ..domain.model_card import ModelCard
@@ -46,6 +47,7 @@ from . import (
     drift_history,
     evaluation,
     evidence,
+    features,
     gates,
     lineage,
     models,
@@ -86,11 +88,14 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     Evaluation: evaluation.evaluation,
     EvaluationTable: evaluation.evaluation_table,
     DriftHistory: drift_history.static_html,
+    JoinedTable: features.joined_table,
     Labelled: performance.labelled,
     EvidencePack: evidence.evidence_pack,
     ModelCard: evidence.model_card,
     Lineage: lineage.lineage,
     ModelComparison: evaluation.comparison,
+    FeatureView: features.feature_view,
+    FeatureViewTable: features.feature_view_table,
     GateReport: gates.gate_report,
     ModelHistory: gates.model_history,
     ModelTable: models.model_table,
