@@ -1,7 +1,8 @@
-"""Progress: one line that is written over in a notebook, plain lines in a terminal."""
+"""Progress: one line that is written over, in a notebook and in a terminal; plain lines in a file."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 import time
@@ -38,22 +39,22 @@ class Progress:
         self._pictured = 0.0
 
     def __call__(self, line: str) -> None:
-        """Show `line` in the place of the one before, once the work has taken a while."""
+        """Show `line` in the place of the one before, once the work has taken a while; an empty one shows nothing."""
         with self._lock:
             if line == self._line:
                 return
             self._line = line
             if not self._notebook:
-                print(f"… {line}", file=sys.stderr)  # noqa: T201 a line for the user
+                self._write(line)
             elif self._handle is not None:
-                if time.monotonic() - self._shown >= EVERY:
+                if not line or time.monotonic() - self._shown >= EVERY:
                     self._show()
             elif self._timer is None:
                 self._timer = threading.Timer(AFTER, self._begin)
                 self._timer.daemon = True
                 self._timer.start()
 
-    def show(self, key: str, thing: Any) -> None:
+    def show(self, key: str, thing: Any, *, stays: bool = False) -> None:
         """Show a result as it stands in the place of the one of the same key before; in a notebook only.
 
         Parameters
@@ -62,9 +63,11 @@ class Progress:
             One for each piece of work.
         thing
             Anything with a MIME bundle.
+        stays
+            This is how it was in the end: it stays when the work is done.
         """
         now = time.monotonic()
-        if not self._notebook or now - self._pictured < PICTURE_EVERY:
+        if not self._notebook or (now - self._pictured < PICTURE_EVERY and not stays):
             return
         self._pictured = now
         try:
@@ -73,6 +76,8 @@ class Progress:
                 self._pictures[key].update(drawn, raw=True)
             else:
                 self._pictures[key] = display(drawn, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            if stays:
+                del self._pictures[key]
         except Exception:  # a display that fails must not fail the work it tells of
             self._pictures.pop(key, None)
 
@@ -84,9 +89,20 @@ class Progress:
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
+            if self._line and not self._notebook:
+                self._write("")
             handle, self._handle, self._timer, self._line = self._handle, None, None, ""
         if handle is not None:
             handle.update(_drawn(""), raw=True)
+
+    def _write(self, line: str) -> None:
+        """In a terminal, write over the line before; where there is none, one line after the other."""
+        told = f"… {line}" if line else ""
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{told[: shutil.get_terminal_size().columns - 1]}\x1b[K")
+            sys.stderr.flush()
+        elif told:
+            sys.stderr.write(f"{told}\n")
 
     def _begin(self) -> None:
         with self._lock:

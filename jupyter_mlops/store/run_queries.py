@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..domain.thinning import thin
 from . import sql_reads, tags
-from .thinning import thin
 
 if TYPE_CHECKING:
     from .store import Store

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..domain.run_columns import BETWEEN, RunColumns
+from ..domain.thinning import edges, stretches
 from . import tags
 from .run_entities import OUR_TAGS, PLAIN, run_fields
-from .thinning import edges, stretches
 
 if TYPE_CHECKING:
     from .store import Store
@@ -192,7 +192,7 @@ def _count(text: str | None) -> int:
 
 
 def curve(store: Store, run_id: str, metric: str, points: int) -> list[tuple[int, float]] | None:
-    """A metric's steps and values, thinned as `store.thinning.thin` does, without fetching what is left out."""
+    """A metric's steps and values, thinned as `domain.thinning.thin` does, without fetching what is left out."""
     database = readable(store)
     if database is None:
         return None

@@ -13,14 +13,16 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from types import FrameType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .estimator_methods import EstimatorMethods, calls_as_user
-from .fits import FitLogger, log_folds
+from .fits import FitLogger
+from .live_fit import LiveValidation
 from .metric_calls import MetricLogger, WatchedFunction, metric_functions
+from .partial_fits import PartialFits
 from .patches import ImportWatch, Patches
-from .training_curves import fold_scores
 from .user_mlflow import autologs_sklearn
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ __all__ = ["Autolog"]
 
 PREDICTIONS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 VALIDATION = ("cross_val_score", "cross_validate")
-METHODS = ("fit", *PREDICTIONS, "score")
+T = TypeVar("T")
+
+METHODS = ("fit", "partial_fit", *PREDICTIONS, "score")
 
 
 class Autolog:
@@ -48,6 +52,7 @@ class Autolog:
         self._busy: set[int] = set()
         self._home = threading.get_ident()
         self._fits: dict[str, FitLogger] = {}
+        self._parts: dict[str, PartialFits] = {}
         self._metrics: dict[str, MetricLogger] = {}
         self._names: dict[int, str] = {}
         self._validations: Counter[str] = Counter()
@@ -79,7 +84,8 @@ class Autolog:
     # in place
 
     def _watching(self, name: str, method: FunctionType) -> Callable[..., Any]:
-        handle = self._fit if name == "fit" else self._score if name == "score" else self._predict
+        own = {"fit": self._fit, "partial_fit": self._partial_fit, "score": self._score}
+        handle = own.get(name, self._predict)
 
         @functools.wraps(method)
         def watched(self_: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -154,18 +160,43 @@ class Autolog:
             self._busy.discard(thread)
 
     def log_fit(self, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
-        """Call a ``fit`` of the user's code that nobody watched yet, and log it to the run that was begun for it."""
+        """Call a ``fit`` or ``partial_fit`` of the user's code that nobody watched yet, and log it to the run that was begun for it."""
         __tracebackhide__ = True
         recording = self._tracker.current
         if recording is None:
             return method(model, *args, **kwargs)
-        return self._fit(recording, method, model, args, kwargs)
+        handle = self._partial_fit if method.__name__ == "partial_fit" else self._fit
+        return handle(recording, method, model, args, kwargs)
 
     def _fit(self, recording: Recording, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
-        result = self._inside(method, model, *args, **kwargs)
-        self._quietly(recording, self._fits_of(recording).fitted, method, model, args, kwargs, sys._getframe(2))  # noqa: SLF001
+        logger = self._fits_of(recording)
+        fit = self._quietly(recording, logger.begin, model)
+        if fit is None:
+            return self._inside(method, model, *args, **kwargs)
+        failed = True
+        self._quietly(recording, fit.live.begin)
+        try:
+            result = self._inside(method, model, *args, **kwargs)
+            failed = False
+        finally:
+            self._quietly(recording, partial(fit.live.end, failed=failed))
+        self._quietly(recording, logger.fitted, fit, method, model, args, kwargs, sys._getframe(2))  # noqa: SLF001
         return result
+
+    def _partial_fit(self, recording: Recording, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        result = self._inside(method, model, *args, **kwargs)
+        if recording.key not in self._parts:
+            self._parts[recording.key] = PartialFits(self._fits_of(recording))
+        self._quietly(recording, self._parts[recording.key].fitted, method, model, args, kwargs)
+        return result
+
+    def finish(self, recording: Recording) -> None:
+        """A run is about to end: log what is only known then."""
+        parts = self._parts.pop(recording.key, None) if self._on else None
+        if parts is not None:
+            self._quietly(recording, parts.finish)
 
     def _predict(self, recording: Recording, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
@@ -194,22 +225,24 @@ class Autolog:
         recording = self._outermost(caller)
         if recording is None:
             return function(*args, **kwargs)
-        result = self._inside(function, *args, **kwargs)
-        self._quietly(recording, self._log_validation, recording, result, kwargs)
+        live = LiveValidation(self._tracker.context, recording, self._validations, function, args, kwargs)
+        failed = True
+        self._quietly(recording, live.begin)
+        try:
+            result = self._inside(function, *args, **kwargs)
+            failed = False
+        finally:
+            self._quietly(recording, partial(live.end, failed=failed))
+        self._quietly(recording, live.validated, result)
         return result
 
-    def _log_validation(self, recording: Recording, result: Any, kwargs: dict[str, Any]) -> None:
-        for name, scores in fold_scores(result, kwargs.get("scoring")).items():
-            self._validations[f"{recording.key} {name}"] += 1
-            count = self._validations[f"{recording.key} {name}"]
-            log_folds(recording, name if count == 1 else f"{name}-{count}", scores)
-
-    def _quietly(self, recording: Recording, log: Callable[..., None], *args: Any) -> None:
+    def _quietly(self, recording: Recording, log: Callable[..., T], *args: Any) -> T | None:
         """Log what was called; what goes wrong there is a note on the run and nothing else."""
         try:
-            self._inside(log, *args)
+            return cast("T", self._inside(log, *args))
         except Exception as error:
             recording.note(f"not logged: {type(error).__name__}: {error}")
+            return None
 
     def _fits_of(self, recording: Recording) -> FitLogger:
         if recording.key not in self._fits:

@@ -58,7 +58,7 @@ class Automatic:
         if self.on:
             return
         self._home = threading.get_ident()
-        self._methods = EstimatorMethods(self._patches, ("fit",), self._watching)
+        self._methods = EstimatorMethods(self._patches, ("fit", "partial_fit"), self._watching)
         self._imports = ImportWatch({"sklearn.base": self._patch})
         self._imports.begin()
 

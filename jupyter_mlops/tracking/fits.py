@@ -11,12 +11,14 @@ from __future__ import annotations
 import inspect
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..domain.context import Context
 from ..errors import MLOpsError
+from .live_fit import LiveFit
 from .metric_calls import variable_name
 from .model_package import write_package
 from .recording import clean_key
@@ -27,11 +29,20 @@ from .used_tables import describe_table
 if TYPE_CHECKING:
     from .recording import Recording
 
-__all__ = ["FitLogger", "log_folds"]
+__all__ = ["FitLogger", "FitOfRun", "given", "log_folds"]
 
 MOST_FITS = 20
 MOST_PARAMS = 400
 LARGEST_DIGEST = 50_000_000  # cells
+
+
+@dataclass(frozen=True)
+class FitOfRun:
+    """One fit: what stands before its names, how its model is called, and who watches it while it lasts."""
+
+    prefix: str
+    name: str
+    live: LiveFit
 
 
 class FitLogger:
@@ -43,37 +54,58 @@ class FitLogger:
         self._count = 0
         self._classes: dict[str, int] = {}
 
-    def fitted(self, method: Any, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], caller: FrameType) -> None:
-        """Log a fit that the user's code has just made."""
+    def begin(self, model: Any) -> FitOfRun | None:
+        """A fit of the user's code is about to begin; gives what to call it, None where it is not to be logged."""
         if not any(callable(getattr(model, name, None)) for name in ("predict", "fit_predict")):
-            return
+            return None
         self._count += 1
         if self._count > MOST_FITS:
             self._recording.note(
                 f"more than {MOST_FITS} fits: the later ones are not logged. `with mlops.run():` inside the loop logs each."
             )
-            return
+            return None
         name = type(model).__name__
         seen = self._classes[name] = self._classes.get(name, 0) + 1
         numbered = name if seen == 1 else f"{name}-{seen}"
         prefix = "" if self._count == 1 else f"{numbered}."
-        inputs, target, weight = _given(method, model, args, kwargs)
+        live = LiveFit(self._context, self._recording, model, prefix)
+        return FitOfRun(prefix, "model" if not prefix else numbered, live)
+
+    def fitted(
+        self,
+        fit: FitOfRun,
+        method: Any,
+        model: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        caller: FrameType | None,
+    ) -> None:
+        """Log a fit that the user's code has just made.
+
+        Parameters
+        ----------
+        caller
+            The frame that made it; None for a model that was fitted in parts, of which the last part is given.
+        """
+        prefix = fit.prefix
+        inputs, target, weight = given(method, model, args, kwargs)
         if not prefix:
             kind = type(model)
             self._recording.set_tag("estimator_name", kind.__name__)
             self._recording.set_tag("estimator_class", f"{kind.__module__}.{kind.__name__}")
         self._log_params(model, prefix)
-        self._log_data(inputs, caller)
-        metrics, notes = training_metrics(model, inputs, target, weight)
+        metrics: dict[str, float] = {}
+        notes: list[str] = []
+        if caller is not None:
+            self._log_data(inputs, caller)
+            metrics, notes = training_metrics(model, inputs, target, weight)
         for key, value in metrics.items():
             self._recording.log_metric(clean_key(prefix + key), value)
         for text in notes:
             self._recording.note(text)
-        for key, values in training_curves(model):
-            for step, value in enumerate(values, 1):
-                self._recording.log_metric(clean_key(prefix + key), value, step)
+        fit.live.curves.catch_up(training_curves(model))
         best = self._log_search(model, prefix)
-        self._log_model(best if best is not None else model, inputs, target, "model" if not prefix else numbered)
+        self._log_model(best if best is not None else model, inputs, target, fit.name)
 
     def _log_params(self, model: Any, prefix: str) -> None:
         params = model.get_params(deep=not hasattr(model, "best_params_"))
@@ -161,7 +193,7 @@ def log_folds(recording: Recording, name: str, scores: Sequence[float], *, mean:
     recording.log_metric(clean_key(f"{name}_std"), stdev(scores))
 
 
-def _given(method: Any, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
+def given(method: Any, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, Any]:
     """What a fit was given: inputs, target and sample weights, whatever it calls the first two."""
     bound = inspect.signature(method).bind(model, *args, **kwargs)
     named = list(bound.arguments.items())[1:]

@@ -39,6 +39,7 @@ from ..domain.retrain import Retrain, RetrainTable
 from ..domain.run import Run, RunComparison, RunTable
 from ..domain.sweep import Sweep
 from ..domain.traffic import Traffic
+from ..domain.training import Training
 from ..domain.workspace import Status
 from . import (
     alerts,
@@ -56,6 +57,7 @@ from . import (
     runs,
     sweep,
     tables,
+    training,
     workspace,
 )
 from .markup import Markup, page, tag
@@ -116,6 +118,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     RunTable: runs.run_table,
     Status: workspace.status,
     Sweep: sweep.sweep,
+    Training: training.training,
     Verification: workspace.verification,
     AbPlan: _words,
     AbResult: _words,

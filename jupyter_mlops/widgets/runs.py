@@ -206,8 +206,10 @@ def curves(runs: Sequence[Run], series: Sequence[Series]) -> list[Markup]:
     return plots
 
 
-def plot(lines: Sequence[Series], colours: Sequence[str], *, width: int = 460, height: int = 120) -> Markup:
-    """Line plots in one frame, with the ends of both axes written out."""
+def plot(
+    lines: Sequence[Series], colours: Sequence[str], *, width: int = 460, height: int = 120, dots: int = 0
+) -> Markup:
+    """Line plots in one frame, with the ends of both axes written out; the first `dots` of them as dots."""
     points = [(s, v) for line in lines for s, v in zip(line.steps, line.values, strict=True) if isfinite(v)]
     if not points:
         return note("no finite values")
@@ -215,16 +217,20 @@ def plot(lines: Sequence[Series], colours: Sequence[str], *, width: int = 460, h
     low, high = min(v for _, v in points), max(v for _, v in points)
     margin, foot = 64, 18
 
-    def place(step: float, value: float) -> str:
+    def place(step: float, value: float) -> tuple[str, str]:
         x = margin + (step - left) / ((right - left) or 1) * (width - margin - 8)
         y = 6 + (high - value) / ((high - low) or 1) * (height - foot - 12)
-        return f"{x:.1f},{y:.1f}"
+        return f"{x:.1f}", f"{y:.1f}"
 
-    drawn = [
-        tag("polyline", points=" ".join(place(s, v) for s, v in zip(line.steps, line.values, strict=True) if isfinite(v)),
-            fill="none", stroke=colour, stroke_width="1.6")
-        for line, colour in zip(lines, colours, strict=True)
-    ]  # fmt: skip
+    drawn = []
+    for i, (line, colour) in enumerate(zip(lines, colours, strict=True)):
+        placed = [place(s, v) for s, v in zip(line.steps, line.values, strict=True) if isfinite(v)]
+        if i < dots:
+            drawn += [tag("circle", cx=x, cy=y, r=3, fill=colour) for x, y in placed]
+            continue
+        drawn.append(
+            tag("polyline", points=" ".join(map(",".join, placed)), fill="none", stroke=colour, stroke_width="1.6")
+        )
     base = height - foot
     frame = tag("path", d=f"M{margin},4V{base}H{width - 6}", fill="none", stroke="currentColor", stroke_opacity=".35")
 

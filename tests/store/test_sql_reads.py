@@ -9,11 +9,11 @@ import pytest
 
 from jupyter_mlops.domain.run import RunTable
 from jupyter_mlops.domain.run_columns import RunColumns
+from jupyter_mlops.domain.thinning import thin
 from jupyter_mlops.domain.workspace import Workspace
 from jupyter_mlops.errors import InvalidArgument
 from jupyter_mlops.store import run_queries, runs, sql_reads
 from jupyter_mlops.store.store import Store
-from jupyter_mlops.store.thinning import thin
 
 DRAW = random.Random(7)
 FLOATS = [

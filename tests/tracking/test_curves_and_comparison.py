@@ -52,7 +52,8 @@ plain = cross_val_score
 
 def curve(session: Session, run: str, metric: str) -> list[float]:
     told = session.context.call("tracking.history", run=run, metric=metric)
-    assert told["steps"] == list(range(1, len(told["steps"]) + 1))
+    first = 0 if run == "histogram" else 1  # histogram boosting scores before its first tree
+    assert told["steps"] == list(range(first, len(told["steps"]) + first))
     return told["values"]
 
 
