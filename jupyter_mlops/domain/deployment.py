@@ -121,6 +121,8 @@ class Deployment(Displayed, Record):
         What `deploy` was given: ``clf@champion``.
     url
         Where it answers; always loopback unless the user said otherwise.
+    grpc
+        Where it answers over gRPC: ``127.0.0.1:8081``; empty for nowhere.
     token_file
         The file, readable by its owner only, that holds the token.
     predictions
@@ -145,6 +147,7 @@ class Deployment(Displayed, Record):
     versions: tuple[VersionStatus, ...] = ()
     not_logged: int = 0
     on_boot: str = ""
+    grpc: str = ""
 
     def text(self) -> str:
         tail = f": {self.error}" if self.error else ""
@@ -156,6 +159,8 @@ class Deployment(Displayed, Record):
             f"{self.name} serves {self.model} at {self.url}, {self.state}{tail}",
             f"POST {self.url}/invocations with 'Authorization: Bearer <the token in {self.token_file}>'",
         ]
+        if self.grpc:
+            told.append(f"gRPC (Open Inference Protocol) at {self.grpc}, the token as metadata 'authorization'")
         if len(self.versions) > 1:
             rows = [
                 [v.model, v.role, f"{v.weight:.4g}", v.path, v.requests, v.errors, v.p50_ms or "", v.p99_ms or ""]

@@ -36,6 +36,8 @@ class ServingCommands(CommandSet):
         workers: int = 0,
         port: int = 0,
         host: Annotated[str, Arg(metavar="ADDRESS")] = "",
+        grpc: bool = False,
+        grpc_port: int = 0,
         certificate: Annotated[str, Arg(value="path", metavar="FILE")] = "",
         key: Annotated[str, Arg(value="path", metavar="FILE")] = "",
         mask: Annotated[list[str] | None, Arg(metavar="COLUMN")] = None,
@@ -78,6 +80,10 @@ class ServingCommands(CommandSet):
             The port to answer on; by default one that is free.
         host
             The address to answer on; by default loopback. Any other needs a certificate.
+        grpc
+            Answer the Open Inference Protocol over gRPC too, on a port of its own.
+        grpc_port
+            That port, which asks for gRPC by itself; by default one that is free.
         certificate, key
             PEM files for TLS.
         mask
@@ -121,8 +127,11 @@ class ServingCommands(CommandSet):
             return write_for(
                 to, told["model"], name, Path(told["files"]), place, workers or 2, allow_pickle=allow_pickle
             )
-        if not 0 <= port <= 65_535:
-            raise InvalidArgument(f"--port takes a number up to 65535, not {port}.")
+        for option, number in (("--port", port), ("--grpc-port", grpc_port)):
+            if not 0 <= number <= 65_535:
+                raise InvalidArgument(f"{option} takes a number up to 65535, not {number}.")
+        if port and port == grpc_port:
+            raise InvalidArgument("--port and --grpc-port are two ports.")
         if not 0 < log_sample <= 1:
             raise InvalidArgument(f"--log-sample is a share above 0 up to 1, not {log_sample:g}.")
         if workers < 0 or log_days < 0 or log_bytes < 0:
@@ -149,6 +158,7 @@ class ServingCommands(CommandSet):
             workers=workers,
             pin=pin,
             address=host,
+            grpc_port=grpc_port if grpc or grpc_port else -1,
             certificate=certificate,
             key=key,
             on_boot=on_boot,

@@ -20,6 +20,7 @@ import secrets
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..domain.deployment import DeploymentState, LogRules
 from ..domain.model_version import SignatureColumn
@@ -29,7 +30,7 @@ from ..domain.traffic import Traffic
 from ..errors import Conflict, NotFound
 from .process import Process
 
-__all__ = ["DeploymentFolder", "StoredDeployment", "find", "stored_deployments"]
+__all__ = ["DeploymentFolder", "StoredDeployment", "find", "listening_of", "stored_deployments"]
 
 LOG_TAIL = 262_144
 
@@ -67,6 +68,8 @@ class StoredDeployment(Record):
         Of the orders the workers follow, see `traffic.Orders`.
     certificate, key
         Files for TLS; empty for plain HTTP, which is for loopback only.
+    grpc_port
+        Where it answers over gRPC; -1 for nowhere.
     on_boot
         What starts the deployment after a reboot; empty for nothing.
     """
@@ -98,6 +101,7 @@ class StoredDeployment(Record):
     rotate: int = 0
     certificate: str = ""
     key: str = ""
+    grpc_port: int = -1
     on_boot: str = ""
 
     @property
@@ -105,6 +109,12 @@ class StoredDeployment(Record):
         """Where it answers."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.certificate else 'http'}://{host}:{self.port}"
+
+    @property
+    def grpc(self) -> str:
+        """Where it answers over gRPC; empty for nowhere."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.grpc_port}" if self.grpc_port > 0 else ""
 
     @property
     def wanted(self) -> bool:
@@ -228,6 +238,13 @@ def stored_deployments(home: Path) -> list[StoredDeployment]:
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     found = (DeploymentFolder(path).read() for path in paths)
     return [stored for stored in found if stored is not None and stored.state != "stopped"]
+
+
+def listening_of(stored: StoredDeployment) -> dict[str, Any]:
+    """What a server must know to listen as the deployment says, beside the socket that it is handed."""
+    return {
+        "host": stored.host, "grpc_port": stored.grpc_port, "certificate": stored.certificate, "key": stored.key,
+    }  # fmt: skip
 
 
 def find(home: Path, name: str) -> StoredDeployment:

@@ -55,6 +55,7 @@ def deploy(
     certificate: str = "",
     key: str = "",
     on_boot: bool = False,
+    grpc_port: int = -1,
 ) -> dict[str, Any]:
     """Serve a model version under a name; one that is served under it already is replaced when the new one answers."""
     keeper = supervisor(host)
@@ -95,6 +96,7 @@ def deploy(
                 traffic=replace(wanted, shares=(replace(stable, weight=1.0),)),
                 log=replace(rules, mask=(*rules.mask, *(c for c in personal(host, version) if c not in rules.mask))),
                 pin=pin,
+                grpc_port=replaced.grpc_port if replaced is not None and not grpc_port and replaced.grpc else grpc_port,
                 certificate=certificate,
                 key=key,
                 on_boot=start_on_boot(host.workspace.root) if on_boot else "",

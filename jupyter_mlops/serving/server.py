@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -31,7 +31,7 @@ from .app import App
 from .compiled.plan import Plan
 from .compiled.proven import key_of, used
 from .crew import CannotStart, Crew, Crowd
-from .deployment_folder import DeploymentFolder
+from .deployment_folder import DeploymentFolder, listening_of
 from .load import ModelFolder
 from .log_segments import LogWriter
 from .metrics import Counters
@@ -39,6 +39,9 @@ from .model import ServedModel
 from .routing import Slot
 from .short_way import protocol_for
 from .traffic import TRAFFIC_FILE, WORKERS, Follower, LiveRouter, Orders, first_orders
+
+if TYPE_CHECKING:
+    from .protocols.open_inference_grpc import GrpcServer
 
 __all__ = ["main", "serve"]
 
@@ -61,10 +64,17 @@ class Server(uvicorn.Server):
         How many connections each of the processes has that share the socket; None where this is the only one.
     number
         Which of them this is.
+    grpc
+        What answers over gRPC beside it.
     """
 
     def __init__(
-        self, config: uvicorn.Config, ready: Callable[[], None], crowd: Crowd | None = None, number: int = 0
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[], None],
+        crowd: Crowd | None = None,
+        number: int = 0,
+        grpc: GrpcServer | None = None,
     ) -> None:
         super().__init__(config)
         self._ready = ready
@@ -72,6 +82,7 @@ class Server(uvicorn.Server):
         self._number = number
         self._listening: list[socket.socket] = []
         self._passed = 0
+        self._grpc = grpc
         self._opening: set[asyncio.Task[Any]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -84,6 +95,8 @@ class Server(uvicorn.Server):
                 listener.listen(BACKLOG)
                 asyncio.get_running_loop().add_reader(listener.fileno(), self._accept, listener)
                 self._listening.append(listener)
+        if self._grpc is not None and self.started:
+            await self._grpc.start()
         if self.started:
             self._ready()
 
@@ -91,7 +104,8 @@ class Server(uvicorn.Server):
         """Take no more connections, and finish those there are."""
         for listener in self._listening:
             asyncio.get_running_loop().remove_reader(listener.fileno())
-        await super().shutdown(sockets)
+        stopping = [super().shutdown(sockets), *([self._grpc.stop(GRACE_SECONDS)] if self._grpc is not None else [])]
+        await asyncio.gather(*stopping)
 
     async def on_tick(self, counter: int) -> bool:
         """Tell the others how many connections this process has."""
@@ -289,6 +303,7 @@ def _answer(
     counters = Counters(place / WORKERS / f"{os.getpid()}.counts")
     router = LiveRouter(counters, place / WORKERS, folder.path.name)
     app = App(router, token=folder.token())
+    told = listening(folder, place)
 
     def renew_token() -> None:
         with contextlib.suppress(NotFound):
@@ -317,21 +332,36 @@ def _answer(
         backlog=BACKLOG,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        **tls_of(folder),
+        **tls_of(told),
     )
     try:
-        Server(config, ready, crowd, number).run(sockets=[listener, own])
+        Server(config, ready, crowd, number, grpc_of(told, app)).run(sockets=[listener, own])
     finally:
         follower.close()
         app.close()
 
 
-def tls_of(folder: DeploymentFolder) -> dict[str, Any]:
-    """Uvicorn's settings for TLS, where the deployment has a certificate."""
+def listening(folder: DeploymentFolder, place: Path) -> dict[str, Any]:
+    """How the deployment listens: as its generation says, or where that says nothing (an image) the deployment itself."""
+    told: dict[str, Any] = json.loads((place / "serving.json").read_text()).get("listening")
     stored = folder.read()
-    if stored is None or not stored.certificate:
+    return told or ({} if stored is None else listening_of(stored))
+
+
+def tls_of(told: dict[str, Any]) -> dict[str, Any]:
+    """Uvicorn's settings for TLS, where the deployment has a certificate."""
+    if not told.get("certificate"):
         return {}
-    return {"ssl_certfile": stored.certificate, "ssl_keyfile": stored.key or None}
+    return {"ssl_certfile": told["certificate"], "ssl_keyfile": told.get("key") or None}
+
+
+def grpc_of(told: dict[str, Any], app: App) -> GrpcServer | None:
+    """What answers over gRPC, where the deployment asks for it; loaded here, after the fork, which its threads would not survive."""
+    if told.get("grpc_port", -1) <= 0:
+        return None
+    from .protocols.open_inference_grpc import GrpcServer
+
+    return GrpcServer(app, told["host"], told["grpc_port"], told.get("certificate", ""), told.get("key", ""))
 
 
 def main(arguments: list[str] | None = None) -> int:

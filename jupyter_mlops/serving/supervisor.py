@@ -19,7 +19,7 @@ from pathlib import Path
 from ..domain.context import now_ms
 from ..domain.deployment import Deployment
 from ..errors import MLOpsError, NotReady
-from .deployment_folder import DeploymentFolder, StoredDeployment
+from .deployment_folder import DeploymentFolder, StoredDeployment, listening_of
 from .inference_log import count
 from .listening import answers, bind, orders_of, place_of
 from .log_keeping import not_logged
@@ -101,6 +101,8 @@ class Supervisor:
         earlier = self._listeners.get(stored.name)
         listener = self._bound(stored, keep_port=keep_port)
         stored = replace(stored, port=listener.getsockname()[1], state="running", spawned_ms=now_ms())
+        if stored.grpc_port >= 0:
+            stored = replace(stored, grpc_port=self._grpc_port(folder, stored))
         place = folder.generation(stored.generation)
         server: Process | None = None
         try:
@@ -158,7 +160,7 @@ class Supervisor:
 
     def _settings(self, model: str, stored: StoredDeployment) -> str:
         told = {"model": model, "allow_pickle": stored.allow_pickle, "root": str(self.root), "plans": str(self.plans)}
-        return json.dumps(told)
+        return json.dumps({**told, "listening": listening_of(stored)})
 
     def order(self, stored: StoredDeployment, *, patience: float) -> dict[int, WorkerState]:
         """Tell the workers what `stored` says, and wait until every living one follows it.
@@ -203,6 +205,13 @@ class Supervisor:
         if held is not None and keep_port and held.getsockname()[1] == stored.port:
             return held
         return bind(stored.host, stored.port, shared=keep_port)
+
+    def _grpc_port(self, folder: DeploymentFolder, stored: StoredDeployment) -> int:
+        """The port for gRPC, found free or had already; the server's processes bind it themselves, each for its own."""
+        before = folder.read()
+        had = before is not None and before.wanted and before.grpc_port == stored.grpc_port > 0
+        with bind(stored.host, stored.grpc_port, shared=had) as probe:
+            return int(probe.getsockname()[1])
 
     def stop(self, folder: DeploymentFolder, stored: StoredDeployment) -> None:
         """Take a deployment down; its inference log stays. Asked again it goes on where it was cut off."""
@@ -306,6 +315,7 @@ class Supervisor:
             versions=versions_of(stored, list(states.values()), counted),
             not_logged=not_logged(folder.log),
             on_boot=stored.on_boot,
+            grpc=stored.grpc if stored.state != "stopped" else "",
         )
 
     def reap(self) -> None:

@@ -88,6 +88,7 @@ class RunningServer:
     process: subprocess.Popen[bytes]
     port: int
     folder: DeploymentFolder
+    grpc_port: int = -1
 
     @property
     def token(self) -> str:
@@ -131,12 +132,15 @@ runpy.run_module("jupyter_mlops.serving.server", run_name="__main__")
 
 
 @contextmanager
-def running(model: Path, home: Path, *, blocked: bool = True, allow_pickle: bool = False) -> Iterator[RunningServer]:
+def running(
+    model: Path, home: Path, *, blocked: bool = True, allow_pickle: bool = False, grpc: bool = False, workers: int = 1
+) -> Iterator[RunningServer]:
     """A server on `model`, as it is started by hand, where by default no Jupyter package and no mlflow can be imported."""
     folder = DeploymentFolder.of(home, "people")
-    with socket.socket() as probe:
+    with socket.socket() as probe, socket.socket() as other:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        other.bind(("127.0.0.1", 0))
+        port, grpc_port = probe.getsockname()[1], other.getsockname()[1] if grpc else -1
     place = folder.generation("g1")
     place.mkdir(parents=True)
     shutil.copytree(model, place / "model")
@@ -154,18 +158,20 @@ def running(model: Path, home: Path, *, blocked: bool = True, allow_pickle: bool
             host="127.0.0.1",
             port=port,
             python=sys.executable,
+            grpc_port=grpc_port,
         )
     )
     command = [
         sys.executable,
         *(["-c", BLOCKER] if blocked else ["-m", "jupyter_mlops.serving.server"]),
         str(folder.path),
+        *(["--workers", str(workers)] if workers > 1 else []),
     ]
     with folder.server_log.open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         wait_for(port, process, folder)
-        yield RunningServer(process, port, folder)
+        yield RunningServer(process, port, folder, grpc_port)
     finally:
         process.terminate()
         try:

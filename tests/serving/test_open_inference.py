@@ -180,9 +180,10 @@ def test_schemathesis_finds_no_failure_of_the_server(server: RunningServer) -> N
 
 
 @pytest.mark.extended
+@pytest.mark.timeout(3600)
 def test_ten_thousand_made_up_requests(server: RunningServer) -> None:
     before = resident(server.process.pid)
-    assert fuzz(server, 5_000) >= 10_000
+    assert fuzz(server, 2_600) >= 10_000
     assert resident(server.process.pid) < before + 200_000_000
 
 

@@ -24,14 +24,17 @@ from .tensors import BadTensor, Output, TensorValue, described, flat, outputs_of
 if TYPE_CHECKING:
     from ..app import App, Headers, Request
 
-__all__ = ["METHODS", "infer", "respond"]
+__all__ = ["METHODS", "NAME", "Refusal", "infer", "respond", "told_of", "version_of"]
 
+NAME = "jupyter-mlops"
 METHODS = ("predict", "predict_proba")
 HEADER_LENGTH = b"inference-header-content-length"
 Response = tuple[Answer, "Headers"]
 
 
-class _Refused(Exception):
+class Refusal(Exception):
+    """A request that is refused with a status, and why."""
+
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
@@ -41,7 +44,7 @@ async def respond(app: App, method: str, request: Request) -> Response:
     """Answer any request below ``/v2``."""
     try:
         return await _respond(app, method, request)
-    except _Refused as refused:
+    except Refusal as refused:
         return _error(refused.status, str(refused)), []
     except BadTensor as bad:
         return _error(400, str(bad)), []
@@ -52,12 +55,12 @@ async def _respond(app: App, method: str, request: Request) -> Response:
     slots = app.router.slots()
     verb = "POST" if parts[-1:] == ["infer"] else "GET"
     if method != verb:
-        raise _Refused(405, f"{request.path} takes {verb}, not {method}.")
+        raise Refusal(405, f"{request.path} takes {verb}, not {method}.")
     if not parts:
         return _json(
             {
-                "name": "jupyter-mlops",
-                "version": metadata.version("jupyter-mlops"),
+                "name": NAME,
+                "version": metadata.version(NAME),
                 "extensions": ["binary_tensor_data"],
             }
         ), []
@@ -67,7 +70,7 @@ async def _respond(app: App, method: str, request: Request) -> Response:
         ready = bool(slots) and any(slot.ready for slot in slots)
         return _json({"ready": ready}, 200 if ready else 503), []
     if parts[0] != "models" or len(parts) < 2:
-        raise _Refused(404, f"no route {request.path}.")
+        raise Refusal(404, f"no route {request.path}.")
     slot, version, rest = _model(slots, parts[1:])
     if not rest:
         inputs, outputs = described(slot)
@@ -78,7 +81,7 @@ async def _respond(app: App, method: str, request: Request) -> Response:
     if rest == ["ready"]:
         return _json({"name": slot.name, "ready": slot.ready}, 200 if slot.ready else 503), []
     if rest != ["infer"]:
-        raise _Refused(404, f"no route {request.path}.")
+        raise Refusal(404, f"no route {request.path}.")
     body = await app.body(request)
     if isinstance(body, Answer):
         return _of(body), [(b"connection", b"close")]
@@ -87,18 +90,31 @@ async def _respond(app: App, method: str, request: Request) -> Response:
 
 def _model(slots: Sequence[Slot], parts: list[str]) -> tuple[Slot, str, list[str]]:
     """The version that a path names, the version's number if it names one, and what follows."""
-    named = [slot for slot in slots if slot.name == parts[0]]
+    if parts[1:2] != ["versions"]:
+        return version_of(slots, parts[0]), "", parts[1:]
+    wanted = parts[2] if len(parts) > 2 else ""
+    if not wanted:
+        raise Refusal(404, "no version is named after 'versions'.")
+    return version_of(slots, parts[0], wanted), wanted, parts[3:]
+
+
+def version_of(slots: Sequence[Slot], name: str, version: str = "") -> Slot:
+    """The loaded version of that name and number; without a number the first of that name.
+
+    Raises
+    ------
+    Refusal
+        There is none.
+    """
+    named = [slot for slot in slots if slot.name == name]
     if not named:
         there = ", ".join(dict.fromkeys(slot.name for slot in slots)) or "none"
-        raise _Refused(404, f"no model {parts[0]!r}; there is: {there}.")
-    if parts[1:2] != ["versions"]:
-        return named[0], "", parts[1:]
-    wanted = parts[2] if len(parts) > 2 else ""
-    found = [slot for slot in named if slot.version == wanted]
+        raise Refusal(404, f"no model {name!r}; there is: {there}.")
+    found = [slot for slot in named if version in ("", slot.version)]
     if not found:
         there = ", ".join(slot.version for slot in named)
-        raise _Refused(404, f"no version {wanted!r} of {parts[0]}; there is: {there}.")
-    return found[0], wanted, parts[3:]
+        raise Refusal(404, f"no version {version!r} of {name}; there is: {there}.")
+    return found[0]
 
 
 async def _infer(app: App, request: Request, slot: Slot, version: str, body: bytes) -> Response:
@@ -254,8 +270,12 @@ def _error(status: int, message: str) -> Answer:
 
 def _of(answer: Answer) -> Answer:
     """An error of ours as the protocol writes it."""
+    return _error(answer.status, told_of(answer))
+
+
+def told_of(answer: Answer) -> str:
+    """What an answer that refuses says."""
     try:
-        message = json.loads(answer.body)["message"]
+        return str(json.loads(answer.body)["message"])
     except (ValueError, KeyError, TypeError):
-        message = answer.body.decode(errors="replace")
-    return _error(answer.status, message)
+        return answer.body.decode(errors="replace")
