@@ -9,7 +9,7 @@ from pathlib import Path
 from ..domain.context import now_ms
 from ..serving.deployment_folder import DeploymentFolder, stored_deployments
 from ..serving.metrics import add_up, read_counters
-from ..serving.traffic import WORKERS
+from ..serving.orders import WORKERS
 from ..store.host import Host
 from .stretch import Span
 

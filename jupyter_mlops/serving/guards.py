@@ -16,8 +16,8 @@ from typing import Any
 from .deployment_folder import DeploymentFolder, StoredDeployment
 from .inference_log import Window, read_after
 from .metrics import VersionCounts, add_up, read_counters
+from .orders import WORKERS
 from .sequential import Comparison, compare
-from .traffic import WORKERS
 
 __all__ = ["Watch", "Watched"]
 

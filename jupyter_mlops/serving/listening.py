@@ -9,7 +9,7 @@ from http.client import HTTPException
 from ..errors import Conflict, InvalidArgument
 from .client import connect
 from .deployment_folder import StoredDeployment
-from .traffic import Orders
+from .orders import Orders
 
 __all__ = ["answers", "bind", "orders_of", "place_of"]
 

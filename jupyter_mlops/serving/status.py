@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..domain.deployment import VersionStatus, WorkerStatus
 from .deployment_folder import StoredDeployment
 from .metrics import VersionCounts, WorkerCounts, add_up
-from .traffic import WorkerState
+from .orders import WorkerState
 
 __all__ = ["cores", "parent_of", "versions_of", "worker_of"]
 

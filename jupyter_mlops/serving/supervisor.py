@@ -24,10 +24,10 @@ from .inference_log import count
 from .listening import answers, bind, orders_of, place_of
 from .log_keeping import not_logged
 from .metrics import read_counters
+from .orders import WORKERS, WorkerState, read_workers
 from .process import Process, reap
 from .starting import START_SECONDS, await_ready, start_build, start_server
 from .status import parent_of, versions_of, worker_of
-from .traffic import WORKERS, WorkerState, read_workers
 
 __all__ = ["Supervisor"]
 

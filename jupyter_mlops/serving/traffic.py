@@ -11,7 +11,6 @@ from __future__ import annotations
 import bisect
 import contextlib
 import hashlib
-import json
 import logging
 import os
 import random
@@ -25,95 +24,21 @@ from pathlib import Path
 import orjson
 
 from ..domain.deployment import LogRules
-from ..domain.record import Record
-from ..domain.traffic import Share, Traffic
+from ..domain.traffic import Traffic
 from .log_frames import SHADOW
 from .log_segments import Entry
 from .metrics import MONITORED_FILE, Counters, openmetrics, read_counters
 from .model import Answer, Ask
+from .orders import TRAFFIC_FILE, WORKERS, Orders, WorkerState, replace_file
 from .routing import NoVersion, Route, Slot
 
-__all__ = ["TRAFFIC_FILE", "WORKERS", "Follower", "LiveRouter", "Orders", "WorkerState", "first_orders", "read_workers"]
+__all__ = ["Follower", "LiveRouter"]
 
 log = logging.getLogger("jupyter_mlops.serving")
 
-TRAFFIC_FILE = "traffic.json"
-WORKERS = "workers"
 LOOK_SECONDS = 0.05
 RETIRE_SECONDS = 90.0  # longer than a request may take: then nobody uses a version that was taken out
 SCALE = float(1 << 64)
-
-
-@dataclass(frozen=True)
-class Orders(Record):
-    """What the workers of one generation are to do.
-
-    Parameters
-    ----------
-    number
-        Grows with every change.
-    traffic
-        The versions and their shares.
-    places
-        Each version's folder, by model version, as seen from the generation's.
-    rotate
-        Grows when the log's segments are to be closed and begun anew.
-    """
-
-    number: int
-    traffic: Traffic
-    places: dict[str, str]
-    log: LogRules = field(default_factory=LogRules)
-    rotate: int = 0
-
-    @classmethod
-    def read(cls, generation: Path) -> Orders | None:
-        """What the generation's file says, None where there is none."""
-        try:
-            return cls.from_dict(json.loads((generation / TRAFFIC_FILE).read_text()))
-        except FileNotFoundError:
-            return None
-
-    def write(self, generation: Path) -> None:
-        """Replace the file in one step."""
-        _write(generation / TRAFFIC_FILE, json.dumps(self.to_dict()))
-
-
-@dataclass(frozen=True)
-class WorkerState(Record):
-    """What a worker process tells of itself.
-
-    Parameters
-    ----------
-    number
-        The orders it follows.
-    ready
-        The versions it has loaded and warmed up, each with the way by which it computes.
-    failed
-        The versions it could not load, each with the reason.
-    reasons
-        Why a version computes by no faster way.
-    port
-        The loopback port on which this process alone answers, for who watches over it.
-    """
-
-    pid: int
-    number: int
-    ready: dict[str, str]
-    failed: dict[str, str]
-    reasons: dict[str, str]
-    rotate: int = 0
-    port: int = 0
-
-
-def read_workers(generation: Path) -> dict[int, WorkerState]:
-    """What the workers of a generation tell, by process number; those that have ended too."""
-    found = {}
-    for path in (generation / WORKERS).glob("*.json"):
-        with contextlib.suppress(OSError, ValueError):
-            state = WorkerState.from_dict(json.loads(path.read_text()))
-            found[state.pid] = state
-    return found
 
 
 @dataclass(frozen=True)
@@ -379,7 +304,7 @@ class Follower:
         )
         path = self._generation / WORKERS / f"{os.getpid()}.json"
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        _write(path, orjson.dumps(state.to_dict()).decode())
+        replace_file(path, orjson.dumps(state.to_dict()).decode())
 
     def _retire(self) -> None:
         now = time.monotonic()
@@ -387,21 +312,3 @@ class Follower:
             if due <= now:
                 slot.writer.close()
         self._retired = [(due, slot) for due, slot in self._retired if due > now]
-
-
-def first_orders(model: str) -> Orders:
-    """The orders of a generation that serves one version only."""
-    traffic = Traffic(shares=(Share(model, 1.0, "stable", model),))
-    return Orders(1, traffic, {model: "."})
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
