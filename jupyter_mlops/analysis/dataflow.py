@@ -229,11 +229,14 @@ class _Linker:
                 if call.dotted in within:
                     continue
                 touched = function.changed_parameters | self._changed(function.calls, within | {call.dotted})
+                left = set(function.defaults)
                 for i, (keyword, names) in enumerate(call.handed):
                     parameter = keyword or (function.parameters[i] if i < len(function.parameters) else "")
+                    left.discard(parameter)
                     known = parameter in function.parameters
                     if parameter in touched or (not known and touched):
                         changed |= names
+                changed = changed.union(*(function.defaults[name] for name in left & touched))
             elif (call.acts and call.dotted not in KNOWN) or call.dotted.partition(".")[0] in self.made_by:
                 changed = changed.union(*(names for _, names in call.handed))
         return changed

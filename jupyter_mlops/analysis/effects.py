@@ -37,6 +37,8 @@ class FunctionEffects:
     mutates: set[str] = field(default_factory=set)
     parameters: tuple[str, ...] = ()
     changed_parameters: set[str] = field(default_factory=set)
+    defaults: dict[str, set[str]] = field(default_factory=dict)
+    """The names whose objects a parameter may hold when it is not given."""
     calls: list[Call] = field(default_factory=list)
     """What it calls, with those of its parameters that it hands on."""
     is_generator: bool = False

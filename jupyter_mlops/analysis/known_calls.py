@@ -17,16 +17,18 @@ __all__ = [
     "SHOWING_WORDS",
     "STEADY",
     "WRITES_FILE",
+    "words",
 ]
 
 
-def _names(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """Names, written side by side."""
     return frozenset(text.split())
 
 
 # The public methods and properties of pandas, NumPy and the built-in types that change nothing
 # (unless they are told to work in place), and those of fitted scikit-learn estimators.
-PURE_METHODS = _names(
+PURE_METHODS = words(
     """
     abs add_categories add_prefix add_suffix agg aggregate align all any apply area argmax argmin argpartition
     argsort array as_integer_ratio as_ordered as_unit as_unordered asfreq asm8 asof asof_locs assign astimezone
@@ -72,14 +74,14 @@ PURE_METHODS = _names(
 )
 
 # Of those that change nothing, the ones whose result is part of their object or a view of it.
-SHARING_METHODS = _names(
+SHARING_METHODS = words(
     """
     diagonal get items ravel reshape squeeze swapaxes to_numpy transpose values view
     """
 )
 
 # Methods that change their object; of any other method that is not known it is assumed.
-INPLACE_METHODS = _names(
+INPLACE_METHODS = words(
     """
     add append appendleft backward clear close difference_update discard extend extendleft fill fit fit_predict
     fit_transform insert intersection_update isetitem itemset load_state_dict partial_fit partition pop popitem
@@ -89,7 +91,7 @@ INPLACE_METHODS = _names(
 )
 
 # Functions whose result shares nothing with what they are given.
-FRESH_FUNCTIONS = _names(
+FRESH_FUNCTIONS = words(
     """
     abs all any array bool clone concat copy corr cross_val_predict cross_val_score cross_validate crosstab cut
     date_range deepcopy float format get_dummies int isinstance len linspace mean median melt merge ones_like
@@ -99,7 +101,7 @@ FRESH_FUNCTIONS = _names(
 )
 
 # Library functions that are called for what they show; the first name of the call or its last.
-SHOWING = _names(
+SHOWING = words(
     """
     ax axes axs bar barh box boxplot countplot display distplot fig figure go heatmap help hist histplot info
     kdeplot len lineplot locals pairplot plot plot_tree plt pprint print px scatter scatterplot show sns
@@ -108,7 +110,7 @@ SHOWING = _names(
 )
 
 # What draws random numbers unless it is given `random_state` or `seed`, by the last name of the call.
-RANDOM_CALLS = _names(
+RANDOM_CALLS = words(
     """
     AdaBoostClassifier AdaBoostRegressor BaggingClassifier BaggingRegressor DecisionTreeClassifier
     DecisionTreeRegressor default_rng ExtraTreesClassifier ExtraTreesRegressor GaussianMixture
@@ -121,40 +123,42 @@ RANDOM_CALLS = _names(
 )
 
 # Calls that write a file, read one, set the seed of the global random generators, draw from those.
-WRITES_FILE = _names(
+WRITES_FILE = words(
     """
     to_csv to_parquet to_json to_excel to_pickle to_feather to_hdf to_sql dump save savez savez_compressed
-    savetxt write_text write_bytes urlretrieve mkdir makedirs copy copyfile move rename extractall
+    savetxt write_text write_bytes urlretrieve mkdir makedirs copy copyfile move rename extractall imsave imwrite
+    tofile touch symlink_to unlink rmtree rmdir make_archive unpack_archive savemat export_graphviz copytree
     """
 )
 
-READS_FILE = _names(
+READS_FILE = words(
     """
-    open load loadtxt genfromtxt read_text read_bytes glob listdir iterdir exists
+    open load loadtxt genfromtxt read_text read_bytes glob rglob listdir iterdir exists imread isfile isdir is_file
+    is_dir getsize getmtime scandir walk stat fromfile memmap loadmat ZipFile TarFile Image namelist
     """
 )
 
-SEEDS = _names(
+SEEDS = words(
     """
     seed manual_seed set_seed set_random_seed
     """
 )
 
-DRAWS = _names(
+DRAWS = words(
     """
     fit fit_transform fit_predict shuffle cross_val_score cross_validate permutation rvs
     """
 )
 
 # Functions that give an iterator, which is used up by reading it.
-ITERATORS = _names(
+ITERATORS = words(
     """
     open iter zip map filter enumerate reversed reader chain
     """
 )
 
 # Functions of libraries that change their first argument.
-CHANGES_FIRST = _names(
+CHANGES_FIRST = words(
     """
     shuffle heappush heappop heapify insort insort_left insort_right setattr delattr copyto put fill_diagonal
     place next
@@ -165,7 +169,7 @@ CHANGES_FIRST = _names(
 SHOWING_WORDS = ("plot", "show", "print", "display", "assert", "check")
 
 # Estimators whose fit draws no random numbers with the settings they come with.
-STEADY = _names(
+STEADY = words(
     """
     BernoulliNB CategoricalNB ColumnTransformer ComplementNB CountVectorizer ElasticNet FunctionTransformer
     GaussianNB HuberRegressor IsotonicRegression KNeighborsClassifier KNeighborsRegressor LabelBinarizer

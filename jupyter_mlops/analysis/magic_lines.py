@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Magic", "find_magic", "only_looks", "plain_transform", "read_magic", "shell_call"]
+__all__ = ["Magic", "find_magic", "only_looks", "plain_transform", "read_magic", "shell_call", "timed_runs"]
 
 # Only change what is shown, or ask for something; the pipeline needs none of them.
 SHOWS = frozenset(
@@ -203,6 +203,22 @@ def shell_call(command: str, *, lines: bool = False) -> str:
         f"subprocess.run({given}, shell=True, check=False, text=True, stdout=subprocess.PIPE, "
         "stderr=subprocess.STDOUT).stdout.splitlines()"
     )
+
+
+def timed_runs(line: str) -> tuple[int, str] | None:
+    """How often ``%timeit`` was told to run its code, and the code; None where it finds the number out by itself.
+
+    Examples
+    --------
+    >>> timed_runs("-n 10 -r2 f(x)"), timed_runs("f(x)")
+    ((20, 'f(x)'), None)
+    """
+    given: dict[str, int] = {}
+    rest = line.strip()
+    while found := re.match(r"-(?:([nr])\s*(\d+)|[qo]|[tcp]\s*\d*)\s*", rest):
+        given |= {found[1]: int(found[2])} if found[1] else {}
+        rest = rest[found.end() :]
+    return (given["n"] * given["r"], rest) if given.keys() >= {"n", "r"} else None
 
 
 def find_magic(node: ast.AST) -> Magic | None:

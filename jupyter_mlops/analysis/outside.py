@@ -10,6 +10,7 @@ from .known_calls import DRAWS, RANDOM_CALLS, READS_FILE, SEEDS, WRITES_FILE
 __all__ = ["ANY_FILE", "Outside", "depends_on_file"]
 
 ANY_FILE = "*"
+NAMES_FILE = ("file", "filename", "fname", "out_file", "path", "path_or_buf", "buf")
 
 
 @dataclass
@@ -58,6 +59,14 @@ class Outside:
 
     def _note_files(self, node: ast.Call, first: str, last: str) -> bool:
         named = {a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)}
+        named |= {
+            k.value.value
+            for k in node.keywords
+            if k.arg in NAMES_FILE and isinstance(k.value, ast.Constant) and isinstance(k.value.value, str)
+        }
+        if last == "savefig":  # a figure whose name is worked out is hardly ever read again
+            self.files_written |= named
+            return True
         if last in ("to_sql", "read_sql", "read_sql_query", "read_sql_table"):
             named = set()  # which tables a query reads is not looked into
         mode = [a for a in node.args[1:2] if last == "open"] + [k.value for k in node.keywords if k.arg == "mode"]

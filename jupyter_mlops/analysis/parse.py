@@ -9,18 +9,20 @@ import ast
 import builtins
 import keyword
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..domain.workspace import Cell
 from .evidence import CellEvidence
-from .magic_lines import Magic, find_magic, plain_transform, read_magic, shell_call
+from .history import with_history
+from .magic_lines import Magic, find_magic, plain_transform, read_magic, shell_call, timed_runs
 from .own_lines import NAMES, Own, Scope, metric_calls, metric_name, read_line
 from .source import Edit, Segment, apply_edits, edit_span, indent, segments
 
 __all__ = ["Execution", "Statement", "Trace", "parse_cells", "parse_statement"]
 
+_HISTORY = frozenset(("In", "Out", "_ih", "_oh", "_dh"))
 IMPORT_OURS = "import jupyter_mlops as mlops"
 
 
@@ -97,6 +99,8 @@ class Trace:
     """What was left out because it only shows: title to cells."""
     actions: dict[str, list[str]] = field(default_factory=dict)
     """What was left out because it acts on the workspace: title to cells."""
+    unsure: list[str] = field(default_factory=list)
+    """What cells have done that no text can do again."""
     uses_ours: bool = False
 
     @property
@@ -112,6 +116,7 @@ def parse_cells(
     taken: Mapping[str, Any] | None = None,
     evidence: Mapping[int, CellEvidence] | None = None,
     keep_shown: bool = False,
+    shown: Collection[int] = (),
 ) -> Trace:
     r"""Read executed cells.
 
@@ -125,6 +130,8 @@ def parse_cells(
         What the cells were seen to do, by execution count.
     keep_shown
         Leave statements that show a metric as they are, rather than keep what they show under a name.
+    shown
+        The execution counts under which IPython keeps a value that was shown.
 
     Examples
     --------
@@ -133,13 +140,18 @@ def parse_cells(
     (['x = 1  # one', 'x'], {'%matplotlib': ['[1]']})
     """
     trace = Trace()
-    texts = [transform(cell.source) for cell in cells]
+    texts = with_history(cells, [transform(cell.source) for cell in cells], shown)
     names = set(taken or ())
+    stored: set[str] = set()
+    read: set[str] = set()
     for text in texts:
         try:
-            names |= {n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)}
+            found = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)]
         except SyntaxError:
             continue
+        names |= {n.id for n in found}
+        stored |= {n.id for n in found if isinstance(n.ctx, ast.Store)}
+        read |= {n.id for n in found if isinstance(n.ctx, ast.Load)}
     scope = Scope({"mlops"} if "mlops" in names else set())
     for cell, transformed in zip(cells, texts, strict=True):
         text, body = _parsed(transformed, transform)
@@ -149,7 +161,8 @@ def parse_cells(
             continue
         execution = Execution(cell, text, evidence=(evidence or {}).get(cell.count))
         trace.executions.append(execution)
-        _Reader(trace, execution, scope, transform, names, keep_shown).block(text, body, in_run=False)
+        reader = _Reader(trace, execution, scope, transform, names, keep_shown, read, _HISTORY - stored)
+        reader.block(text, body, in_run=False)
     return trace
 
 
@@ -180,6 +193,10 @@ class _Reader:
     transform: Callable[[str], str]
     taken: set[str]
     keep_shown: bool = False
+    read: set[str] = field(default_factory=set)
+    """Names that some cell reads."""
+    history: frozenset[str] = frozenset()
+    """Names under which only a notebook knows what it has shown."""
     over: bool = False
     depth: int = 0
     source: str = ""
@@ -237,6 +254,8 @@ class _Reader:
                 self.trace.metrics.append(self._named(metric_name(call), call, segment, in_run=in_run))
             return
         text, opaque, recorded = self._within(segment.text)
+        if not opaque:
+            opaque = next((n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in self.history), "")
         if text:
             self._keep(text, segment.line, in_run=in_run or recorded, opaque=opaque)
 
@@ -260,6 +279,13 @@ class _Reader:
             )
             return
         if magic.name == "run" and magic.body is None and self._ran(magic, in_run=in_run):
+            return
+        held = magic.line.split()[-1] if magic.name == "capture" and magic.line.strip() else ""
+        if held in self.read and magic.body is not None:
+            code = f"from IPython.utils.capture import capture_output\nwith capture_output() as {held}:\n"
+            self._code(code + indent(magic.body), in_run=in_run, magic=magic.title)
+            return
+        if magic.name == "timeit" and self._timed(magic, in_run=in_run):
             return
         meaning = read_magic(magic)
         if meaning.kind == "code" and not (bound and "\n" in meaning.code):
@@ -292,6 +318,29 @@ class _Reader:
         taken = f"ran_{len(self.taken)}"
         lines = [f'{taken} = runpy.run_path({file!r}, run_name="__main__")', *(f"{n} = {taken}[{n!r}]" for n in names)]
         self._code("import runpy\n" + "\n".join(lines), in_run=in_run, magic=magic.title)
+        return True
+
+    def _timed(self, magic: Magic, *, in_run: bool) -> bool:
+        """Keep ``%timeit`` where it was seen to change a variable, and was told how often to run."""
+        seen = self.execution.evidence
+        if seen is None or not seen.changed:
+            return False
+        runs = timed_runs(magic.line)
+        if runs is None:
+            changed = ", ".join(sorted(seen.changed))
+            self.trace.unsure.append(
+                f"{magic.title} in [{self.execution.cell.count}] was seen to change {changed}, as many times as the clock "
+                "let it: no pipeline can give that value; `-n` and `-r` fix the number"
+            )
+            return False
+        times, code = runs
+        body = code if magic.body is None else magic.body
+        name = f"timed_{self.execution.cell.count}"
+        self._code(
+            f"def {name}():\n{indent(body)}\nfor {name}_run in range({times}):\n    {name}()",
+            in_run=in_run,
+            magic=magic.title,
+        )
         return True
 
     def _own(self, segment: Segment, node: ast.stmt, own: Own, *, in_run: bool) -> None:

@@ -269,6 +269,7 @@ class _Visitor(ast.NodeVisitor):
             inner.reads |= nested.reads - local
             inner.writes |= nested.writes
             inner.mutates |= nested.mutates - local
+        inner.defaults = _defaults(node.args)
         inner.changed_parameters, inner.calls = _parameters_changed(body, parameters, self.modules)
         inner.outside = free.outside
         inner.is_generator = any(isinstance(n, (ast.Yield, ast.YieldFrom)) for part in body for n in ast.walk(part))
@@ -357,6 +358,14 @@ class _Visitor(ast.NodeVisitor):
             acts = thrown_away and not showing and not saves and (not head or first in self.modules)
             self.found.calls.append(Call(dotted, tuple(handed), acts))
         self.generic_visit(node)
+
+
+def _defaults(args: ast.arguments) -> dict[str, set[str]]:
+    """The names that the defaults of parameters share their objects with."""
+    every = [*args.posonlyargs, *args.args]
+    pairs = [*zip(every[len(every) - len(args.defaults) :], args.defaults, strict=True)]
+    pairs += [(arg, value) for arg, value in zip(args.kwonlyargs, args.kw_defaults, strict=True) if value is not None]
+    return {arg.arg: names for arg, value in pairs if (names := shared_names(value))}
 
 
 def _parameters_changed(

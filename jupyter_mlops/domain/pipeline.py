@@ -157,6 +157,7 @@ class Verification(Displayed, Record):
     checks: tuple[Check, ...]
     took_ms: float = 0.0
     error: str = ""
+    steps: tuple[Step, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..domain.context import Context
 from ..domain.pipeline import Pipeline
+from ..domain.pipeline_picture import draw
 from ..errors import Conflict, InvalidArgument, MLOpsError, NotReady
 from .environment import local_modules, pinned
 from .fingerprint import FILES, NotComparable, take, versions
@@ -24,9 +25,10 @@ from .results import data_used, is_estimator, is_number
 from .targets import TARGETS
 from .targets.python import TEMPLATES
 
-__all__ = ["DESCRIPTION", "copy_checks", "copy_steps", "read_description", "write_project"]
+__all__ = ["DESCRIPTION", "copy_checks", "copy_steps", "read_description", "write_project", "write_text"]
 
 DESCRIPTION = "pipeline.json"
+PICTURE = "pipeline.svg"
 SCHEMA = 1
 MADE_BY = "jupyter-mlops"
 STANDALONE = Path(__file__).parent / "standalone"
@@ -64,6 +66,7 @@ def write_project(
         facts["digest"] = _digest(new / "pipeline.py")
         _write_json(new / "expected.json", {"schema": SCHEMA, "results": results})
         _write_json(new / DESCRIPTION, facts)
+        write_text(new / PICTURE, draw(plan.step_records(), alone=True))
         if directory.exists():
             directory.rename(old)
         new.rename(directory)
@@ -169,6 +172,11 @@ def _take_results(plan: Plan, folder: Path) -> list[dict[str, Any]]:
                 causes.append(f"{name} is not compared: it is {error}")
                 plan.notes.append(causes[-1])
             continue
+        if "measured" in fingerprint:
+            plan.notes.append(
+                f"{', '.join(fingerprint['measured'])} of {name} are times taken with a clock, which no two runs share: "
+                "all else of it is compared"
+            )
         kinds = {"table": "table", "array": "array", "model": "predictions", "items": "value"}
         kind = "metric" if wanted and is_number(value) else kinds.get(fingerprint["kind"], "value")
         results.append({"step": step, "variable": name, "kind": kind, "fingerprint": fingerprint})
@@ -217,6 +225,7 @@ def _facts(
         "models": _logged_models(context, plan, results),
         "environment": {**versions([]), **pins},
         "unseeded": plan.unseeded,
+        "clock": plan.clock,
         "form": plan.form,
         "whole": plan.whole,
         "hash_seed": os.environ.get("PYTHONHASHSEED", ""),
@@ -269,6 +278,13 @@ def _digest(file: Path) -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError:
         return ""
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file, or leave the one that is there."""
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    new.write_text(text, encoding="utf-8")
+    new.replace(file)
 
 
 def _write_json(file: Path, data: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .fingerprint_objects import NotComparable, class_name, is_estimator, state_of
+from .fingerprint_objects import NotComparable, class_name, is_estimator, measured_times, state_of
 from .fingerprint_tables import (
     ABSOLUTE,
     LARGEST_COPY,
@@ -71,7 +71,16 @@ def take(value: Any, folder: Path, name: str, *, used_on: Any = None) -> Fingerp
     NotComparable
         The value is of a kind that cannot be compared; the message says which.
     """
-    return _Taker(folder).take(value, name, used_on)
+    taker = _Taker(folder)
+    try:
+        found = taker.take(value, name, used_on)
+    except (NotComparable, MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # an object that does not like to be looked at
+        raise NotComparable(f"a {class_name(value)}, of which {type(error).__name__}: {error}") from error
+    if taker.measured:
+        found["measured"] = sorted(taker.measured)
+    return found
 
 
 def difference(expected: Fingerprint, value: Any, folder: Path) -> str:
@@ -80,6 +89,8 @@ def difference(expected: Fingerprint, value: Any, folder: Path) -> str:
         found = _Taker(None).take(value, "", None)
     except NotComparable as error:
         return f"is {error}"
+    except Exception as error:  # an object that does not like to be looked at
+        return f"is a {class_name(value)}, of which {type(error).__name__}: {error}"
     told = _Comparison(folder).difference(expected, found, value)
     if not told and expected["kind"] == "model" and expected["outputs"]:
         return _outputs_difference(expected, value, folder)
@@ -91,6 +102,12 @@ def fingerprint_text(value: Any) -> str:
     return hashlib.sha256(json.dumps(_Taker(None).take(value, "", None), sort_keys=True).encode()).hexdigest()[:32]
 
 
+def _scalar(value: Any) -> Any:
+    """A number of numpy's as Python's own; anything else as it is."""
+    single = from_package(value, "numpy") and getattr(value, "ndim", None) == 0 and hasattr(value, "item")
+    return value.item() if single else value
+
+
 class _Taker:
     """Takes the fingerprint of one value and of everything in it, each object once."""
 
@@ -99,9 +116,11 @@ class _Taker:
         self.known: dict[int, str] = {}
         self.alive: list[Any] = []
         self.depth = 0
+        self.measured: set[str] = set()
+        """Times taken with a clock, which are left out: no two runs share them."""
 
     def take(self, value: Any, name: str, used_on: Any) -> Fingerprint:
-        plain = value.item() if from_package(value, "numpy") and getattr(value, "ndim", None) == 0 else value
+        plain = _scalar(value)
         if plain is None:
             return {"kind": "value", "type": "None", "value": None}
         for kind in (bool, int, float, str):
@@ -125,8 +144,10 @@ class _Taker:
         if from_package(value, "polars") and hasattr(value, "to_pandas"):
             value = value.to_pandas()
         if from_package(value, "pandas"):
-            found = take_pandas(value, self.folder, name)
+            times = measured_times(value.columns) if hasattr(value, "columns") else set()
+            found = take_pandas(value, self.folder, name, without=times)
             if found is not None:
+                self.measured |= times
                 return found
         if from_package(value, "numpy") and hasattr(value, "dtype") and hasattr(value, "shape"):
             if value.dtype.kind == "O":
@@ -158,10 +179,20 @@ class _Taker:
             return {"kind": "items", "type": kind, "long": _long(values, self.folder), "keys": _digest([k for k, _ in pairs]), "items": []}  # fmt: skip
         if len(values) > LARGEST_CONTAINER:
             raise NotComparable(f"a {kind} of {len(values):,} objects")
-        return {"kind": "items", "type": kind, "items": self._items(pairs or [(str(i), v) for i, v in enumerate(values)], name)}  # fmt: skip
+        return {"kind": "items", "type": kind, "items": self._items(pairs or [(str(i), v) for i, v in enumerate(values)], name, value)}  # fmt: skip
 
-    def _items(self, pairs: list[tuple[str, Any]], name: str) -> list[list[Any]]:
-        return [[key, self.take(item, f"{name}.{i}", None)] for i, (key, item) in enumerate(pairs)]
+    def _items(self, pairs: list[tuple[str, Any]], name: str, value: Any = None) -> list[list[Any]]:
+        times = {repr(key) for key in measured_times(value)} if isinstance(value, dict) else set()
+        self.measured |= {key.strip("'") for key in times}
+        return [
+            [key, _measured(item) if key in times else self.take(item, f"{name}.{i}", None)]
+            for i, (key, item) in enumerate(pairs)
+        ]
+
+
+def _measured(value: Any) -> Fingerprint:
+    """A time taken with a clock: that it is one, and how many there are."""
+    return {"kind": "value", "type": "measured time", "value": f"{type(value).__name__} {getattr(value, 'shape', '')}"}
 
 
 def _text(key: Any) -> str:
@@ -206,6 +237,10 @@ class _Comparison:
         a, b = expected["value"], found["value"]
         if expected["type"] == "float":
             return "" if close(float(a), float(b)) else f"{a} became {b}"
+        if isinstance(a, str) and isinstance(b, str) and max(len(a), len(b)) > 120 and a != b:
+            at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+            near = slice(max(0, at - 20), at + 40)
+            return f"at character {at:,} of {len(a):,}, {a[near]!r} became {b[near]!r}"
         return "" if a == b else f"{_cut(a)} became {_cut(b)}"
 
     def _items(self, expected: Fingerprint, found: Fingerprint, value: Any) -> str:

@@ -11,13 +11,17 @@ import functools
 import io
 import re
 import types
+from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["NotComparable", "class_name", "is_estimator", "state_of"]
+__all__ = ["NotComparable", "class_name", "is_estimator", "measured_times", "state_of"]
 
 _CACHES = re.compile(r"_?cache.*|.*_cache|_reader|_abc_impl|_stop_words_id")
 _TIMES = re.compile(r".*_time_?")
 """What scikit-learn measures with a clock while it fits: never the same twice, and no part of what was learnt."""
+_MEASURED = re.compile(r"(mean_|std_)?(fit|score)_time")
+"""What `cross_validate` and searches tell of their time, beside the scores."""
+_SCORES = re.compile(r"((mean|std|rank|split\d+)_)?(test|train)_\w+|estimator|indices|params")
 _MARKS = ("uuid", "uuid_len")
 """What a table's style is told apart by, made up each time."""
 _LOCAL = ("__main__", "pipeline", "builtins")
@@ -49,6 +53,19 @@ def is_estimator(value: Any) -> bool:
     return not isinstance(value, type) and hasattr(value, "fit") and hasattr(value, "get_params")
 
 
+def measured_times(keys: Iterable[Any]) -> set[str]:
+    """Which of the keys of scikit-learn's scores, or the columns of a table of them, are times taken with a clock.
+
+    Examples
+    --------
+    >>> sorted(measured_times(["fit_time", "score_time", "test_score"])), measured_times(["fit_time", "price"])
+    (['fit_time', 'score_time'], set())
+    """
+    texts = {key for key in keys if isinstance(key, str)}
+    times = {text for text in texts if _MEASURED.fullmatch(text)}
+    return times if any(_SCORES.fullmatch(text) for text in texts - times) else set()
+
+
 def state_of(value: Any) -> Any:
     """What a value consists of, in containers, numbers, texts, arrays and tables.
 
@@ -57,6 +74,8 @@ def state_of(value: Any) -> Any:
     NotComparable
         It stands for something outside of it: a file, a connection, a running generator.
     """
+    if isinstance(value, (io.StringIO, io.BytesIO)) and not value.closed:
+        return ("buffer", value.getvalue(), value.tell())
     for kind, told in _PASSING.items():
         if isinstance(value, kind):
             raise NotComparable(told)
@@ -130,7 +149,10 @@ def _without_caches(state: dict[Any, Any], *, timed: bool) -> dict[Any, Any]:
 
 def _pandas(value: Any) -> Any:
     if hasattr(value, "ngroup") and hasattr(value, "obj"):
-        return ("groups", value.obj, value.ngroup())
+        try:
+            return ("groups", value.obj, value.ngroup())
+        except KeyError:  # the table it groups has lost the column since
+            return ("groups", value.obj, str(getattr(value, "keys", "")))
     for held in ("obj", "data"):  # windows, resamplers, stylers, `.str` and `.dt`
         inner = getattr(value, held, None)
         if type(inner).__name__ in ("DataFrame", "Series"):

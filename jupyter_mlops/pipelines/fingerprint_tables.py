@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,14 @@ def jsonable(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def take_pandas(value: Any, folder: Path | None, name: str) -> Fingerprint | None:
-    """The fingerprint of a table, a column, an index or a point in time; None for anything else of pandas'."""
+def take_pandas(value: Any, folder: Path | None, name: str, *, without: Collection[str] = ()) -> Fingerprint | None:
+    """The fingerprint of a table, a column, an index or a point in time; None for anything else of pandas'.
+
+    Parameters
+    ----------
+    without
+        Columns whose content does not count.
+    """
     import pandas as pd
 
     if isinstance(value, (pd.Timestamp, pd.Timedelta, pd.Period, pd.Interval, type(pd.NaT), type(pd.NA))):
@@ -69,8 +76,8 @@ def take_pandas(value: Any, folder: Path | None, name: str) -> Fingerprint | Non
         {
             "name": repr(value.name) if isinstance(value, pd.Series) else str(label),
             "dtype": _dtype(table.dtypes.iloc[i]),
-            "digest": _column_digest(table.iloc[:, i]),
-            "summary": _summary(table.iloc[:, i]),
+            "digest": "measured" if label in without else _column_digest(table.iloc[:, i]),
+            "summary": {} if label in without else _summary(table.iloc[:, i]),
         }
         for i, label in enumerate(table.columns)
     ]

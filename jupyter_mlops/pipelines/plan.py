@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ..analysis.clock import clock_calls
 from ..analysis.dataflow import RANDOM, Flow, Slice, link, slice_back
 from ..analysis.magic_lines import plain_transform
 from ..analysis.notebook_file import NotebookFile
@@ -55,6 +56,8 @@ class Plan:
     file: NotebookFile | None = None
     notes: list[str] = field(default_factory=list)
     unseeded: list[str] = field(default_factory=list)
+    clock: list[str] = field(default_factory=list)
+    """Calls that give another value each time."""
     form: Literal["functions", "shared"] = "functions"
     """Steps with inputs and outputs, or steps that share the notebook's variables."""
     whole: bool = False
@@ -138,7 +141,12 @@ def make_plan(
     }
     watch = context.evidence
     trace = parse_cells(
-        _cells(context), transform=transform, taken=live, evidence=watch.cells if watch else None, keep_shown=whole
+        _cells(context),
+        transform=transform,
+        taken=live,
+        evidence=watch.cells if watch else None,
+        keep_shown=whole,
+        shown=_shown(context),
     )
     if not trace.statements or (notebook and file and not any(file.find(e) for e in trace.executions)):
         raise NotReady(
@@ -176,10 +184,11 @@ def make_plan(
     plan = Plan(name, flows, module, steps, results, live, file, form=form, whole=whole, random_states=states)
     if whole and form == "functions":
         _refuse_unmade(plan, trace)
-    plan.notes = [*results.notes, *notes, *_notes(kept, trace, file), *_state_notes(plan, trace)]
+    plan.notes = [*results.notes, *trace.unsure, *notes, *_notes(kept, trace, file), *_state_notes(plan, trace)]
     seeds = states or any(flow.effects.outside.seeds for flow in kept.flows)
     if not seeds and any(RANDOM in flow.reads for flow in kept.flows):
         plan.unseeded = [f"{call}() in {f.statement.where}" for f in kept.flows for call in f.effects.outside.unseeded]
+    plan.clock = clock_calls(flow.statement for flow in kept.flows)
     return plan
 
 
@@ -236,6 +245,12 @@ def _cells(context: Context) -> list[Cell]:
         if source and count not in known and count < min(known, default=sys.maxsize)
     ]
     return [*earlier, *context.cells]
+
+
+def _shown(context: Context) -> list[int]:
+    """The counts under which IPython keeps what cells have shown."""
+    held = (context.namespace or {}).get("_oh")
+    return [count for count in held if isinstance(count, int)] if isinstance(held, dict) else []
 
 
 def _file(context: Context, notebook: str, transform: Callable[[str], str]) -> NotebookFile | None:

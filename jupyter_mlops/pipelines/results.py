@@ -157,7 +157,7 @@ def is_estimator(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a value is one number."""
-    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         value = value.item()
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 

@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from ..domain.context import Context
-from ..domain.pipeline import Check, Verification
+from ..domain.pipeline import Check, Step, Verification
+from ..domain.pipeline_picture import draw
 from ..errors import InvalidArgument
 from ..settings import child_environment
-from .export import copy_checks, read_description
+from .export import PICTURE, copy_checks, read_description, write_text
 from .inputs import lay_out
 
 __all__ = ["verify_project"]
 
+VERDICT = "verification.json"
 PATIENCE = 5.0  # for a child that was told to end
 
 
@@ -60,6 +62,7 @@ def verify_project(
     given = str(directory)
     directory = directory.expanduser().absolute()
     description = read_description(directory)
+    steps = tuple(Step.from_dict(step) for step in description["steps"])
     began = time.perf_counter()
 
     def once() -> dict[str, Any]:
@@ -70,24 +73,35 @@ def verify_project(
     if verdict["error"]:
         step = str(verdict.get("step", ""))
         failed = (Check(step, "", "error", ok=False, message=verdict["error"], verdict="failed"),) if step else ()
-        return Verification(given, failed, took, error=f"{verdict['error']}{_other_versions(description, verdict)}")
+        why = f"{verdict['error']}{_other_versions(description, verdict)}"
+        return _kept(directory, Verification(given, failed, took, why, steps))
     again: dict[tuple[str, str], str] = {}
     if any(c["verdict"] == "differs" and c["variable"] not in accept for c in verdict["checks"]):
         context.progress("verify: once more, to see what differs each time")
         again = {(c["step"], c["variable"]): c.get("digest", "") for c in once()["checks"]}
-    hint = _hint(description, verdict)
-    checks = tuple(_check(c, again, hint, accept) for c in verdict["checks"])
-    return Verification(given, checks, took)
+    hint, clock = _hint(description, verdict), list(description.get("clock", ()))
+    checks = tuple(_check(c, again, hint, clock, accept) for c in verdict["checks"])
+    return _kept(directory, Verification(given, checks, took, "", steps))
 
 
-def _check(found: dict[str, Any], again: dict[tuple[str, str], str], hint: str, accept: Collection[str]) -> Check:
+def _kept(directory: Path, verification: Verification) -> Verification:
+    """Put the verdict beside the pipeline, as data and as a picture."""
+    with contextlib.suppress(OSError):  # a folder that is only read has its verdict all the same
+        write_text(directory / VERDICT, json.dumps(verification.to_dict(), indent=1) + "\n")
+        write_text(directory / PICTURE, draw(verification.steps, verification, alone=True))
+    return verification
+
+
+def _check(
+    found: dict[str, Any], again: dict[tuple[str, str], str], hint: str, clock: list[str], accept: Collection[str]
+) -> Check:
     verdict, message = found["verdict"], found["message"]
     if verdict == "differs":
         digest = again.get((found["step"], found["variable"]), "")
         if digest and digest != found.get("digest", ""):
             verdict, message = (
                 "nondeterministic",
-                f"two runs of the pipeline give two values; against the notebook's, {message}",
+                f"two runs of the pipeline give two values{_measured(clock)}; against the notebook's, {message}",
             )
         message += hint
     return Check(
@@ -99,6 +113,12 @@ def _check(found: dict[str, Any], again: dict[tuple[str, str], str], hint: str, 
         verdict=verdict,
         accepted=found["variable"] in accept and verdict not in ("same", "not comparable"),
     )
+
+
+def _measured(clock: list[str]) -> str:
+    """What in the notebook is different each time, as far as its text tells."""
+    more = f" and {len(clock) - 3} more" if len(clock) > 3 else ""
+    return f" (no two runs share {', '.join(clock[:3])}{more})" if clock else ""
 
 
 def _verdict_of(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..domain.audit_entry import AuditCheck, AuditTrail
 from ..domain.display import seconds
 from ..domain.drift_report import ReportTable
-from ..domain.pipeline import Pipeline, Verification
+from ..domain.pipeline import Check, Pipeline, Verification
+from ..domain.pipeline_picture import draw
 from ..domain.workspace import Status
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 
@@ -88,7 +89,8 @@ def pipeline(exported: Pipeline) -> Markup:
     parameters = [[p.name, p.type, code(repr(p.default))] for p in exported.parameters]
     return page(
         tag("div", exported.name, " in ", code(exported.directory), class_="mlops-title"),
-        grid(["step", "", "needs", "gives"], steps) if steps else "",
+        Markup(draw(exported.steps, exported.verification)) if exported.steps else "",
+        more("steps", grid(["step", "", "needs", "gives"], steps)) if steps else "",
         grid(["parameter", "type", "default"], parameters) if parameters else "",
         more(f"{len(exported.requirements)} requirements", tag("pre", "\n".join(exported.requirements)))
         if exported.requirements
@@ -100,28 +102,34 @@ def pipeline(exported: Pipeline) -> Markup:
 
 def verification(verdict: Verification) -> Markup:
     """Whether a pipeline gives the notebook's results, and what differs."""
-    return page(_verdict(verdict))
+    picture = Markup(draw(verdict.steps, verdict)) if verdict.steps else ""
+    return page(picture, _verdict(verdict))
+
+
+def _tone(check: Check) -> str:
+    return "good" if check.ok else "warn" if check.accepted else "" if check.verdict == "not comparable" else "bad"
 
 
 def _verdict(verdict: Verification) -> Markup:
-    bad = [check for check in verdict.checks if not check.ok]
+    compared = [check for check in verdict.checks if check.verdict != "not comparable"]
+    bad = [check for check in compared if not check.ok]
     if verdict.error:
         told = verdict.error
-    elif not verdict.checks:
+    elif not compared:
         told = "there was nothing to compare"
     elif bad:
-        told = f"{len(bad)} of {len(verdict.checks)} results differ from the notebook's"
+        told = f"{len(bad)} of {len(compared)} results differ from the notebook's"
     else:
-        told = f"{len(verdict.checks)} results equal the notebook's, in a fresh process ({seconds(verdict.took_ms)})"
+        told = f"{len(compared)} results equal the notebook's, in a fresh process ({seconds(verdict.took_ms)})"
     rows = [
         [
             c.step,
             code(c.variable),
             c.kind,
-            pill("ok" if c.ok else "differs", "good" if c.ok else "bad"),
+            pill("ok" if c.ok else "accepted" if c.accepted else c.verdict, _tone(c)),
             short(c.message, 90),
         ]
-        for c in (*bad, *(c for c in verdict.checks if c.ok))
+        for c in (*bad, *(c for c in verdict.checks if c not in bad))
     ]
     table = grid(["step", "result", "kind", "", ""], rows) if rows else Markup("")
     head = tag("div", pill("PASS" if verdict.ok else "FAIL"), " ", told)

@@ -143,7 +143,52 @@ def test_drawings_are_what_they_show(tmp_path: Path) -> None:
     assert "4.0 became 5.0" in difference(kept, drawn([3.0, 5.0]), tmp_path)
 
 
-@pytest.mark.parametrize("value", [(i for i in range(3)), {"a": io.StringIO()}])
+@pytest.mark.parametrize("value", [(i for i in range(3)), {"a": io.TextIOWrapper(io.BytesIO())}])
 def test_what_cannot_be_compared_says_so(value: Any, tmp_path: Path) -> None:
     with pytest.raises(NotComparable):
         take(value, tmp_path, "v")
+
+
+def test_times_taken_with_a_clock_do_not_count_and_all_else_does(tmp_path: Path) -> None:
+    def scores(time: float, score: float) -> dict[str, Any]:
+        return {"fit_time": np.array([time]), "score_time": np.array([0.1]), "test_score": np.array([score])}
+
+    kept = take(scores(1.0, 0.5), tmp_path, "scores")
+    assert kept["measured"] == ["fit_time", "score_time"]
+    assert difference(kept, scores(2.0, 0.5), tmp_path) == ""
+    assert "test_score" in difference(kept, scores(1.0, 0.6), tmp_path)
+    without = scores(1.0, 0.5)
+    del without["fit_time"]
+    assert "items became" in difference(kept, without, tmp_path)
+    frame = take(pd.DataFrame(scores(1.0, 0.5)), tmp_path, "frame")
+    assert difference(frame, pd.DataFrame(scores(3.0, 0.5)), tmp_path) == ""
+    assert "column test_score" in difference(frame, pd.DataFrame(scores(1.0, 0.6)), tmp_path)
+    alone = take(pd.DataFrame({"fit_time": [1.0]}), tmp_path, "alone")  # somebody's own column of that name
+    assert "column fit_time" in difference(alone, pd.DataFrame({"fit_time": [2.0]}), tmp_path)
+
+
+def test_texts_in_memory_and_objects_that_do_not_like_to_be_looked_at(tmp_path: Path) -> None:
+    text = io.StringIO("a\nb")
+    kept = take(text, tmp_path, "text")
+    assert difference(kept, io.StringIO("a\nb"), tmp_path) == ""
+    text.readline()
+    assert difference(kept, text, tmp_path)
+
+    class Shy:
+        @property
+        def __dict__(self) -> Any:
+            raise RuntimeError("no")
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            raise RuntimeError("no")
+
+    with pytest.raises(NotComparable, match="Shy"):
+        take(Shy(), tmp_path, "shy")
+    assert take(np.dtype("S3"), tmp_path, "dtype") == take(np.dtype("S3"), tmp_path, "dtype")
+    grouped = pd.DataFrame({"k": ["a", "b"], "v": [1, 2]}).groupby("k")
+    del grouped.obj["k"]
+    assert take(grouped, tmp_path, "grouped")["kind"] == "object"
+    long = "x" * 500
+    assert "at character 400 of 500" in difference(
+        take(long, tmp_path, "long"), long[:400] + "y" + long[401:], tmp_path
+    )

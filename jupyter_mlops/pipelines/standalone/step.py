@@ -315,7 +315,11 @@ def metrics_of(values: Mapping[str, Any]) -> dict[str, float]:
         if isinstance(value, dict):
             found |= metrics_of({f"{name}.{key}": item for key, item in value.items()})
             continue
-        plain = value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 else value
+        plain = (
+            value.item()
+            if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 and hasattr(value, "item")
+            else value
+        )
         if isinstance(plain, (int, float)) and not isinstance(plain, bool):
             found[name] = plain
     return found
