@@ -19,6 +19,7 @@ from .audit.lineage_commands import LineageCommands
 from .datasets.commands import DataCommands
 from .domain.command import Arg, Command, collect, command
 from .domain.context import CommandSet, Context
+from .domain.panel import Panel
 from .domain.workspace import Actor, Status, Via
 from .errors import InvalidArgument, MLOpsError
 from .evaluation.candidate_commands import CandidateCommands
@@ -213,6 +214,35 @@ class Session(
         """
         told = Status.from_dict(self.context.call("workspace.status"))
         return replace(told, notebook=self.context.notebook.path, notes=(*self.context.settings.notes(), *told.notes))
+
+    @command("panel", stage="workspace", changes=False)
+    def panel(self, *, limit: int = 10) -> Panel:
+        """Show the newest of everything in the workspace: what the sidebar shows, where there is no sidebar.
+
+        Alive while the kernel is: models are promoted and deployments stopped from it. Saved with the notebook it
+        stays readable anywhere.
+
+        Parameters
+        ----------
+        limit
+            How many runs, drift reports and alerts at the most, 1 or more.
+
+        Examples
+        --------
+        %mlops panel
+        """
+        if limit < 1:
+            raise InvalidArgument("--limit has to be 1 or more.")
+        return Panel(
+            status=self.status(),
+            runs=self.runs(limit=limit, top=True),
+            data=self.data.log(),
+            models=self.models(),
+            deployments=self.deployments(),
+            reports=self.reports(limit=limit),
+            alerts=self.alerts(limit=limit),
+            limit=limit,
+        )
 
     @command("connect", stage="workspace", changes=True)
     def connect(

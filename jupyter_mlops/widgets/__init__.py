@@ -32,6 +32,7 @@ from ..domain.lineage import Lineage
 from ..domain.model_card import ModelCard
 from ..domain.model_comparison import ModelComparison
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
+from ..domain.panel import Panel
 from ..domain.performance import Labelled, Performance
 from ..domain.pipeline import Pipeline, PipelineRun, Verification
 from ..domain.reproduction import Reproduction, RunCode
@@ -72,6 +73,10 @@ def _words(thing: Displayed) -> Markup:
     return page(tag("pre", thing.text()))
 
 
+def _panel(told: Panel) -> Markup:
+    return workspace.panel(told, lambda section: STATIC[type(section)](section))
+
+
 STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     Alert: alerts.alert,
     AlertTable: alerts.alert_table,
@@ -104,6 +109,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     ModelVersion: models.model_version,
     Monitor: alerts.monitor,
     MonitorTable: alerts.monitor_table,
+    Panel: _panel,
     Performance: performance.performance,
     Pipeline: workspace.pipeline,
     Predictions: tables.predictions,

@@ -331,6 +331,36 @@ function htmlView(view, send) {
   return root;
 }
 
+// Each section keeps what was typed, sorted and opened in it when the panel is drawn anew.
+function panelView(view, local, send, redraw) {
+  const root = make('div');
+  const head = make('div');
+  head.innerHTML = view.head;
+  root.append(head);
+  local.sections ??= {};
+  view.sections.forEach(section => {
+    const own = (local.sections[section.key] ??= { filter: '', chosen: new Set(), direction: 1, open: section.count > 0 });
+    const box = make('details', 'mlops-section');
+    box.open = own.open;
+    box.addEventListener('toggle', () => (own.open = box.open));
+    const summary = make('summary');
+    summary.append(make('b', '', section.title), ` ${section.count}`);
+    box.dataset.section = section.key;
+    const tell = content => send({ ...content, section: section.key });
+    const again = focus => redraw(focus && `[data-section="${section.key}"] ${focus}`);
+    box.append(summary, viewOf(section.view, own, tell, again));
+    root.append(box);
+  });
+  root.append(button('Refresh', () => send({ do: 'refresh' })));
+  return root;
+}
+
+function viewOf(view, local, send, redraw) {
+  if (view.kind === 'table') return tableView(view, local, send, redraw);
+  if (view.kind === 'compare') return compareView(view, local);
+  return view.kind === 'panel' ? panelView(view, local, send, redraw) : htmlView(view, send);
+}
+
 function render({ model, el }) {
   const local = { filter: '', chosen: new Set(), direction: 1 };
   const root = make('div', 'mlops mlops-live');
@@ -342,14 +372,7 @@ function render({ model, el }) {
   el.append(root);
   const send = content => model.send(content);
   const redraw = focus => {
-    const view = model.get('view');
-    const drawn =
-      view.kind === 'table'
-        ? tableView(view, local, send, redraw)
-        : view.kind === 'compare'
-          ? compareView(view, local)
-          : htmlView(view, send);
-    main.replaceChildren(drawn);
+    main.replaceChildren(viewOf(model.get('view'), local, send, redraw));
     if (typeof focus === 'string') main.querySelector(focus)?.focus();
   };
   const tell = () => {

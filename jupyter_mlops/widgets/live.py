@@ -16,6 +16,7 @@ from typing import Any
 from ..domain.deployment import DeploymentTable
 from ..domain.display import Displayed
 from ..domain.model_version import ModelTable
+from ..domain.panel import Panel
 from ..domain.run import RunComparison, RunTable
 from ..domain.workspace import Status
 from ..errors import MLOpsError
@@ -114,9 +115,19 @@ def _comparison(compared: RunComparison) -> dict[str, Any]:
     }
 
 
+def _panel(told: Panel) -> dict[str, Any]:
+    sections = []
+    for key, title, count, table in told.sections:
+        drawn = state(table) if type(table) in STATES and count else {"kind": "html", "html": _static(table)}
+        sections.append({"key": key, "title": title, "count": count, "view": {**drawn, "refresh": False}})
+    head = str(workspace.panel_head(told))
+    return {"kind": "panel", "head": head, "sections": sections, "refresh": True}
+
+
 STATES: dict[type[Displayed], Callable[[Any], dict[str, Any]]] = {
     DeploymentTable: _deployments,
     ModelTable: _models,
+    Panel: _panel,
     RunComparison: _comparison,
     RunTable: _runs,
     Status: _status,
@@ -142,6 +153,10 @@ def answer(thing: Displayed, asked: Mapping[str, Any]) -> tuple[Displayed, str]:
     def call(verb: str, /, **given: Any) -> Any:
         return session.invoke(verb, given, via="magic")
 
+    if isinstance(thing, Panel):
+        section = next((table for key, _, _, table in thing.sections if key == asked.get("section")), None)
+        told = answer(section, asked)[1] if section is not None else ""
+        return call("panel", limit=thing.limit), told
     if isinstance(thing, RunTable):
         return thing, _static(call("compare", runs=keys))
     if isinstance(thing, ModelTable):

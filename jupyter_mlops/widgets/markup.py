@@ -51,6 +51,7 @@ STYLE = """
 .mlops .mlops-good{background:rgba(46,160,67,.3)}.mlops .mlops-bad{background:rgba(229,57,53,.34)}
 .mlops .mlops-busy{background:rgba(33,133,240,.34)}.mlops .mlops-warn{background:rgba(230,150,0,.28)}
 .mlops .mlops-more summary{cursor:pointer;opacity:.75}
+.mlops .mlops-section{margin:4px 0;padding-left:2px}.mlops .mlops-section summary{cursor:pointer;padding:3px 0;border-top:1px solid rgba(127,127,127,.22)}
 .mlops svg{display:block;overflow:visible}
 .mlops .mlops-add{background:rgba(46,160,67,.2)}.mlops .mlops-del{background:rgba(229,57,53,.2)}
 .mlops .mlops-best{font-weight:600}

@@ -29,7 +29,7 @@ def model_rows(table: ModelTable) -> tuple[list[object], list[list[object]]]:
             join((pill(alias, "good") for alias in v.aliases), " ") or "–",
             short(v.estimator or v.flavor, 32),
             v.format or "–",
-            join(map(code, v.data), ", ") or "–",
+            join((tag("code", short(ref, 24)) for ref in v.data), ", ") or "–",
             "yes" if v.profile else "no",
             code(v.run_id[:8]) if v.run_id else "–",
             when(v.created_ms),

@@ -49,11 +49,12 @@ def data_version_table(table: DataVersionTable) -> Markup:
             when(v.created_ms),
             v.created_by,
             code(v.digest[:12]),
-            Number(len(v.used_by), ","),
+            *([Number(len(v.used_by), ",")] if table.name else []),  # not looked up for the latest of every name
         ]
         for v in table.versions
     ]
-    return page(grid(["version", "rows", "columns", "size", "saved", "by", "digest", "runs"], rows))
+    heads = ["version", "rows", "columns", "size", "saved", "by", "digest", *(["runs"] if table.name else [])]
+    return page(grid(heads, rows))
 
 
 def predictions(answered: Predictions) -> Markup:

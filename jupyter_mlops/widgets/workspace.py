@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..domain.audit_entry import AuditCheck, AuditTrail
-from ..domain.display import seconds
+from ..domain.display import Displayed, seconds
 from ..domain.drift_report import ReportTable
+from ..domain.panel import Panel
 from ..domain.pipeline import Check, Pipeline, Verification
 from ..domain.pipeline_picture import draw
 from ..domain.workspace import Status
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 
-__all__ = ["audit_check", "audit_trail", "pipeline", "report_table", "status", "status_parts", "verification"]
+__all__ = [
+    "audit_check",
+    "audit_trail",
+    "panel",
+    "panel_head",
+    "pipeline",
+    "report_table",
+    "status",
+    "status_parts",
+    "verification",
+]
 
 
 def status(told: Status) -> Markup:
@@ -40,6 +53,36 @@ def status_parts(told: Status) -> list[Markup | str]:
         note(f"{told.pending:,} logged events are on their way to the store") if told.pending else "",
         *(note(text) for text in told.notes),
     ]  # fmt: skip
+
+
+def panel(told: Panel, drawn: Callable[[Displayed], Markup]) -> Markup:
+    """Every stage's newest in a section of its own, open where there is something in it.
+
+    Parameters
+    ----------
+    told
+        What there is.
+    drawn
+        How a section's table is drawn.
+    """
+    sections = [
+        tag(
+            "details",
+            tag("summary", tag("b", title), f" {count:,}"),
+            drawn(table),
+            open="open" if count else None,
+            class_="mlops-section",
+        )
+        for _, title, count, table in told.sections
+    ]
+    return page(panel_head(told), *sections, *(note(text) for text in told.status.notes))
+
+
+def panel_head(told: Panel) -> Markup:
+    """Which workspace it is."""
+    status = told.status
+    service = pill(f"service {status.service_state}", "good" if status.service_state == "running" else "warn")
+    return tag("div", code(status.root), f" experiment {status.experiment} ", service, class_="mlops-title")
 
 
 def audit_trail(trail: AuditTrail) -> Markup:

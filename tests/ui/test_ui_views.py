@@ -73,6 +73,27 @@ def test_a_view_comes_alive_where_its_widget_is(jupyter, visit):
     assert shown.count() == 1, "the static form is there again"
 
 
+def test_the_panel_inline_promotes_what_it_shows(jupyter, visit, told):
+    story.write_notebook(jupyter.root / "inline.ipynb", "%load_ext jupyter_mlops", "%mlops panel")
+    page = visit(jupyter, height=1500)
+    pages.open_notebook(page, "inline.ipynb")
+    page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    live = page.locator(".jp-MLOps-view .mlops-live")
+    live.wait_for()
+    page.wait_for_timeout(500)
+    page.screenshot(path=SHOTS / "panel-inline-light.png")
+    models = live.locator('[data-section="models"]')
+    row = models.locator("tr").filter(has_text="LogisticRegression")
+    row.get_by_role("button", name="Promote…").click()
+    row.get_by_label("Alias").fill("inline")
+    row.get_by_label("Alias").press("Enter")
+    models.get_by_text("inline").wait_for()
+    assert "inline" in told.models("wine-clf").versions[-1].aliases
+    pages.set_theme(page, "JupyterLab Dark")
+    page.screenshot(path=SHOTS / "panel-inline-dark.png")
+    pages.set_theme(page, "JupyterLab Light")
+
+
 def test_the_same_build_works_in_notebook_7(told, serve, visit):
     story.write_notebook(told.context.workspace.root / "seven.ipynb", "x = 1", "")
     jupyter = serve(told, "notebook")

@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from jupyter_mlops.domain.alert import AlertTable
+from jupyter_mlops.domain.data_version import DataVersionTable
 from jupyter_mlops.domain.deployment import Deployment, DeploymentTable
 from jupyter_mlops.domain.display import Displayed
+from jupyter_mlops.domain.drift_report import ReportTable
 from jupyter_mlops.domain.model_version import ModelTable, ModelVersion, Promotion
+from jupyter_mlops.domain.panel import Panel
 from jupyter_mlops.domain.run import Run, RunComparison, RunTable, Series
 from jupyter_mlops.domain.workspace import Status
 from jupyter_mlops.errors import NotFound
@@ -34,7 +38,8 @@ COMPARED = RunComparison(
 MODELS = ModelTable((ModelVersion("clf", 2, ("champion",)), ModelVersion("clf", 1)))
 DEPLOYED = DeploymentTable((Deployment("clf", "clf@2", "running", "http://127.0.0.1:1"),))
 STATUS = Status("/p", "sqlite:////p/x.db", "e", "ann")
-NOUNS: list[Displayed] = [RunTable(RUNS), COMPARED, MODELS, DEPLOYED, STATUS]
+PANEL = Panel(STATUS, RunTable(RUNS), DataVersionTable(()), MODELS, DEPLOYED, ReportTable(()), AlertTable(()), limit=7)
+NOUNS: list[Displayed] = [RunTable(RUNS), COMPARED, MODELS, DEPLOYED, STATUS, PANEL]
 
 
 @pytest.fixture
@@ -50,6 +55,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session
         "undeploy": Deployment("clf", "clf@2", "stopped", "http://127.0.0.1:1"),
         "deployments": DeploymentTable(()),
         "status": STATUS,
+        "panel": PANEL,
     }
 
     def invoke(self: Session, name: str, arguments: dict[str, Any], *, via: str) -> Any:
@@ -117,6 +123,14 @@ def test_a_click_is_one_command(session: Session) -> None:
     click(DEPLOYED, do="refresh")
     click(STATUS, do="refresh")
     assert [name for name, *_ in asked] == ["deployments", "status"]
+    asked.clear()
+    widget = click(PANEL, do="action", section="models", keys=["clf@1"], value="champion")
+    assert asked[0] == ("promote", {"model": "clf@1", "to": "champion"}, "magic")
+    assert asked[-1] == ("panel", {"limit": 7}, "magic")
+    assert "champion" in widget.below
+    asked.clear()
+    assert click(PANEL, do="refresh").below == ""
+    assert [name for name, *_ in asked] == ["panel"]
 
 
 PAGE = """<!doctype html><meta charset="utf-8"><style>%s body{font-family:sans-serif;margin:16px}</style><div id="el"></div>
@@ -231,3 +245,24 @@ def test_promote_stop_and_curves_in_a_browser(show: Any) -> None:
     page = show(STATUS)
     page.get_by_role("button", name="Refresh").click()
     assert page.evaluate("window.sent") == [{"do": "refresh"}]
+
+
+@pytest.mark.ui
+def test_a_panel_keeps_its_sections_as_they_were_left(show: Any) -> None:
+    page = show(PANEL)
+    section = page.locator(".mlops-section")
+    assert section.locator("summary").all_inner_texts() == [
+        *("Runs 3", "Data 0", "Models 2", "Deployments 1", "Drift reports 0", "Alerts 0")
+    ]
+    assert [box.get_attribute("open") is not None for box in section.all()] == [True, False, True, True, False, False]
+    models, runs = section.nth(2), section.nth(0)
+    runs.locator("summary").click()
+    models.get_by_role("searchbox").fill("clf@1")
+    models.get_by_role("button", name="model", exact=True).click()
+    assert runs.get_attribute("open") is None
+    assert models.get_by_text("1 of 2 rows").is_visible()
+    assert models.get_by_role("button", name="model ▲").evaluate("node => node === document.activeElement")
+    models.get_by_role("button", name="Promote…").click()
+    models.get_by_label("Alias").press("Enter")
+    sent = {"do": "action", "keys": ["clf@1"], "value": "champion", "section": "models"}
+    assert page.evaluate("window.sent") == [sent]
