@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import itertools
 import logging
-import os
-import re
-import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,12 +14,14 @@ from importlib import metadata
 from typing import Any
 
 from .batching import Batcher
+from .explaining import Explaining, asked_for
 from .limits import Limits
 from .log_segments import Entry
 from .model import Answer, Ask
+from .request_ids import request_id, trace_of
 from .routing import NoVersion, Route, Router, Slot
 
-__all__ = ["App", "Headers", "Request", "request_id", "trace_of"]
+__all__ = ["App", "Headers", "Request"]
 
 log = logging.getLogger("jupyter_mlops.serving")
 
@@ -33,13 +31,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 THREADS = 4  # predictions hold the interpreter's lock for most of their time; more keep small ones moving
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 # for who watches over the server: they tell nothing but that it lives; and the page that asks for the token
 OPEN = ("/ping", "/health", "/v2/health/live", "/v2/health/ready", "/")
 RETRY_SECONDS = b"1"
 PAGE_POLICY = b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'"
-_numbers = itertools.count(secrets.randbits(32))  # ids of this process: random where it begins, then counted
 METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -89,6 +84,7 @@ class App:
         self._batchers: dict[Slot, Batcher] = {}
         self._version = _mlflow_version().encode()
         self._asked = 0
+        self._explaining = Explaining(self)
         self._shadows: set[asyncio.Future[None]] = set()
         self._routes: dict[str, tuple[str, Callable[[Request], Awaitable[tuple[Answer, Headers]]]]] = {
             "/ping": ("GET", self._ping),
@@ -134,6 +130,7 @@ class App:
 
     def close(self) -> None:
         """Finish the predictions that have begun, and close the logs."""
+        self._explaining.close()
         self._threads.shutdown(wait=True)
         for slot in self.router.slots():
             slot.writer.close()
@@ -183,7 +180,13 @@ class App:
         if isinstance(body, Answer):
             return body, [(b"x-request-id", request.id.encode()), (b"connection", b"close")]
         ask = Ask(body, request.headers.get(b"content-type", b"").decode("latin-1"))
-        answer, route = await self.predict(request, ask)
+        explained = asked_for(request.query)
+        if explained is None:
+            answer, route = Answer.error(400, "BAD_REQUEST", "'explain' is true or false."), None
+        elif explained:
+            answer, route = await self._explaining.respond(request, ask)
+        else:
+            answer, route = await self.predict(request, ask)
         return answer, self.answer_headers(request, answer, route)
 
     async def _openapi(self, request: Request) -> tuple[Answer, Headers]:
@@ -348,32 +351,6 @@ class App:
         self._shadows.discard(future)
         if not future.cancelled() and future.exception() is not None:
             log.warning("a shadow could not be compared: %r", future.exception())
-
-
-def request_id(headers: Mapping[bytes, bytes]) -> str:
-    """The client's own id if it is usable, else a new one, which no other process gives."""
-    given = headers.get(b"x-request-id")
-    if given is not None and REQUEST_ID.fullmatch(given):
-        return given.decode()
-    return f"{_process()}{next(_numbers):012x}"
-
-
-def _process() -> str:
-    """What the ids of this process begin with; another after a fork."""
-    if _known[0] != os.getpid():
-        _known[:] = [os.getpid(), secrets.token_hex(10)]
-    return str(_known[1])
-
-
-_known: list[Any] = [0, ""]
-
-
-def trace_of(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """A ``traceparent`` of the same trace with a span of our own; None for none, or for one that is not valid."""
-    given = headers.get(b"traceparent")
-    if given is None or not TRACE.match(given) or (given.startswith(b"00") and len(given) != 55):
-        return None
-    return b"00-" + given[3:35] + b"-" + secrets.token_hex(8).encode() + b"-" + given[53:55]
 
 
 async def _send(send: Send, answer: Answer, extra: Headers) -> None:

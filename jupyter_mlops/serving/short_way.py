@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from .app import Request, request_id, trace_of
+from .app import Request
 from .batching import LARGEST_NOW
 from .log_segments import Entry
 from .model import Answer, Ask
+from .request_ids import request_id, trace_of
 from .routing import NoVersion, Route, Slot
 
 if TYPE_CHECKING:

@@ -109,6 +109,15 @@ class Signature:
         """The columns by name, or by position where they have none."""
         return {column.name or i: column for i, column in enumerate(self.columns)}
 
+    def kinds(self) -> dict[str, str]:
+        """MLflow's type of every column by name, ``"0"``, ``"1"``... for an array's; empty where there are no columns."""
+        if self.tensor is None:
+            return {column.name: column.type for column in self.columns} if self.named else {}
+        kind = {"float64": "double", "float32": "float", "int64": "long", "int32": "integer"}.get(self.tensor.dtype)
+        if kind is None or len(self.tensor.shape) != 2:
+            return {}
+        return {str(number): kind for number in range(self.tensor.shape[1])}
+
     def csv_types(self) -> dict[Any, str]:
         """The types to read a CSV body with; dates are read as text first."""
         return {n: PANDAS[c.type] if c.type != "datetime" else "object" for n, c in self.by_name.items()}

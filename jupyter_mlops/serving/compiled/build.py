@@ -27,7 +27,7 @@ from .proven import forget_oldest, key_of, proving
 from .trees import Forest
 from .verify import Differs, Samples, body_of, refusals, verify
 
-__all__ = ["build", "main", "plan_of"]
+__all__ = ["build", "example_rows", "main", "plan_of"]
 
 log = logging.getLogger("jupyter_mlops.serving")
 
@@ -48,7 +48,7 @@ def plan_of(estimator: Any, signature: Signature | None, folder: ModelFolder) ->
     try:
         if signature is None:
             raise NotCompilable("the model has no signature")
-        rows = _example(folder, signature)
+        rows = example_rows(folder, signature)
         samples = Samples(signature, rows, folder.path / "mlops" / "profile")
         operation, width = _preprocessing(estimator, signature)
 
@@ -116,7 +116,7 @@ def _preprocessing(estimator: Any, signature: Signature) -> tuple[Operation, int
     return made.operation, made.width
 
 
-def _example(folder: ModelFolder, signature: Signature) -> list[Any]:
+def example_rows(folder: ModelFolder, signature: Signature) -> list[Any]:
     """The stored example's rows; without one, rows of zeros and of the empty text."""
     example = folder.example()
     if example is not None:

@@ -20,7 +20,7 @@ from ..model import Ask, read
 from ..signature import Signature
 from .model import CompiledModel
 
-__all__ = ["Differs", "Samples", "refusals", "verify"]
+__all__ = ["Differs", "Samples", "as_kind", "refusals", "verify"]
 
 TOLERANCE = 1e-9
 TOLERANCE_SINGLE = 1e-5
@@ -61,7 +61,7 @@ class Samples:
         known = _profiled(profile)
         for number, kind in enumerate(self.types):
             values = known.get(names[number] if names else str(number), [])
-            self.pools[number] += [v for v in (_as(kind, value) for value in values) if v is not None]
+            self.pools[number] += [v for v in (as_kind(kind, value) for value in values) if v is not None]
         rng = np.random.default_rng(0)
         for _ in range(LIKE_TRAINING):
             base = self.rows[int(rng.integers(len(rows)))]
@@ -266,7 +266,8 @@ def _array_type(dtype: str) -> str:
     return {"float64": "double", "float32": "float", "int64": "long", "int32": "integer"}.get(dtype, dtype)
 
 
-def _as(kind: str, value: Any) -> Any:
+def as_kind(kind: str, value: Any) -> Any:
+    """A profiled value in the signature's type, None where it is none of that type."""
     if kind in ("double", "float"):
         return float(value) if isinstance(value, (int, float)) else None
     if kind in ("long", "integer"):

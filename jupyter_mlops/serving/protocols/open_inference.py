@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from ..app import request_id
 from ..model import Answer, Ask
+from ..request_ids import request_id
 from ..routing import Slot
 from .tensors import BadTensor, Output, TensorValue, described, flat, outputs_of, question, read_binary, to_binary
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Conflict, MissingDependency
-from ..app import Request, request_id, trace_of
+from ..app import Request
 from ..model import Answer
+from ..request_ids import request_id, trace_of
 from ..routing import Slot
 from .messages import SERVICE, messages
 from .open_inference import NAME, Refusal, infer, told_of, version_of

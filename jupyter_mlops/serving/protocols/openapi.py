@@ -31,6 +31,31 @@ ERRORS = {
 TEXT = {"type": "string"}
 
 
+EXPLAIN = {
+    "name": "explain",
+    "in": "query",
+    "description": "Answer with SHAP values too: what each column of each row added to the base. At most 20 rows.",
+    "schema": {"type": "boolean", "default": False},
+}
+NUMBERS = {
+    "anyOf": [{"type": "number"}, {"type": "array", "items": {"type": "number"}}]
+}  # one a class, where there are
+EXPLANATION = {
+    "type": "object",
+    "required": ["output", "columns", "base", "values"],
+    "properties": {
+        "output": {"enum": ["probability", "prediction"]},
+        "classes": {"type": "array"},
+        "columns": {"type": "array", "items": {"type": "string"}},
+        "base": NUMBERS,
+        "values": {"type": "array", "items": {"type": "array", "items": NUMBERS}, "description": "by row, by column"},
+        "method": {"enum": ["exact", "permutations"]},
+        "background": {"type": "object"},
+        "additivity_error": {"type": "number"},
+    },
+}
+
+
 def document(slot: Slot | None) -> bytes:
     """The OpenAPI 3.1 document of a server whose first version is `slot`."""
     errors = {code: {"description": told} for code, told in ERRORS.items()}
@@ -38,7 +63,11 @@ def document(slot: Slot | None) -> bytes:
     name = "model" if slot is None else slot.name
     body = _body(None if slot is None else signature_of(slot))
     inputs, outputs = ([], []) if slot is None else described(slot)
-    predictions = {"type": "object", "required": ["predictions"], "properties": {"predictions": {}}}
+    predictions = {
+        "type": "object",
+        "required": ["predictions"],
+        "properties": {"predictions": {}, "explanation": EXPLANATION},
+    }
     tensor = {
         "type": "object",
         "required": ["name", "shape", "datatype", "data"],
@@ -72,6 +101,7 @@ def document(slot: Slot | None) -> bytes:
             "/invocations": {
                 "post": {
                     "summary": "Predict, in MLflow's format",
+                    "parameters": [EXPLAIN],
                     "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
                     "responses": {"200": _answered(predictions), **errors, **not_taken},
                 }
