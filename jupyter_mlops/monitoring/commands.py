@@ -32,6 +32,7 @@ class MonitoringCommands(CommandSet):
         threshold: Annotated[list[str] | None, Arg(metavar="DETECTOR=NUMBER")] = None,
         detector: Annotated[list[str] | None, Arg(metavar="NAME")] = None,
         multivariate: bool = False,
+        memory: Annotated[str, Arg(metavar="SIZE")] = "",
     ) -> DriftReport | DriftHistory:
         """Show what has drifted: a deployment's inputs and predictions from its training data, or one table from another.
 
@@ -52,11 +53,12 @@ class MonitoringCommands(CommandSet):
             Only what was answered since then: ``24h``, ``7d``, ``2026-11-01T09:30``.
         window
             Only a window of the log: a length up to now, ``24h``, ``7d``, or the current ``hour``, ``day``, ``week`` or
-            ``month`` (UTC). Windows are made of whole hours, whose profiles are kept: new rows alone are read.
+            ``month`` (UTC). Profiles of whole hours are kept: new rows, and the hours that it begins and ends in, alone are read.
         against
             What to compare with: ``training``, ``previous`` (the window before), or another version, ``v3``.
         every
-            Show drift over time instead, in windows of this length (whole hours): ``1d``. They are kept as MLflow metrics.
+            Show drift over time instead, in windows of this length (whole minutes): ``10min``, ``1d``. They are kept as
+            MLflow metrics.
         threshold
             Another threshold for a detector, ``psi=0.3``, or for one column, ``age:psi=0.3``; also ``level=0.05``,
             ``missing=5%`` and ``new=1%``.
@@ -65,6 +67,10 @@ class MonitoringCommands(CommandSet):
         multivariate
             For two tables: also ask a classifier to tell them apart, and measure how well the reference's principal
             components describe the other.
+        memory
+            For two tables larger than memory (Parquet folders and files, Arrow readers): how much the comparison may
+            take beside what Python itself takes, ``512MiB``, ``2GiB``; by default 1 GiB. Columns that do not fit are
+            read in parts, and by how much that can be off stands in the report.
 
         Examples
         --------
@@ -73,12 +79,17 @@ class MonitoringCommands(CommandSet):
         %mlops drift adult-clf --window 1d --against previous
         %mlops drift adult-clf --every 1d
         %mlops drift train new_customers
+        %mlops drift january.parquet february.parquet --memory 2GiB
         """
         limits, chosen = _thresholds(threshold), [detector] if isinstance(detector, str) else list(detector or ())
         timed = [o for o, given in (("--last", last is not None), ("--since", since), ("--window", window)) if given]
         if len(timed) > 1 or (every and timed):
             raise InvalidArgument(f"{', '.join([*timed, *(['--every'] if every else [])])} exclude one another.")
         if current is None:
+            if memory:
+                raise InvalidArgument(
+                    "--memory is for two tables; a deployment's log is read in parts by itself.", hint="Leave it out."
+                )
             if multivariate:
                 raise InvalidArgument(
                     "--multivariate needs the rows of two tables.", hint="`%mlops drift REFERENCE CURRENT`."
@@ -91,6 +102,7 @@ class MonitoringCommands(CommandSet):
                 hint="Leave them out, or name a deployment alone.",
             )
         from ..datasets.tables import table_name
+        from .large import parse_size
         from .tables import compared_tables
         from .thresholds import Thresholds
 
@@ -102,6 +114,7 @@ class MonitoringCommands(CommandSet):
             thresholds=Thresholds.read(limits),
             detectors=chosen,
             multivariate=multivariate,
+            memory=parse_size(memory) if memory else None,
         )
 
     @command("reports", stage="monitoring", changes=False)

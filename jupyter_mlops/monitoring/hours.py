@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..datasets.column_profile import ColumnProfile
 from ..datasets.profile import Profile
+from ..domain.context import now_ms
 from ..errors import IntegrityFailure
-from ..serving.inference_log import read_after
+from ..serving.inference_log import read, read_after
 from .stretch import Span
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ FORMAT = 1
 
 
 class Hours:
-    """The hourly profiles of one deployment's log.
+    """The hourly profiles of one deployment's log, or those of shorter stretches.
 
     Parameters
     ----------
@@ -40,11 +41,24 @@ class Hours:
         Where they are kept; made on first use.
     profile
         Makes the profile of rows that one model version answered: ``profile(model, window)``.
+    length
+        Of a stretch, in milliseconds; an hour, or a part of one.
+    keep_ms
+        For how long a stretch is kept; None for good.
     """
 
-    def __init__(self, folder: Path, profile: Callable[[str, Window], Profile]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        profile: Callable[[str, Window], Profile],
+        *,
+        length: int = HOUR,
+        keep_ms: int | None = None,
+    ) -> None:
         self._folder = folder
         self._profile = profile
+        self._length = length
+        self._keep_ms = keep_ms
         self._state: dict[str, Any] = self._read_state()
 
     @property
@@ -69,10 +83,13 @@ class Hours:
                 "position": position,
                 "hours": {m: dict(h) for m, h in self._state["hours"].items()},
             }
+            oldest = 0 if self._keep_ms is None else now_ms() - self._keep_ms
+            for model, held in state["hours"].items():
+                state["hours"][model] = {hour: name for hour, name in held.items() if int(hour) >= oldest}
             if len(window):
-                ms = window.times.dt.as_unit("ms").astype("int64").to_numpy() // HOUR * HOUR
+                ms = window.times.dt.as_unit("ms").astype("int64").to_numpy() // self._length * self._length
                 models = window.models.to_numpy()
-                for model, hour in sorted({(str(m), int(h)) for m, h in zip(models, ms, strict=True)}):
+                for model, hour in sorted({(str(m), int(h)) for m, h in zip(models, ms, strict=True) if h >= oldest}):
                     chosen = (models == model) & (ms == hour)
                     self._add(state, model, hour, _rows(window, chosen))
             before = self._state
@@ -85,9 +102,24 @@ class Hours:
             return len(window)
 
     def profile(self, model: str, span: Span) -> Profile | None:
-        """The profile of what a model version was asked in whole hours that begin within a span; None for nothing."""
-        names = [name for hour, name in sorted(self._hours(model)) if span.start - HOUR < hour < span.end]
+        """The profile of what a model version was asked in the whole hours within a span; None for nothing."""
+        names = [
+            name for hour, name in sorted(self._hours(model)) if span.start <= hour and hour + self._length <= span.end
+        ]
         return joined([Profile.read(self._folder / name) for name in names])
+
+    def between(self, log: Path, model: str, span: Span) -> Profile | None:
+        """The profile of what a model version was asked in a span, to the millisecond: the hours that a span begins and
+        ends in are read from the log, the others as they are kept.
+        """
+        first, last = -(-span.start // self._length) * self._length, span.end // self._length * self._length
+        edges = [span] if first >= last else [Span(span.start, first), Span(last, span.end)]
+        parts = [self.profile(model, Span(first, last))] if first < last else []
+        for edge in edges:
+            window = read(log, since_ms=edge.start, until_ms=edge.end, models={model}) if edge.start < edge.end else ()
+            if len(window):
+                parts.append(self._profile(model, cast("Window", window)))
+        return joined([part for part in parts if part is not None])
 
     def _hours(self, model: str) -> list[tuple[int, str]]:
         return [(int(hour), name) for hour, name in self._state["hours"].get(model, {}).items()]

@@ -8,6 +8,7 @@ estimated, and stands in the report's convention.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,12 +23,49 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["MEMORY", "DatasetSource", "folded", "large_source"]
+__all__ = ["MEMORY", "DatasetSource", "folded", "large_source", "parse_size"]
 
 MEMORY = 1 << 30  # bytes that the two sides of one column may take together
 LARGE = 64 << 20  # a single Parquet file from so many bytes on is read column by column
-COPIES = 8  # of a column of 8-byte numbers: as read, in one piece, sorted, and room, on both sides
+COPIES = 8  # of a column: as read, in one piece, sorted, and room, on both sides
 BATCH_ROWS = 1 << 18
+FEWEST_ROWS = 1 << 12  # of a batch, whatever the budget
+READ_AHEAD = 2  # batches
+SAMPLE_ROWS = 1_000  # that tell how wide a column is
+WIDEST_NUMBER = 8  # bytes
+SIZES = {
+    "": 1,
+    "k": 1000,
+    "m": 1000**2,
+    "g": 1000**3,
+    "t": 1000**4,
+    "ki": 1 << 10,
+    "mi": 1 << 20,
+    "gi": 1 << 30,
+    "ti": 1 << 40,
+}
+SMALLEST = 16 << 20  # a budget in bytes that a batch can be read within
+
+
+def parse_size(text: str) -> int:
+    """A size in bytes.
+
+    Raises
+    ------
+    InvalidArgument
+        The text is none, or the size is too small for anything.
+
+    Examples
+    --------
+    >>> parse_size("2GiB"), parse_size("500 MB")
+    (2147483648, 500000000)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", text.strip().lower())
+    size = int(float(found[1]) * SIZES[found[2] or ""]) if found else 0
+    if size < SMALLEST:
+        told = "is no size" if not found else "is too small: at least 16MiB are needed"
+        raise InvalidArgument(f"{text!r} {told}.", hint="Write one such as 512MiB or 2GiB.")
+    return size
 
 
 def large_source(given: Any, *, memory: int = MEMORY) -> Source | None:
@@ -66,19 +104,30 @@ class DatasetSource:
         """The profile of one column: of all its values at once, or where they are too many of batches merged."""
         name, kind = self.names[place], None if like is None else like.kind
         field = self._dataset.schema.field(place)
-        if self.rows * 8 * COPIES <= self._memory:
+        width = self._width(name)
+        if self.rows * width * COPIES <= self._memory:
             column = self._dataset.to_table(columns=[name]).column(0)
             array = _one(column)
             del column
             return ColumnProfile.of_arrow(array, name, type_=_type_name(field.type), kind=kind, most=sys.maxsize)
         parts = Tournament()
-        for batch in self._dataset.to_batches(columns=[name], batch_size=BATCH_ROWS):
+        size = max(FEWEST_ROWS, min(BATCH_ROWS, self._memory // (width * COPIES * READ_AHEAD)))
+        for batch in self._dataset.to_batches(
+            columns=[name], batch_size=size, batch_readahead=READ_AHEAD, fragment_readahead=1
+        ):
             if batch.num_rows:
                 part = ColumnProfile.of_arrow(batch.column(0), name, type_=_type_name(field.type), kind=kind)
                 kind = kind or (part.kind if part.present else None)
                 parts.add(Profile(part.rows, (part,)))
         whole = parts.result()
         return ColumnProfile(name, "categorical", _type_name(field.type), 0) if whole is None else whole.columns[0]
+
+    def _width(self, name: str) -> int:
+        """How many bytes a cell of a column takes, at least a number's, by the first rows."""
+        head = self._dataset.head(
+            SAMPLE_ROWS, columns=[name], batch_size=SAMPLE_ROWS, batch_readahead=1, fragment_readahead=1
+        )
+        return max(WIDEST_NUMBER, -(-int(head.nbytes) // max(int(head.num_rows), 1)))
 
     def sampled(self) -> pd.DataFrame:
         """Rows drawn at random, seeded."""

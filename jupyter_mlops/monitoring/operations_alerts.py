@@ -281,7 +281,7 @@ def _drift(host: Host, source: Source, span: Span, subjects: list[str]) -> tuple
     if (span.end - span.start) % HOUR == 0:
         hours = hours_of(host, where)
         hours.update(source.folder)
-        profile = hours.profile(source.model, Span(span.start + HOUR - 1, span.end))
+        profile = hours.profile(source.model, span)
     else:
         window = source.window(span, [source.model])
         profile = profile_served(reference, window)[0] if len(window) else None

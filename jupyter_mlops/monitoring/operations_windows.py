@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..domain.context import now_ms
 from ..domain.drift_history import DriftHistory, window_of
-from ..domain.drift_report import DriftReport, Finding
+from ..domain.drift_report import DriftReport
 from ..errors import InvalidArgument, NotFound, NotReady
 from ..registry.operations import locate
 from ..store.host import Host
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_WINDOWS", "compare_windows", "history"]
 
 MOST_WINDOWS = 120
+MINUTE = 60_000
 ALL = Span(0, 1 << 53)
 
 
@@ -35,28 +37,23 @@ def compare_windows(
 
     deployment, model = where["deployment"], where["model"]
     span, before = parse_window(window or "24h", now_ms()) if window or against == "previous" else (ALL, ALL)
-    hours = hours_of(host, where)
-    host.progress(f"took in {hours.update(Path(where['folder'])):,} new rows of {deployment}")
-    current = _profile(hours, model, span, deployment)
+    hours, log = hours_of(host, where), Path(where["folder"])
+    host.progress(f"took in {hours.update(log):,} new rows of {deployment}")
+    current = _profile(hours, log, model, span, deployment)
     if against == "training":
         reference, named = training_of(host, where, model), f"training data of {model}"
     elif against == "previous":
-        reference, named = _profile(hours, model, before, deployment), f"the window before, of {deployment}"
+        reference, named = _profile(hours, log, model, before, deployment), f"the window before, of {deployment}"
     else:
         other = _version(model, against, hours.models)
-        reference, named = _profile(hours, other, span, deployment), f"what {other} was asked under {deployment}"
+        reference, named = _profile(hours, log, other, span, deployment), f"what {other} was asked under {deployment}"
     if reference is None:
         raise NotReady(
             f"{model} was registered without a profile of its training data, so there is nothing to compare with.",
             hint="Register it again with its table, or compare with `--against previous`.",
         )
     told = f"the last {window} of {deployment}" if window else f"everything that {model} was asked under {deployment}"
-    whole = Finding(
-        "", "window", "windows are made of whole hours: an hour that a window begins in counts wholly", "info"
-    )
-    report = compare_profiles(
-        reference, current, (named, told), thresholds, detectors=detectors, found=[whole] if window else []
-    )
+    report = compare_profiles(reference, current, (named, told), thresholds, detectors=detectors)
     return replace(report, deployment=deployment, model=model)
 
 
@@ -64,16 +61,15 @@ def history(
     host: Host, where: dict[str, Any], *, every: str, against: str, thresholds: Thresholds, detectors: list[str]
 ) -> DriftHistory:
     """Every window of a deployment's log against its training data or the window before, kept as metrics of its monitor."""
-    from .hours import HOUR
     from .served import compare_profiles
 
     length = parse_length(every)
-    if length % HOUR:
-        raise InvalidArgument(f"--every takes whole hours, not {every!r}.", hint="Write 1h, 6h, 1d or 1w.")
+    if length % MINUTE:
+        raise InvalidArgument(f"--every takes whole minutes, not {every!r}.", hint="Write 5min, 1h, 1d or 1w.")
     if against not in ("training", "previous"):
         raise InvalidArgument.unknown("--against", against, ("training", "previous"))
     deployment, model = where["deployment"], where["model"]
-    hours = hours_of(host, where)
+    hours = hours_of(host, where, length)
     hours.update(Path(where["folder"]))
     first, now = hours.first_ms(model), now_ms()
     if first is None:
@@ -87,7 +83,7 @@ def history(
     every_span = spans(length, first, now, most=MOST_WINDOWS)
     for i, span in enumerate(every_span):
         host.progress(f"window {i + 1} of {len(every_span)}")
-        current = hours.profile(model, Span(span.start + HOUR - 1, span.end))
+        current = hours.profile(model, span)
         if current is None:
             continue
         if reference is not None:
@@ -110,15 +106,20 @@ def history(
     )
 
 
-def hours_of(host: Host, where: dict[str, Any]) -> Hours:
-    """The hourly profiles of a deployment."""
-    from .hours import Hours
+def hours_of(host: Host, where: dict[str, Any], every: int = 0) -> Hours:
+    """The hourly profiles of a deployment; for windows that are no whole hours, those of shorter stretches."""
+    from .hours import HOUR, Hours
     from .served import profile_served
 
     def profile(model: str, window: Window) -> Profile:
         return profile_served(training_of(host, where, model), window)[0]
 
-    return Hours(host.workspace.home / "monitoring" / where["deployment"], profile)
+    folder = host.workspace.home / "monitoring" / where["deployment"]
+    length = gcd(every, HOUR) if every else HOUR
+    if length == HOUR:
+        return Hours(folder, profile)
+    keep_ms = (MOST_WINDOWS + 1) * every
+    return Hours(folder / f"every_{every}", profile, length=length, keep_ms=keep_ms)
 
 
 def training_of(host: Host, where: dict[str, Any], model: str) -> Profile | None:
@@ -136,8 +137,8 @@ def training_of(host: Host, where: dict[str, Any], model: str) -> Profile | None
     return found
 
 
-def _profile(hours: Hours, model: str, span: Span, deployment: str) -> Profile:
-    found = hours.profile(model, span)
+def _profile(hours: Hours, log: Path, model: str, span: Span, deployment: str) -> Profile:
+    found = hours.between(log, model, span)
     if found is None:
         raise NotReady(
             f"{deployment} has logged no predictions of {model} in that window.",

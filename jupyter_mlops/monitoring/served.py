@@ -82,6 +82,8 @@ def compare_served(
         message = f"{others:,} rows answered by other versions than {model} were left out"
         found.append(Finding("", "other-versions", message, "info"))
     rows = len(window)
+    if rows + others >= MOST_ROWS:
+        found.append(Finding("", "window", f"the newest {MOST_ROWS:,} rows of that stretch were compared", "info"))
     called = (f"training data of {model}", f"{rows:,} prediction{'' if rows == 1 else 's'} of {deployment}")
     report = compare_profiles(reference, current, called, thresholds, detectors=detectors, found=found)
     return replace(report, deployment=deployment, model=model)

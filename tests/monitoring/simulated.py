@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 
-from jupyter_mlops.datasets.profile import Profile
+from jupyter_mlops.datasets.profile import ColumnProfile, Profile
 from jupyter_mlops.domain.drift_report import DriftReport
 from jupyter_mlops.monitoring.compare import compare
 from jupyter_mlops.monitoring.sources import FrameSource
@@ -49,6 +51,11 @@ def mixed(rng: np.random.Generator, rows: int) -> pd.DataFrame:
     for i in range(5):
         columns[f"b{i}"] = rng.random(rows) < 10.0**-i
     return pd.DataFrame({name: columns[name] for name in columns})
+
+
+def exact(table: pd.DataFrame) -> Profile:
+    """The profile of a table with every number kept, to be compared several times."""
+    return Profile(len(table), tuple(ColumnProfile.of(table[name], name, most=sys.maxsize) for name in table))
 
 
 def judged(reference: pd.DataFrame, current: pd.DataFrame, *, kept: bool = False) -> DriftReport:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -120,3 +122,46 @@ def test_what_has_no_rows_or_is_no_table():
 def test_a_folder_without_parquet_files_is_said_to_be_one(tmp_path):
     with pytest.raises(InvalidArgument, match="without Parquet files"):
         large_source(tmp_path)
+
+
+CHILD = """
+import sys, resource
+from jupyter_mlops.session import Session
+from pathlib import Path
+import pyarrow.dataset, pyarrow.compute
+session = Session.open(root=Path(sys.argv[1]))
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+session.drift(sys.argv[2] + "/small", sys.argv[2] + "/small", memory=sys.argv[3])
+before = peak()
+report = session.drift(sys.argv[2] + "/small", sys.argv[2] + "/large", memory=sys.argv[3])
+print(peak() - before, ",".join(report.drifted))
+"""
+
+
+@pytest.mark.slow
+def test_the_budget_of_the_command_is_kept_to(tmp_path):
+    """A column of numbers alone is 24 MB, and one of texts 100 MB; of a budget of 64 MiB nothing is overdrawn."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"{i:032d}" for i in range(1_000)])
+    for name, parts, shift in (("small", 1, 0.0), ("large", 12, 0.5)):
+        (tmp_path / name).mkdir()
+        for i in range(parts):
+            table = pa.table({"x": rng.normal(shift, size=250_000), "k": words[rng.integers(0, 1_000, 250_000)]})
+            pq.write_table(table, tmp_path / name / f"{i}.parquet")
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path), str(tmp_path), "64MiB"], capture_output=True, text=True, check=True
+    )
+    above, drifted = done.stdout.split()
+    assert drifted == "x"
+    assert int(above) <= 64 << 20
+
+
+def test_a_budget_is_checked_before_anything_is_read(session, tmp_path):
+    table = pd.DataFrame({"x": range(20)})
+    (tmp_path / "wide.csv").write_text("x\n" + "1" * (17 << 20))
+    for size, said in (("a lot", "no size"), ("1kB", "too small"), ("16MiB", "no Parquet file")):
+        with pytest.raises(InvalidArgument, match=said):
+            session.drift(table, str(tmp_path / "wide.csv"), memory=size)
+    with pytest.raises(InvalidArgument, match="two tables"):
+        session.drift("m", memory="1GiB")
+    assert not session.context.service.running()

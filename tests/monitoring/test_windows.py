@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import threading
@@ -151,8 +152,52 @@ def test_drift_over_time_is_followed_and_kept_as_metrics_once(host, tmp_path):
             compare_windows(host, where, window="", against=against, **asked)
     with pytest.raises(NotReady, match=r"in that window.*m@1, m@2"):
         compare_windows(host, {**where, "model": "m@9"}, window="", against="training", **asked)
-    with pytest.raises(InvalidArgument, match="whole hours"):
-        history(host, where, every="90min", against="training", **asked)
+    with pytest.raises(InvalidArgument, match="whole minutes"):
+        history(host, where, every="90s", against="training", **asked)
+
+
+def test_windows_of_minutes_take_in_new_rows_only_and_let_old_ones_go(host, tmp_path):
+    rng, now = np.random.default_rng(4), now_ms() // HOUR * HOUR
+    log = tmp_path / "log"
+    writer = LogWriter(log, model="m@1", inputs=INPUTS)
+    minute = HOUR // 60
+    answer(writer, frame(rng, 300, shift=1.0), now - 30 * HOUR)  # 121 windows ago
+    for i in range(8):
+        answer(writer, frame(rng, 200, shift=0.0 if i < 4 else 1.0), now - (8 - i) * 15 * minute + 1)
+    where = {"folder": str(log), "deployment": "m", "model": "m@1", "files": ""}
+    asked = {"against": "training", "thresholds": Thresholds(), "detectors": []}
+    found = history(host, where, every="15min", **asked)
+    place = found.columns.index("n")
+    assert [w.cells[place].state for w in found] == ["ok"] * 4 + ["strong"] * 4
+    assert [w.rows for w in found] == [200] * 8
+    kept = host.workspace.home / "monitoring" / "m" / f"every_{15 * minute}"
+    assert len([p for p in kept.iterdir() if p.is_dir()]) == 8
+    answer(writer, frame(rng, 100), now - 15 * minute + 2)  # late
+    assert [w.rows for w in history(host, where, every="15min", **asked)][-1] == 300
+    halves = history(host, where, every="90min", **asked)  # made of halves of hours
+    assert sum(w.rows for w in halves) == 300 + 8 * 200 + 100
+
+
+def test_a_sliding_window_is_exact_to_the_millisecond(tmp_path, training):
+    rng, start = np.random.default_rng(5), 2_000 * HOUR
+    log = tmp_path / "log"
+    writer = LogWriter(log, model="m@1", inputs=INPUTS)
+    times = np.sort(rng.integers(start, start + 6 * HOUR, 60))
+    tables = [frame(rng, 10) for _ in times]
+    for time_ms, table in zip(times, tables, strict=True):
+        answer(writer, table, int(time_ms))
+    found = hours(tmp_path / "kept", training)
+    found.update(log)
+    cuts = [int(t) for t in rng.integers(start - HOUR, start + 7 * HOUR, 40)] + [start, start + HOUR, start + 2 * HOUR]
+    for a, b in itertools.pairwise([*cuts, *sorted(cuts)]):
+        span = Span(min(a, b), max(a, b))
+        inside = [t for time_ms, t in zip(times, tables, strict=True) if span.start <= time_ms < span.end]
+        whole = found.between(log, "m@1", span)
+        if not inside:
+            assert whole is None
+        else:
+            assert whole["n"] == Profile.of(pd.concat(inside))["n"]
+    assert found.between(log, "m@2", Span(0, 1 << 53)) is None
 
 
 def test_windows_are_named_by_length_or_calendar():

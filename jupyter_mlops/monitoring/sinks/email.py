@@ -14,7 +14,11 @@ from .sink import Message, Sink
 __all__ = ["EMAIL"]
 
 SECONDS = 10.0
-HOW = "Set MLOPS_SMTP=smtps://USER:PASSWORD@HOST (or smtp://HOST:PORT) for the service, and start it anew."
+HOW = (
+    "Set MLOPS_SMTP=smtps://USER:PASSWORD@HOST (or smtp+starttls://USER:PASSWORD@HOST, or smtp://HOST:PORT) for the "
+    "service, and start it anew."
+)
+NEAR = ("localhost", "127.0.0.1", "::1")
 ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")
 
 
@@ -26,6 +30,8 @@ def _check(target: str, smtp: str) -> None:
     parts = urlsplit(smtp)
     if parts.scheme not in ("smtp", "smtps", "smtp+starttls") or not parts.hostname:
         raise InvalidArgument("the mail server that is set has no address that can be used.", hint=HOW)
+    if parts.scheme == "smtp" and parts.password and parts.hostname not in NEAR:
+        raise InvalidArgument("the mail server's password would go over the network in the clear.", hint=HOW)
 
 
 def _send(target: str, message: Message) -> str:
