@@ -34,6 +34,7 @@ from .registry.commands import RegistryCommands
 from .retraining.commands import RetrainingCommands
 from .service.client import ServiceClient
 from .serving.commands import ServingCommands
+from .serving.parity_commands import ParityCommands
 from .serving.traffic_commands import TrafficCommands
 from .settings import Settings
 from .tracking.commands import TrackingCommands
@@ -110,6 +111,7 @@ class Session(
     CardCommands,
     ServingCommands,
     TrafficCommands,
+    ParityCommands,
     MonitoringCommands,
     PerformanceCommands,
     AlertCommands,
@@ -136,6 +138,7 @@ class Session(
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
+        context.hooks.setdefault("record", self.run)
         self.data = DataCommands(context)
         self.service = ServiceCommands(context)
         self.pipeline = PipelineRunCommands(context)

@@ -16,12 +16,14 @@ from .feature_commands import FeatureCommands
 from .keeping_commands import KeepingCommands
 from .opened import open_version
 from .sealing_commands import SealingCommands
-from .tables import as_table, load_version, note_use, table_name
+from .selection_commands import SelectionCommands
+from .tables import as_table as table_of
+from .tables import load_version, note_use, table_name
 
 __all__ = ["DataCommands"]
 
 
-class DataCommands(KeepingCommands, SealingCommands, CheckCommands, FeatureCommands):
+class DataCommands(KeepingCommands, SealingCommands, CheckCommands, FeatureCommands, SelectionCommands):
     """Tables with versions: the commands of the group ``data``."""
 
     @command("data save", stage="datasets", changes=True)
@@ -35,6 +37,7 @@ class DataCommands(KeepingCommands, SealingCommands, CheckCommands, FeatureComma
         mask: Annotated[list[str] | None, Arg(metavar="auto|COLUMN")] = None,
         check: bool = False,
         target: Annotated[str, Arg(metavar="COLUMN")] = "",
+        as_table: bool = False,
     ) -> DataVersion:
         """Save a table as the next version of a name.
 
@@ -45,7 +48,9 @@ class DataCommands(KeepingCommands, SealingCommands, CheckCommands, FeatureComma
         Parameters
         ----------
         table
-            A DataFrame, or a CSV or Parquet file; or a folder of files of any kind, kept as they are.
+            A DataFrame, or a CSV or Parquet file; a folder of files of any kind, kept as they are; or an Arrow reader or
+            dataset. Large Parquet files, readers and datasets are taken in pieces and may be larger than memory: their
+            values then lie in the workspace's folder, decompressed, while they are saved.
         name
             What to call it: letters, digits, dot, dash and underscore.
         branch
@@ -58,6 +63,8 @@ class DataCommands(KeepingCommands, SealingCommands, CheckCommands, FeatureComma
             Check the table too, see `data check`, and keep the report and a contract with the version.
         target
             The column to be predicted, for the check.
+        as_table
+            Take a folder of Parquet files as one table, not as files.
 
         Examples
         --------
@@ -65,17 +72,25 @@ class DataCommands(KeepingCommands, SealingCommands, CheckCommands, FeatureComma
         %mlops data save df --name customers --mask auto --check
         %mlops data save cleaned --name adult-clean --from adult@v3
         %mlops data save images/ --name pictures
+        %mlops data save events/ --name events --as-table
         """
         from .saving import save_folder, save_table
+        from .spilling import is_stream, streamed
 
         check_name(name, "data version")
-        if isinstance(table, (str, Path)) and Path(table).expanduser().is_dir():
+        folder = isinstance(table, (str, Path)) and Path(table).expanduser().is_dir()
+        if as_table and not folder:
+            raise InvalidArgument("--as-table is for a folder of Parquet files.")
+        if as_table or is_stream(table):
+            with streamed(self.context, table) as spilled:
+                return self.save(spilled, name=name, branch=branch, from_=from_, mask=mask, check=check, target=target)
+        if folder:
             if mask is not None or check:
                 raise InvalidArgument(
                     f"{table} is a folder; only tables are masked or checked.", hint="Leave out --mask and --check."
                 )
             return save_folder(self.context, Path(table).expanduser(), name, branch=branch, sources=from_)
-        frame = as_table(self.context, table)
+        frame = table_of(self.context, table)
         personal: dict[str, str] = {}
         if mask is not None:
             frame, personal = masked(self.context, frame, mask)
@@ -214,7 +229,7 @@ class DataCommands(KeepingCommands, SealingCommands, CheckCommands, FeatureComma
                 note_use(self.context, None, one.version)
                 note_use(self.context, None, other.version)
                 return replace(found, before=names[0], after=names[1])
-        return difference(as_table(self.context, before), as_table(self.context, after), key=keys, names=names)
+        return difference(table_of(self.context, before), table_of(self.context, after), key=keys, names=names)
 
 
 def _is_version(given: Any) -> bool:

@@ -168,6 +168,42 @@ class FeatureCommands(CommandSet):
         version = save_table(self.context, made.table, name, sources=sources, personal=personal)
         return replace(made, saved=version.ref)
 
+    @command("data transformation", stage="datasets", changes=False)
+    def transformation(
+        self,
+        views: Annotated[Any, Arg(value="object", complete="data", metavar="VIEW[@vN]")],
+        steps: Annotated[Any, Arg(value="object", metavar="STEPS")] = None,
+    ) -> Any:
+        """Make the one transformation of a view's features, for training, batch and serving.
+
+        What is given is scikit-learn's own `ColumnTransformer`, not fitted yet: put it first in a pipeline, fit that, and
+        it is stored and served with the model. It takes the view's features and passes over every other column.
+        `parity` shows whether all ways compute the same.
+
+        Parameters
+        ----------
+        views
+            A view, a list of them, or what `data join` gave.
+        steps
+            What to do with the features: a transformer or pipeline, or a function of a table that stands in a module; by
+            default what suits each column's type.
+
+        Examples
+        --------
+        %mlops data transformation activity -o features
+        """
+        from .features.transformation import transformation
+        from .features.view import read_view
+
+        if isinstance(views, JoinedTable):
+            pairs = [(read_view(self.context, each.view), each.columns) for each in views.joins]
+            parts = [
+                (v.ref, [replace(c, name=n) for c, n in zip(v.features, names, strict=True)]) for v, names in pairs
+            ]
+        else:
+            parts = [(v.ref, list(v.features)) for v in (read_view(self.context, ref) for ref in _several(views))]
+        return transformation(parts, steps)
+
     @command("data feast", stage="datasets", changes=False)
     def feast(
         self,

@@ -92,6 +92,7 @@ class App:
             "/version": ("GET", self._tell_version),
             "/metrics": ("GET", self._metrics),
             "/invocations": ("POST", self._invocations),
+            "/features": ("POST", self._features),
             "/openapi.json": ("GET", self._openapi),
             "/": ("GET", self._page),
         }
@@ -188,6 +189,26 @@ class App:
         else:
             answer, route = await self.predict(request, ask)
         return answer, self.answer_headers(request, answer, route)
+
+    async def _features(self, request: Request) -> tuple[Answer, Headers]:
+        from .features import answer_features
+
+        body = await self.body(request)
+        if isinstance(body, Answer):
+            return body, [(b"connection", b"close")]
+        refused = self.admit()
+        if refused is not None:
+            return refused, []
+        try:
+            wanted = request.headers.get(b"x-model", b"")
+            slot = next((each for each in self.router.slots() if each.ready and wanted in (b"", each.header)), None)
+            if slot is None:
+                return self.not_ready(), []
+            ask = Ask(body, request.headers.get(b"content-type", b"").decode("latin-1"))
+            answered = asyncio.get_running_loop().run_in_executor(self._threads, answer_features, slot.model, ask)
+            return await answered, self.answer_headers(request, Answer(200, b""), Route(slot))
+        finally:
+            self.leave()
 
     async def _openapi(self, request: Request) -> tuple[Answer, Headers]:
         from .protocols.openapi import document

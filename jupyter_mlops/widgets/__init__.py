@@ -26,6 +26,7 @@ from ..domain.drift_history import DriftHistory
 from ..domain.drift_report import DriftReport, ReportTable
 from ..domain.evaluation import Difference, Evaluation, EvaluationTable
 from ..domain.evidence_pack import EvidencePack
+from ..domain.feature_selection import FeatureSelection
 from ..domain.feature_view import FeatureView, FeatureViewTable, JoinedTable
 from ..domain.gate import Approval, GateReport, ModelHistory
 from ..domain.lineage import Lineage
@@ -33,6 +34,7 @@ from ..domain.model_card import ModelCard
 from ..domain.model_comparison import ModelComparison
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.panel import Panel
+from ..domain.parity import Parity
 from ..domain.performance import Labelled, Performance
 from ..domain.pipeline import Pipeline, PipelineRun, Verification
 from ..domain.reproduction import Reproduction, RunCode
@@ -53,9 +55,11 @@ from . import (
     gates,
     lineage,
     models,
+    parity,
     performance,
     reproduction,
     runs,
+    selection,
     sweep,
     tables,
     training,
@@ -101,6 +105,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     ModelCard: evidence.model_card,
     Lineage: lineage.lineage,
     ModelComparison: evaluation.comparison,
+    FeatureSelection: selection.selection,
     FeatureView: features.feature_view,
     FeatureViewTable: features.feature_view_table,
     GateReport: gates.gate_report,
@@ -110,6 +115,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     Monitor: alerts.monitor,
     MonitorTable: alerts.monitor_table,
     Panel: _panel,
+    Parity: parity.parity,
     Performance: performance.performance,
     Pipeline: workspace.pipeline,
     Predictions: tables.predictions,
