@@ -9,6 +9,7 @@ key                 environment              meaning
 ``experiment``      ``MLFLOW_EXPERIMENT_NAME``  the MLflow experiment; default the project folder's name
 ``workspace``       ``MLOPS_WORKSPACE``      the project folder; default found upwards by ``.mlops``
 ``notebook``        ``MLOPS_NOTEBOOK``       the current notebook's path, where no frontend tells it
+``artifacts``       ``MLOPS_ARTIFACTS``      where new experiments keep files: ``s3://bucket/path``; default ``.mlops/``, or what a server says
 ``idle_seconds``    ``MLOPS_IDLE_SECONDS``   how long the service stays with nothing to do; default 600
 ``workers``         ``MLOPS_WORKERS``        how many processes a deployment has; default one a core
 ``prepare``         ``MLOPS_PREPARE``        whether a registered model is compiled for serving at once; default ``yes``, else ``no``
@@ -67,6 +68,7 @@ ENVIRONMENT = {
     "workers": "MLOPS_WORKERS",
     "smtp": "MLOPS_SMTP",
     "prepare": "MLOPS_PREPARE",
+    "artifacts": "MLOPS_ARTIFACTS",
 }
 YES, NO = ("yes", "true", "1", "on"), ("no", "false", "0", "off")
 AGAIN = ("supersede", "resume", "sibling")
@@ -97,6 +99,8 @@ class Settings:
     workers: int = 0
     prepare: bool = True
     smtp: str = field(default="", repr=False)
+    artifacts: str = ""
+    """Where experiments that we make keep their files; empty for the workspace's own folder, or what a server says."""
 
     @classmethod
     def load(
@@ -148,6 +152,7 @@ class Settings:
             workers=workers,
             prepare=prepare,
             smtp=str(values.get("smtp", "")),
+            artifacts=str(values.get("artifacts", "")).rstrip("/"),
         )
 
     def workspace(self) -> Workspace:
@@ -159,7 +164,8 @@ class Settings:
         if uri in ("", "default"):
             uri = default
         experiment = remembered.get("experiment") or self.experiment or self.root.name or "default"
-        artifacts = None if uri.startswith(("http://", "https://", "databricks")) else (home / "artifacts").as_uri()
+        served = uri.startswith(("http://", "https://", "databricks"))
+        artifacts = self.artifacts or (None if served else (home / "artifacts").as_uri())
         return Workspace(self.root, uri, experiment, artifacts)
 
     def notes(self) -> tuple[str, ...]:

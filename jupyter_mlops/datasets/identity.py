@@ -70,6 +70,8 @@ class Identity:
     rows: int
     columns: tuple[ColumnIdentity, ...]
     index: tuple[ColumnIdentity, ...] = ()
+    begins: tuple[str, ...] = ()
+    """For each column the digest of its first rows alone, as many as were asked for; empty where that is not known."""
 
     def differences(self, other: Identity) -> list[str]:
         """What differs between this table and another, in words."""
@@ -90,8 +92,14 @@ class Identity:
         return found or ["the columns stand in another order or are named otherwise"]
 
 
-def identify(frame: pd.DataFrame) -> Identity:
+def identify(frame: pd.DataFrame, *, mark: int = 0) -> Identity:
     """The identity of a table.
+
+    Parameters
+    ----------
+    mark
+        After how many rows to note what the columns' digests would be if they ended there, for columns of numbers and
+        times: a column that was only appended to is then known without a second look.
 
     Raises
     ------
@@ -106,7 +114,8 @@ def identify(frame: pd.DataFrame) -> Identity:
     (True, False)
     """
     check_shape(frame)
-    columns = _identify_columns(frame)
+    found = _identify_columns(frame, mark)
+    columns = tuple(column for column, _ in found)
     index: tuple[ColumnIdentity, ...] = ()
     if has_meaningful_index(frame.index):
         levels = range(frame.index.nlevels)
@@ -122,7 +131,7 @@ def identify(frame: pd.DataFrame) -> Identity:
         separators=(",", ":"),
     )
     digest = f"{SCHEME}:{blake3(whole.encode()).hexdigest()[:HEX_DIGITS]}"
-    return Identity(digest, len(frame), columns, index)
+    return Identity(digest, len(frame), columns, index, tuple(begin for _, begin in found))
 
 
 def digest(table: pd.DataFrame) -> str:
@@ -181,16 +190,16 @@ def type_of(values: pd.Series[Any] | pd.Index[Any], name: Any) -> str:
     return identify_column(values[:0] if values.dtype != object else values, name).type
 
 
-def _identify_columns(frame: pd.DataFrame) -> tuple[ColumnIdentity, ...]:
+def _identify_columns(frame: pd.DataFrame, mark: int) -> tuple[tuple[ColumnIdentity, str], ...]:
     """All columns' identities; of columns that need no memory beside them several at a time."""
     names = list(frame.columns)
-    found: dict[int, ColumnIdentity] = {}
+    found: dict[int, tuple[ColumnIdentity, str]] = {}
     if len(frame) * len(names) > PARALLEL:
         light = [i for i, dtype in enumerate(frame.dtypes) if _is_light(dtype)]
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            made = pool.map(lambda i: identify_column(frame.iloc[:, i], names[i]), light)
+            made = pool.map(lambda i: _identified(frame.iloc[:, i], names[i], mark), light)
             found = dict(zip(light, made, strict=True))
-    return tuple(found.get(i) or identify_column(frame.iloc[:, i], name) for i, name in enumerate(names))
+    return tuple(found.get(i) or _identified(frame.iloc[:, i], name, mark) for i, name in enumerate(names))
 
 
 def _is_light(dtype: Any) -> bool:
@@ -206,9 +215,14 @@ def _plain_name(name: Any) -> Any:
 
 def identify_column(values: pd.Series[Any] | pd.Index[Any], name: Any) -> ColumnIdentity:
     """The identity of one column or index level."""
+    return _identified(values, name, 0)[0]
+
+
+def _identified(values: pd.Series[Any] | pd.Index[Any], name: Any, mark: int) -> tuple[ColumnIdentity, str]:
     dtype = values.dtype
     stream = _Stream()
     if isinstance(dtype, np.dtype) and dtype.kind in "biufmM":
+        stream.mark = mark
         kind = _hash_plain(_plain_values(values), stream)
     elif isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow":
         held: Any = values.array
@@ -219,7 +233,7 @@ def identify_column(values: pd.Series[Any] | pd.Index[Any], name: Any) -> Column
         kind = _hash_arrow(to_arrow(values, name), stream)
         if isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype):
             kind = str(dtype)
-    return ColumnIdentity(name, kind, stream.digest(), stream.missing)
+    return ColumnIdentity(name, kind, stream.digest(), stream.missing), stream.begin
 
 
 def _plain_values(values: pd.Series[Any] | pd.Index[Any]) -> np.ndarray[Any, Any]:
@@ -236,6 +250,9 @@ class _Stream:
         self._parts: list[str] = []
         self._rows = 0
         self.missing = 0
+        self.mark = 0
+        """After how many rows to keep the digest of what has come; `blocks` ends one there."""
+        self.begin = ""
 
     def add(self, values: np.ndarray[Any, Any], missing: np.ndarray[Any, Any] | None = None) -> None:
         """Take in values, and where they are missing if any are."""
@@ -244,6 +261,18 @@ class _Stream:
             self.missing += int(np.count_nonzero(missing))
             self._masks += [np.zeros(self._rows - sum(map(len, self._masks)), dtype=bool), missing]
         self._rows += len(values) if missing is None else len(missing)
+        if self._rows == self.mark:
+            self.begin = self.digest()
+
+    def blocks(self, values: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
+        """A column's values in pieces that stay in the processor's cache."""
+        start = 0
+        while start < len(values):
+            stop = min(start + BLOCK, len(values))
+            if start < self.mark < stop:
+                stop = self.mark
+            yield values[start:stop]
+            start = stop
 
     def add_bytes(self, values: Any) -> None:
         """Take in bytes that are no values by themselves."""
@@ -263,11 +292,6 @@ class _Stream:
         return str(whole.hexdigest()[:HEX_DIGITS])
 
 
-def _blocks(values: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
-    for start in range(0, len(values), BLOCK):
-        yield values[start : start + BLOCK]
-
-
 def _hash_plain(values: np.ndarray[Any, Any], stream: _Stream) -> str:
     kind = values.dtype.kind
     if kind == "f":
@@ -277,13 +301,13 @@ def _hash_plain(values: np.ndarray[Any, Any], stream: _Stream) -> str:
         _hash_moments(values.view(np.int64), unit, stream)
         return "timestamp" if kind == "M" else "duration"
     else:
-        for block in _blocks(values):
+        for block in stream.blocks(values):
             stream.add(block)
     return str(values.dtype.name)
 
 
 def _hash_floats(values: np.ndarray[Any, Any], stream: _Stream) -> None:
-    for block in _blocks(values):
+    for block in stream.blocks(values):
         canonical = block + values.dtype.type(0)  # -0.0 + 0.0 is 0.0
         missing = np.isnan(canonical)
         if missing.any():
@@ -297,14 +321,14 @@ def _hash_moments(values: np.ndarray[Any, Any], unit: str, stream: _Stream) -> N
     """Whole numbers of the finest unit in which all of them fit into 64 bits; the lowest number is a missing one."""
     empty = np.iinfo(np.int64).min
     reach = 0
-    for block in _blocks(values):
+    for block in stream.blocks(values):
         present = block[block != empty]
         if len(present):
             reach = max(reach, -int(present.min()), int(present.max()))
     finest = next(u for u in ("ns", "us", "ms", "s") if reach * NANOSECONDS[unit] // NANOSECONDS[u] < 2**63)
     factor, divisor = NANOSECONDS[unit], NANOSECONDS[finest]
     stream.add_part(finest)
-    for block in _blocks(values):
+    for block in stream.blocks(values):
         missing = block == empty
         scaled = np.where(missing, 0, block) if missing.any() else block
         scaled = scaled * (factor // divisor) if factor >= divisor else scaled // (divisor // factor)

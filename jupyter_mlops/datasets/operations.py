@@ -53,6 +53,12 @@ def prepare(host: Host, *, name: str, digest: str, bases: list[str]) -> dict[str
     return {"found": None, "base": None}
 
 
+def rows(host: Host, *, name: str) -> int:
+    """How many rows the newest version of a name has; 0 for none."""
+    found = host.store.datasets.versions(check_name(name, "data version"), limit=1)
+    return found[0].rows if found else 0
+
+
 def save(
     host: Host,
     *,
@@ -188,6 +194,7 @@ def _alive(name: str) -> bool:
 
 OPERATIONS: dict[str, Operation] = {
     "data.prepare": Operation(prepare),
+    "data.rows": Operation(rows),
     "data.save": Operation(save, action="data.save", target="name", topics=("data",)),
     "data.locate": Operation(locate),
     "data.log": Operation(log),

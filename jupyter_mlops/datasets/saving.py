@@ -21,7 +21,10 @@ from .tables import note_use, read_in_run
 if TYPE_CHECKING:
     import pandas as pd
 
+
 __all__ = ["save_folder", "save_table", "sources_of", "staging"]
+
+SHARED_CELLS = 1_000_000  # cells from which the former version's rows are looked up before a table is identified
 
 
 def save_table(
@@ -45,7 +48,10 @@ def save_table(
     from .identity import identify
     from .snapshot import write_snapshot
 
-    identity = identify(frame)
+    mark = 0
+    if frame.size > SHARED_CELLS:  # an appended table is told by what it was before: worth asking for
+        mark = int(context.call("data.rows", name=name))
+    identity = identify(frame, mark=mark)
     made_from = sources_of(context, name, sources)
     told = context.call("data.prepare", name=name, digest=identity.digest, bases=made_from)
     if told["found"] is not None:

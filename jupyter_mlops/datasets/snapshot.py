@@ -109,6 +109,7 @@ class _Writer:
         self.layers = layers(frame)
         self.count = len(frame.columns)
         self.told = [*identity.columns, *identity.index]
+        self.begins = identity.begins
         self.base = base
         self.pack = Pack(folder / f"{uuid.uuid4().hex}.pack", 0 if base is None else len(base.manifest.packs))
         self._kept: dict[int, Encoded] = {}
@@ -176,9 +177,23 @@ class _Writer:
         kind = "" if shell.kind is None else pack(pa.array([], type=shell.kind))
         return (shell.form, shell.dtype, kind, shell.note) == (former.form, former.dtype, former.kind, former.note)
 
-    def addresses(self, column: Encoded, pool: ThreadPoolExecutor) -> list[str]:
-        """The addresses of a column's chunks."""
-        spans = list(pairwise([0, *self.ends]))
+    def _appended(self, place: int, former: StoredColumn, column: Encoded) -> int:
+        """How many segments hold what they held, because the column was only appended to, known by its digests."""
+        if self.base is None or place >= min(self.count, len(self.begins)) or not self.begins[place]:
+            return 0
+        if self.begins[place] != former.identity.digest or self.told[place].type != former.identity.type:
+            return 0
+        if column.form != "plain" or former.note != column.note:
+            return 0
+        before = self.base.manifest.starts()[1:]
+        pairs = zip(before, self.ends, strict=False)
+        return next(
+            (number for number, (one, other) in enumerate(pairs) if one != other), min(len(before), len(self.ends))
+        )
+
+    def addresses(self, column: Encoded, pool: ThreadPoolExecutor, first: int = 0) -> list[str]:
+        """The addresses of a column's chunks, from the segment `first` on."""
+        spans = list(pairwise([0, *self.ends]))[first:]
         share = -(-len(spans) // THREADS) or 1
 
         def some(start: int) -> list[str]:
@@ -204,7 +219,9 @@ class _Writer:
         spans = list(pairwise([0, *self.ends]))
         first = self.anchor.columns[0] if self.anchor.columns else place
         known_already = self._anchored if place == first else None
-        addresses = known_already or self.addresses(column, pool)
+        same = 0 if former is None else self._appended(place, former, column)
+        kept = [chunk.address for chunk in former.chunks[:same]] if former is not None else []
+        addresses = known_already or [*kept, *self.addresses(column, pool, same)]
         if self.pairs is None:
             self.pairs = self._pairs(first, addresses if first == place else None, pool)
 
@@ -241,7 +258,11 @@ class _Writer:
         if self.same_cuts:
             return list(range(len(self.ends)))
         if addresses is None:
-            addresses = self._anchored = self.addresses(self.encoded(first), pool)
+            column = self.encoded(first)
+            held = self.former.get(_key(first, self.layers[first][0], self.count))
+            same = 0 if held is None else self._appended(first, held, column)
+            kept = [chunk.address for chunk in held.chunks[:same]] if held is not None else []
+            addresses = self._anchored = [*kept, *self.addresses(column, pool, same)]
         former = self.former.get(_key(first, self.layers[first][0], self.count))
         return pair([chunk.address for chunk in former.chunks] if former else [], addresses)
 

@@ -56,7 +56,7 @@ class Ours:
 
         with tempfile.TemporaryDirectory(dir=self.folder.parent) as where:
             base = Base(self.manifest, self.packs.of(self.manifest))
-            return write_snapshot(frame, Path(where), identify(frame), base).bytes
+            return write_snapshot(frame, Path(where), identify(frame, mark=self.manifest.rows), base).bytes
 
     def load(self) -> pd.DataFrame:
         """Read the first version back, every chunk checked."""

@@ -48,6 +48,51 @@ def test_any_table_comes_back_and_so_does_one_built_on_it(drawn: Drawn, other: D
             base = Base(manifest, packs.of(manifest))
 
 
+@pytest.mark.parametrize("change", ["nothing", "a cell", "a gap", "a row inserted", "a category", "shorter"])
+def test_what_was_only_appended_to_is_not_looked_at_twice_and_nothing_else_is_taken_for_it(change: str) -> None:
+    rng = np.random.default_rng(3)
+    rows, more = 120_000, 3_000
+    whole = pd.DataFrame(
+        {
+            "id": np.arange(rows + more),
+            "x": rng.normal(size=rows + more).round(2),
+            "at": pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(rows + more), unit="s"),
+            "b": rng.random(rows + more) < 0.5,
+            "s": pd.Series([f"w{i % 70}" for i in range(rows + more)]),
+            "c": pd.Categorical.from_codes(np.arange(rows + more) % 3, ["a", "b", "c"]),
+            "n": pd.array(rng.integers(0, 9, rows + more), dtype="Int64"),
+        }
+    )
+    first, later = whole[:rows].copy(), whole.copy()
+    if change == "a cell":
+        later.loc[17, "x"] += 0.5
+    elif change == "a gap":
+        later.loc[rows - 1, ["x", "at"]] = None
+    elif change == "a row inserted":
+        later = pd.concat([whole[:50], whole[7:8], whole[50:]], ignore_index=True)
+    elif change == "a category":
+        later["c"] = later["c"].cat.rename_categories({"c": "d"})
+    elif change == "shorter":
+        later = whole[: rows - 500].copy()
+    with tempfile.TemporaryDirectory() as where, Packs(where) as packs:
+        write_snapshot(first, Path(where), identify(first))
+        manifest = Manifest.from_bytes((Path(where) / "manifest.json").read_bytes())
+        chunks = []
+        for identity in (identify(later), identify(later, mark=rows)):
+            assert identity.digest == identify(later).digest
+            write_snapshot(later, Path(where), identity, Base(manifest, packs.of(manifest)))
+            told = Manifest.from_bytes((Path(where) / "manifest.json").read_bytes())
+            pd.testing.assert_frame_equal(read_snapshot(told, packs.of(told)), later)
+            chunks.append([[chunk.address for chunk in column.chunks] for column in told.columns])
+        assert chunks[0] == chunks[1]
+        begins = dict(zip(later.columns, identify(later, mark=rows).begins, strict=True))
+        same = {
+            name for name, begin in begins.items() if begin == identify(first).columns[list(first).index(name)].digest
+        }
+        expected = {"nothing": {"id", "x", "at", "b"}, "a cell": {"id", "at", "b"}, "a gap": {"id", "b"}}
+        assert same == expected.get(change, {"id", "x", "at", "b"} if change == "a category" else set())
+
+
 def test_packs_behind_an_arrow_file_system(tmp_path: Path) -> None:
     """A URI goes through Arrow's file systems: the same reads, the same checks, as of S3."""
     rng = np.random.default_rng(0)

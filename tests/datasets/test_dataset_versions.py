@@ -351,12 +351,13 @@ def test_a_store_whose_artifacts_are_elsewhere(make_session: Callable[..., Sessi
     command += ["--backend-store-uri", f"sqlite:///{tmp_path}/m.db", "--artifacts-destination", str(tmp_path / "kept")]
     server = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 240  # MLflow's server takes half a minute to come up beside other work
         while True:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
                 break
             except OSError:
+                assert server.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
         session = make_session()
