@@ -26,7 +26,7 @@ def selection(found: FeatureSelection) -> Markup:
             _folds(step, low, high),
             Number(step.variance * 100 if step.variance is not None else None, ".1f"),
             Number(step.took_ms / 1000, ".2f"),
-            short(", ".join(step.kept), 60),
+            short(", ".join(step.kept), 36),
         ]
         for step in found.steps
     ]

@@ -61,6 +61,7 @@ def join(
         raise InvalidArgument(f"the labels have columns of the same name: {', '.join(doubled)}.")
     times, notes = _label_times(labels, [view for view, _ in views], at)
     known: dict[Any, tuple[pd.DataFrame, Ordered]] = {}
+    places: dict[Any, Found] = {}
     taken = {str(column) for column in labels.columns}
     columns: dict[str, Any] = {}
     joins = []
@@ -72,7 +73,9 @@ def join(
             known[mark] = (rows, _ordered(rows, view))
         rows, ordered = known[mark]
         keys = _keys(labels, rows, view)
-        found = ordered.find(keys, times if view.time else None, view.ttl)
+        if (mark, view.ttl) not in places:
+            places[mark, view.ttl] = ordered.find(keys, times if view.time else None, view.ttl)
+        found = places[mark, view.ttl]
         called = []
         for feature in names:
             shown = feature if not prefix and feature not in taken else f"{view.name}__{feature}"

@@ -2,7 +2,7 @@
 
 The rows of a view are brought into one order, by entity and then by time; entity and time together become one whole
 number, so that all labels are looked up by one search in a sorted array. The order is made once and serves every view on
-the same rows. Times are compared exactly, as whole numbers of the finer of the two units.
+the same rows. Times are compared exactly, as whole numbers.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Ordered:
     """
 
     def __init__(self, keys: Sequence[pd.Series], times: Times | None, created: Times | None = None) -> None:
-        self._levels, self._widths = [], []
+        self._levels: list[pd.Index] = []
         count = len(keys[0])
         usable = np.ones(count, dtype=bool) if times is None else ~times.missing
         codes = np.zeros(count, dtype=np.int64)
@@ -166,20 +166,24 @@ class Ordered:
             found, level = pd.factorize(plain_key(key), use_na_sentinel=True)
             usable &= found >= 0
             self._levels.append(pd.Index(level))
-            self._widths.append(len(level))
             codes = codes * max(len(level), 1) + found
         self._check_width()
-        self.kinds = [str(key.dtype) for key in keys]
-        self._groups = pd.Index(np.unique(codes[usable]))  # what pairs of keys there really are
         self.unusable = int(count - usable.sum())
         place = np.flatnonzero(usable)
-        codes = self._groups.get_indexer(codes[place])
+        codes = codes[place]
+        self._pairs: pd.Index | None = None
+        if len(keys) > 1:  # which combinations there really are
+            codes, pairs = pd.factorize(codes)
+            self._pairs = pd.Index(pairs)
+        groups = len(self._levels[0]) if self._pairs is None else len(self._pairs)
+        self._there = np.bincount(codes, minlength=groups) > 0
+        self._times = times
         values = np.zeros(len(place), dtype=np.int64) if times is None else times.numbers[place]
-        self._times, self._moments = times, np.unique(values)
-        ranks = np.searchsorted(self._moments, values) + 1
-        combined = codes * (len(self._moments) + 1) + ranks
-        order = np.argsort(combined, kind="stable")
-        if created is not None:
+        self._scale = Scale.of(values, groups)
+        combined = codes * self._scale.width + self._scale.places(values)
+        if created is None:
+            order = np.argsort(combined, kind="stable")
+        else:
             written = np.where(created.missing, _least(created.numbers.dtype), created.numbers)[place]
             order = np.lexsort((written, combined))
         self._combined, self._rows = combined[order], place[order]
@@ -188,8 +192,8 @@ class Ordered:
 
     def _check_width(self) -> None:
         product = 1
-        for width in self._widths:
-            product *= max(width, 1)
+        for level in self._levels:
+            product *= max(len(level), 1)
         if product > np.iinfo(np.int64).max:
             raise InvalidArgument("there are too many entity columns with too many values.", hint="Name fewer.")
 
@@ -209,24 +213,25 @@ class Ordered:
         usable = np.ones(count, dtype=bool)
         known = np.ones(count, dtype=bool)
         codes = np.zeros(count, dtype=np.int64)
-        for key, level, width in zip(keys, self._levels, self._widths, strict=True):
+        for key, level in zip(keys, self._levels, strict=True):
             plain = plain_key(key)
             usable &= ~pd.isna(plain)
             found = level.get_indexer(pd.Index(plain))
             known &= found >= 0
-            codes = codes * max(width, 1) + found
-        codes = np.where(known, self._groups.get_indexer(np.where(known, codes, -1)), -1)
-        known = codes >= 0
-        wide = len(self._moments) + 1
+            codes = codes * max(len(level), 1) + found
+        if self._pairs is not None:
+            codes = self._pairs.get_indexer(pd.Index(np.where(known, codes, -1)))
+        known &= codes >= 0
+        codes = np.where(known, codes, 0)
+        known &= self._there[codes] if len(self._there) else False
         if times is None or self._times is None:
-            ranks = np.full(count, len(self._moments), dtype=np.int64)
+            at_most = np.full(count, self._scale.width - 1, dtype=np.int64)
         else:
-            mine, moments = common(times, self._times, self._moments)
             usable &= ~times.missing
-            ranks = np.searchsorted(moments, mine, side="right")
-        wanted = codes * wide + ranks
+            at_most = self._scale.upto(in_unit_of(times, self._times))
+        wanted = codes * self._scale.width + at_most
         # Sorted, the searches go through the array once from one end to the other.
-        order = np.argsort(wanted, kind="stable")
+        order = np.argsort(wanted)
         at = np.empty(count, dtype=np.int64)
         at[order] = np.searchsorted(self._combined, wanted[order], side="right") - 1
         inside = np.maximum(at, 0)
@@ -249,10 +254,57 @@ class Ordered:
         return Found(rows, ages)
 
 
-def common(
-    mine: Times, theirs: Times, moments: np.ndarray[Any, Any]
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Two sets of times in one unit.
+@dataclass(frozen=True)
+class Scale:
+    """How times become places from 1 on, so that entity and place together fit into one whole number.
+
+    Parameters
+    ----------
+    width
+        One more than the last place; place 0 is before all.
+    least
+        The time at place 1, where a place is as long as a unit.
+    moments
+        The different times, where it is not: fractions, or times too far apart for 64 bits.
+    """
+
+    width: int
+    least: int = 0
+    moments: np.ndarray[Any, Any] | None = None
+
+    @classmethod
+    def of(cls, values: np.ndarray[Any, Any], groups: int) -> Scale:
+        """The scale of a view's times."""
+        if not len(values):
+            return cls(2)
+        if values.dtype.kind == "i":
+            least, most = int(values.min()), int(values.max())
+            if (most - least + 2) * max(groups, 1) < 2**63:
+                return cls(most - least + 2, least)
+        moments = np.sort(values)
+        moments = moments[np.concatenate([[True], moments[1:] != moments[:-1]])]
+        return cls(len(moments) + 1, 0, moments)
+
+    def places(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The places of the view's own times."""
+        if self.moments is None:
+            return values - self.least + 1
+        found: np.ndarray[Any, Any] = np.searchsorted(self.moments, values) + 1
+        return found
+
+    def upto(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """For other times the last place that is not after each."""
+        if self.moments is None and values.dtype.kind == "f":
+            values = np.clip(np.floor(values), self.least - 1, self.least + self.width - 2).astype(np.int64)
+        if self.moments is None:
+            near: np.ndarray[Any, Any] = np.clip(values, self.least - 1, self.least + self.width - 2)
+            return near - self.least + 1
+        found: np.ndarray[Any, Any] = np.searchsorted(self.moments, values, side="right")
+        return found
+
+
+def in_unit_of(mine: Times, theirs: Times) -> np.ndarray[Any, Any]:
+    """Times in another's unit, rounded down: what is not after them there is not after them here.
 
     Raises
     ------
@@ -264,11 +316,12 @@ def common(
         raise InvalidArgument(
             f"the labels' time column holds {what[0]}, the view's {what[1]}.", hint="Both must hold the same."
         )
-    if not mine.unit:
-        return mine.numbers, moments
-    unit = max(mine.unit, theirs.unit, key=UNITS.index)
-    other = Times(moments, np.zeros(len(moments), dtype=bool), theirs.unit)
-    return mine.finer(unit).numbers, other.finer(unit).numbers
+    if not mine.unit or mine.unit == theirs.unit:
+        return mine.numbers
+    if UNITS.index(mine.unit) < UNITS.index(theirs.unit):
+        return mine.finer(theirs.unit).numbers
+    found: np.ndarray[Any, Any] = mine.numbers // (PER_SECOND[mine.unit] // PER_SECOND[theirs.unit])
+    return found
 
 
 def difference(
