@@ -17,7 +17,7 @@ from typing import Any
 from .effects import Call, Effects, FunctionEffects
 from .known_calls import SHOWING
 from .names import dotted_name, shared_names, stored_names
-from .outside import depends_on_file
+from .outside import GENERATORS, depends_on_file
 from .parse import Statement
 from .statement_reader import effects_of
 
@@ -132,7 +132,9 @@ class _Linker:
             effects = effects_of(node, self.modules)
             if isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names):
                 effects.writes = set(self.star_names(node.module or ""))
-            effects.outside.seeds = effects.outside.seeds or statement.seeds
+            if statement.seeds:
+                effects.outside.seeds = True
+                effects.outside.seeded |= set(GENERATORS)
             if not statement.execution.ok:
                 _doubt(statement, effects)
             elif statement.failed:
@@ -295,6 +297,8 @@ def slice_back(flows: list[Flow], targets: Iterable[str]) -> Slice:
     needed: dict[str, Statement | None] = dict.fromkeys(targets)
     files: set[str] = set()
     seeded = any(flow.effects.outside.seeds for flow in flows)
+    generators = set().union(*(flow.effects.outside.seeded for flow in flows))
+    unsettled = set(generators)
     kept: list[Flow] = []
     dropped: list[Flow] = []
     perhaps: set[str] = set()
@@ -314,7 +318,10 @@ def slice_back(flows: list[Flow], targets: Iterable[str]) -> Slice:
         for name in flow.writes - flow.reads:
             needed.pop(name, None)
         if flow.effects.outside.seeds:
-            needed.pop(RANDOM, None)
+            unsettled -= flow.effects.outside.seeded
+            if not unsettled:
+                needed.pop(RANDOM, None)
+                unsettled = set(generators)
         for name in flow.reads | ((flow.mutates & wanted) - flow.writes):
             needed[name] = flow.statement  # the earliest reader is named when it is missing
         files |= flow.effects.outside.files_read

@@ -38,7 +38,7 @@ class CellEvidence:
     error, error_line
         The class of what it raised, and the line of the transformed cell on which it did; empty and 0 for none.
     drew
-        It moved the global random generators on.
+        The global random generators that it moved on: ``random``, ``numpy``.
     """
 
     count: int
@@ -48,7 +48,7 @@ class CellEvidence:
     outside: frozenset[str] = frozenset()
     error: str = ""
     error_line: int = 0
-    drew: bool = False
+    drew: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Watch:
             outside=self._outside,
             error=type(error).__name__ if error is not None else "",
             error_line=_line(error),
-            drew=moved != self._random,
+            drew=_moved(self._random, moved),
         )  # fmt: skip
         self._marks = after
         self.cells[self._count] = found
@@ -135,6 +135,12 @@ def _random_mark() -> tuple[Any, ...]:
     state = generator.get_state(legacy=False)
     keys = state["state"]["key"]
     return (internal[-1], internal[0], int(state["state"]["pos"]), int(keys[0]), int(keys[-1]), state["has_gauss"], state["gauss"])  # fmt: skip
+
+
+def _moved(before: tuple[Any, ...], after: tuple[Any, ...]) -> frozenset[str]:
+    """Which generators another mark tells of; the first two words are those of Python's own."""
+    parts = (("random", slice(0, 2)), ("numpy", slice(2, None)))
+    return frozenset(name for name, part in parts if before[part] != after[part])
 
 
 def _line(error: BaseException | None) -> int:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from .known_calls import DRAWS, RANDOM_CALLS, READS_FILE, SEEDS, WRITES_FILE
 
-__all__ = ["ANY_FILE", "Outside", "depends_on_file"]
+__all__ = ["ANY_FILE", "GENERATORS", "Outside", "depends_on_file", "generators_seeded"]
 
 ANY_FILE = "*"
+GENERATORS = ("random", "numpy")
 NAMES_FILE = ("file", "filename", "fname", "out_file", "path", "path_or_buf", "buf")
 
 
@@ -30,6 +31,8 @@ class Outside:
     files_read: set[str] = field(default_factory=set)
     files_written: set[str] = field(default_factory=set)
     seeds: bool = False
+    seeded: set[str] = field(default_factory=set)
+    """Which generators a seed is set of: ``random``, ``numpy``."""
     draws: bool = False
     unseeded: list[str] = field(default_factory=list)
 
@@ -38,6 +41,7 @@ class Outside:
         self.files_read |= other.files_read
         self.files_written |= other.files_written
         self.seeds = self.seeds or other.seeds
+        self.seeded |= other.seeded
         self.draws = self.draws or other.draws
         self.unseeded += other.unseeded
 
@@ -47,6 +51,7 @@ class Outside:
         writes = self._note_files(node, first, last)
         if last in SEEDS:
             self.seeds = True
+            self.seeded |= generators_seeded(dotted)
             return writes
         random = ".random." in f".{dotted}"
         if last in RANDOM_CALLS or last in DRAWS or random:
@@ -79,6 +84,18 @@ class Outside:
         elif last.startswith("read_") or last in READS_FILE:
             self.files_read |= named - modes or {ANY_FILE}
         return writes
+
+
+def generators_seeded(dotted: str) -> set[str]:
+    """The global generators that a call sets the seed of.
+
+    Examples
+    --------
+    >>> generators_seeded("np.random.seed"), generators_seeded("random.seed"), sorted(generators_seeded("set_seed"))
+    ({'numpy'}, {'random'}, ['numpy', 'random'])
+    """
+    owner = dotted.rpartition(".")[0]
+    return {"random"} if owner == "random" else {"numpy"} if owner.endswith(".random") else set(GENERATORS)
 
 
 def depends_on_file(read: set[str], written: set[str]) -> bool:

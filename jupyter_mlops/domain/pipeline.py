@@ -11,7 +11,17 @@ from .record import Record
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TARGETS", "Check", "Parameter", "Pipeline", "PipelineRun", "Step", "StepRun", "Verification"]
+__all__ = [
+    "TARGETS",
+    "Check",
+    "DebugNotebook",
+    "Parameter",
+    "Pipeline",
+    "PipelineRun",
+    "Step",
+    "StepRun",
+    "Verification",
+]
 
 TARGETS = (
     "python",
@@ -129,6 +139,21 @@ class PipelineRun(Displayed, Record):
         if not self.ok:
             head += f": {self.error}" if self.error else "; run it again to go on from there"
         return "\n".join([head, *lines])
+
+
+@dataclass(frozen=True)
+class DebugNotebook(Displayed, Record):
+    """A step opened as a notebook."""
+
+    path: str
+    step: str
+    inputs: tuple[str, ...] = ()
+    error: str = ""
+    """Why the step failed in the last run; empty if it did not."""
+
+    def text(self) -> str:
+        lines = [f"{self.path}: step {self.step}, with {', '.join(self.inputs) or 'nothing'} loaded"]
+        return "\n".join([*lines, *([f"it failed with {self.error}"] if self.error else [])])
 
 
 Verdict = Literal["same", "differs", "not comparable", "nondeterministic", "failed"]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
 from ..domain.pipeline import TARGETS, Pipeline, Verification
 from ..errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from .edits import Edited
 
 __all__ = ["PipelineCommands"]
 
@@ -32,6 +35,9 @@ class PipelineCommands(CommandSet):
         verify: bool = True,
         timeout: float = 0.0,
         schedule: Annotated[str, Arg(metavar="CRON")] = "",
+        merge: bool = False,
+        overwrite: bool = False,
+        beside: bool = False,
     ) -> Pipeline:
         """Turn the notebook, as it was run, into a Python pipeline, and prove that it gives the same results.
 
@@ -47,7 +53,8 @@ class PipelineCommands(CommandSet):
         to
             What to export to, besides the Python project that every target runs; several in quotes, or several times.
         output
-            The directory to make; an earlier export there is replaced unless it was edited.
+            The directory to make; an earlier export there is replaced unless it was edited: then the edits are shown,
+            and nothing is written.
         targets
             The variables that the pipeline must give, separated by commas; by default what runs logged and what was
             registered, else the models and metrics, else what the last cell made.
@@ -63,6 +70,13 @@ class PipelineCommands(CommandSet):
             Seconds that a cell, or the pipeline, may take; 0 for as long as it takes.
         schedule
             When the targets that can start by themselves are to run, as five fields of cron in UTC: ``0 3 * * *``.
+        merge
+            Bring what was edited in an earlier export into the new one, line by line; refused where both change the
+            same lines.
+        overwrite
+            Give the edits up.
+        beside
+            Leave an earlier export alone, and write to ``DIR.new``.
 
         Examples
         --------
@@ -70,16 +84,18 @@ class PipelineCommands(CommandSet):
         %mlops export --targets model,accuracy
         %mlops export --to dvc --to airflow --schedule "0 3 * * *"
         %mlops export --whole --accept started
+        %mlops export --merge
         jupyter mlops export notebook.ipynb --run --whole
         """
         if timeout < 0:
             raise InvalidArgument(f"--timeout takes a number of seconds, not {timeout:g}.")
         if whole and targets:
             raise InvalidArgument("--whole takes every variable, and --targets some.", hint="Leave one of them out.")
+        edited = _edited(merge=merge, overwrite=overwrite, beside=beside)
         to = _targets(to)
         _check_schedule(schedule)
         if run:
-            return self._run_and_export(notebook, to=to, schedule=schedule, output=output, targets=targets, whole=whole, accept=accept, verify=verify, timeout=timeout)  # fmt: skip
+            return self._run_and_export(notebook, to=to, schedule=schedule, output=output, targets=targets, whole=whole, accept=accept, verify=verify, timeout=timeout, merge=merge, overwrite=overwrite, beside=beside)  # fmt: skip
         from .handing_over import hand_over
 
         pipeline = hand_over(
@@ -93,6 +109,7 @@ class PipelineCommands(CommandSet):
             verify=verify,
             timeout=timeout,
             schedule=schedule,
+            edited=edited,
         )
         self.context.call(
             "pipelines.exported",
@@ -161,6 +178,14 @@ def _targets(given: Sequence[str] | str) -> list[str]:
         if name not in TARGETS:
             raise InvalidArgument.unknown("target", name, TARGETS)
     return list(dict.fromkeys(names))
+
+
+def _edited(**given: bool) -> Edited:
+    """What becomes of what was edited in an earlier export."""
+    chosen = [name for name, on in given.items() if on]
+    if len(chosen) > 1:
+        raise InvalidArgument(f"{' and '.join(f'--{name}' for name in chosen)} cannot both be.", hint="Choose one.")
+    return cast("Edited", chosen[0] if chosen else "")
 
 
 def _check_schedule(schedule: str) -> None:

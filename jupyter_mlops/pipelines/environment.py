@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def pinned(packages: Iterable[str], text: str) -> dict[str, str]:
     >>> sorted(pinned(["json", "numpy"], "")) == ["numpy"]
     True
     """
-    owners = metadata.packages_distributions()
+    owners = _owners(_installed_now())
     wanted = {package for package in packages if package not in sys.stdlib_module_names}
     wanted |= {engine for word, engine in ENGINES.items() if word in text and engine in sys.modules}
     found: dict[str, str] = {}
@@ -48,7 +49,7 @@ def local_modules(packages: Iterable[str], folder: Path) -> dict[str, Path]:
 
     Only what lies under `folder` and belongs to no installed distribution.
     """
-    owners = metadata.packages_distributions()
+    owners = _owners(_installed_now())
     found: dict[str, Path] = {}
     waiting = list(packages)
     while waiting:
@@ -61,6 +62,17 @@ def local_modules(packages: Iterable[str], folder: Path) -> dict[str, Path]:
         for source in found[name].rglob("*.py") if found[name].is_dir() else [path]:
             waiting += _imported(source)
     return found
+
+
+def _installed_now() -> tuple[tuple[str, int], ...]:
+    """Where packages come from, and when something was last installed there."""
+    return tuple((place, Path(place).stat().st_mtime_ns) for place in sys.path if Path(place).is_dir())
+
+
+@lru_cache(maxsize=2)
+def _owners(_installed: tuple[tuple[str, int], ...]) -> dict[str, list[str]]:
+    """The distributions that hold each package; to read all of them takes a second."""
+    return {name: list(owners) for name, owners in metadata.packages_distributions().items()}
 
 
 def _imported(source: Path) -> set[str]:

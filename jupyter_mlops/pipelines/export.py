@@ -17,6 +17,7 @@ from ..domain.context import Context
 from ..domain.pipeline import Pipeline
 from ..domain.pipeline_picture import draw
 from ..errors import Conflict, InvalidArgument, MLOpsError, NotReady
+from .edits import Edited, Previous, keep_base
 from .environment import local_modules, pinned
 from .fingerprint import FILES, NotComparable, take, versions
 from .graph import step_graph
@@ -25,7 +26,7 @@ from .results import data_used, is_estimator, is_number
 from .targets import TARGETS
 from .targets.python import TEMPLATES
 
-__all__ = ["DESCRIPTION", "copy_checks", "copy_steps", "read_description", "write_project", "write_text"]
+__all__ = ["DESCRIPTION", "copy_checks", "copy_steps", "read_description", "shown", "write_project", "write_text"]
 
 DESCRIPTION = "pipeline.json"
 PICTURE = "pipeline.svg"
@@ -37,9 +38,23 @@ HANDED_BY = {"pandas": "pyarrow", "scikit-learn": "skops"}
 
 
 def write_project(
-    context: Context, plan: Plan, targets: Sequence[str], directory: Path, *, schedule: str = ""
+    context: Context,
+    plan: Plan,
+    targets: Sequence[str],
+    directory: Path,
+    *,
+    schedule: str = "",
+    old: Previous | None = None,
+    edited: Edited = "",
 ) -> Pipeline:
     """Write the project, with the fingerprints of the notebook's values.
+
+    Parameters
+    ----------
+    old
+        The export that stood there before.
+    edited
+        What becomes of what the user has changed in it; by default that is refused.
 
     Raises
     ------
@@ -49,9 +64,9 @@ def write_project(
         None of the results can be compared.
     """
     directory = directory.expanduser().absolute()
-    _check_free(directory)
+    _check_free(directory, old, edited)
     new = directory.with_name(f".{directory.name}.{os.getpid()}.new")
-    old = directory.with_name(f".{directory.name}.{os.getpid()}.old")
+    away = directory.with_name(f".{directory.name}.{os.getpid()}.old")
     shutil.rmtree(new, ignore_errors=True)
     try:
         (new / "expected").mkdir(parents=True)
@@ -63,24 +78,27 @@ def write_project(
         _bring_along(plan, new)
         copy_checks(new)
         copy_steps(new)
+        keep_base(new)
+        if old is not None:
+            facts["notes"] = [*old.bring_along(new, merge=edited == "merge"), *facts["notes"]]
         facts["digest"] = _digest(new / "pipeline.py")
         _write_json(new / "expected.json", {"schema": SCHEMA, "results": results})
         _write_json(new / DESCRIPTION, facts)
         write_text(new / PICTURE, draw(plan.step_records(), alone=True))
         if directory.exists():
-            directory.rename(old)
+            directory.rename(away)
         new.rename(directory)
     except OSError as error:
         raise InvalidArgument(
             f"{directory} cannot be written: {error.strerror or error}.", hint="Choose another directory with `-o DIR`."
         ) from error
     finally:
-        if old.exists() and not directory.exists():
-            old.rename(directory)
-        shutil.rmtree(old, ignore_errors=True)
+        if away.exists() and not directory.exists():
+            away.rename(directory)
+        shutil.rmtree(away, ignore_errors=True)
         shutil.rmtree(new, ignore_errors=True)
     return Pipeline(
-        directory=_shown(directory),
+        directory=shown(directory),
         name=plan.name,
         steps=plan.step_records(),
         parameters=plan.parameters,
@@ -136,7 +154,7 @@ def read_description(directory: Path) -> dict[str, Any]:
     return dict(description)
 
 
-def _check_free(directory: Path) -> None:
+def _check_free(directory: Path, old: Previous | None, edited: Edited) -> None:
     if not directory.exists():
         return
     if directory.is_dir() and not any(directory.iterdir()):
@@ -145,12 +163,16 @@ def _check_free(directory: Path) -> None:
         description = read_description(directory)
     except InvalidArgument:
         raise Conflict(
-            f"{_shown(directory)} exists and is no exported pipeline.", hint="Choose another directory with `-o DIR`."
+            f"{shown(directory)} exists and is no exported pipeline.", hint="Choose another directory with `-o DIR`."
         ) from None
-    if description.get("digest") != _digest(directory / "pipeline.py"):
+    if edited:
+        return
+    if old is not None and old.base.is_dir():
+        old.refuse()
+    elif description.get("digest") != _digest(directory / "pipeline.py"):
         raise Conflict(
-            f"{_shown(directory / 'pipeline.py')} was edited since it was exported.",
-            hint="Keep it: choose another directory with `-o DIR`, or remove this one first.",
+            f"{shown(directory / 'pipeline.py')} was edited since it was exported.",
+            hint="`--beside` writes the new export beside it, `--overwrite` gives the edits up.",
         )
 
 
@@ -295,7 +317,7 @@ def _write_json(file: Path, data: Mapping[str, Any]) -> None:
         os.fsync(out.fileno())
 
 
-def _shown(directory: Path) -> str:
+def shown(directory: Path) -> str:
     """A path as the user would type it."""
     relative = os.path.relpath(directory)
     return str(directory) if relative.startswith("..") else relative

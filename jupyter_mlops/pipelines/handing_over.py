@@ -10,7 +10,8 @@ from typing import Literal
 from ..domain.context import Context
 from ..domain.pipeline import Pipeline, Verification
 from ..errors import MLOpsError, NotReady
-from .export import write_project
+from .edits import Edited, Previous, previous
+from .export import shown, write_project
 from .plan import make_plan
 from .verify import verify_project
 
@@ -29,12 +30,37 @@ def hand_over(
     verify: bool,
     timeout: float,
     schedule: str = "",
+    edited: Edited = "",
 ) -> Pipeline:
     """Make the pipeline of a notebook, as `PipelineCommands.export` describes it.
 
     Of a whole notebook the form with inputs and outputs is tried first; where it cannot be made, or does not pass, the
     form that shares the notebook's variables takes its place, and says why.
     """
+    output = output.expanduser()
+    if edited == "beside" and output.exists():
+        output, edited = output.with_name(f"{output.name}.new"), ""
+    with previous(output, shown(output.absolute())) as old:
+        return _hand_over(
+            context, notebook, to, output, names, accept, timeout, schedule, edited, old, whole=whole, verify=verify
+        )
+
+
+def _hand_over(
+    context: Context,
+    notebook: str,
+    to: Sequence[str],
+    output: Path,
+    names: Sequence[str],
+    accept: Collection[str],
+    timeout: float,
+    schedule: str,
+    edited: Edited,
+    old: Previous | None,
+    *,
+    whole: bool,
+    verify: bool,
+) -> Pipeline:
     kept = str(context.hooks.get("inputs", "") or "")
     inputs = Path(kept) if kept else None
 
@@ -43,7 +69,7 @@ def hand_over(
         plan = make_plan(context, notebook, names, whole=whole, form=form)
         if why:
             plan.notes.insert(0, f"the steps share the notebook's variables, as {why}")
-        pipeline = write_project(context, plan, to, output, schedule=schedule)
+        pipeline = write_project(context, plan, to, output, schedule=schedule, old=old, edited=edited)
         if not verify:
             return pipeline
         done = verify_project(context, Path(pipeline.directory), timeout=timeout, accept=accept, inputs=inputs)

@@ -63,6 +63,11 @@ def confirmed(
     return {"directory": directory, "verdict": verdict, "models": ", ".join(marked)}
 
 
+def ran(_host: Host, *, directory: str, steps: str, run: str, error: str) -> dict[str, Any]:
+    """An exported pipeline was run: each step with what became of it, and the run that was made of it."""
+    return {"directory": directory, "steps": steps, "run": run, "error": error}
+
+
 def _mark(host: Host, directory: str, keys: list[str] | None, digest: str, *, verified: bool) -> list[str]:
     """Write the verdict where it belongs; give the model versions and models it was written on."""
     store, found = host.store, []
@@ -101,6 +106,7 @@ def _logged(host: Host, key: str) -> Any | None:
 OPERATIONS: dict[str, Operation] = {
     "pipelines.exported": Operation(exported, action="pipeline.export", target="directory", topics=("runs", "models")),
     "pipelines.verified": Operation(confirmed, action="pipeline.verify", target="directory", topics=("runs", "models")),
+    "pipelines.ran": Operation(ran, action="pipeline.run", target="directory", topics=("runs",)),
 }
 
 DUTIES: tuple[Duty, ...] = ()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
-from ..domain.pipeline import PipelineRun
+from ..domain.pipeline import DebugNotebook, PipelineRun
 from ..errors import InvalidArgument
 
 __all__ = ["PipelineRunCommands"]
@@ -69,4 +69,38 @@ class PipelineRunCommands(CommandSet):
         options += ["--dask", dask] if dask else []
         options += ["--fresh"] if fresh else []
         options += ["--allow-pickle"] if allow_pickle else []
-        return run_project(self.context, Path(directory), python=python, options=options)
+        done = run_project(self.context, Path(directory), python=python, options=options)
+        states = ", ".join(f"{step.name}: {step.state}" for step in done.steps)
+        self.context.call("pipelines.ran", directory=directory, steps=states, run=done.run, error=done.error)
+        return done
+
+    @command("pipeline debug", stage="pipelines", changes=True)
+    def debug(
+        self,
+        step: Annotated[str, Arg(metavar="STEP")] = "",
+        *,
+        directory: Annotated[str, Arg(value="path", metavar="DIR")] = "pipeline",
+        output: Annotated[str, Arg(value="path", metavar="FILE")] = "",
+    ) -> DebugNotebook:
+        """Open a step of the last run as a notebook, with what it needs loaded.
+
+        Its cells are the step's own statements; run them one by one to see where it fails. The notebook reads what
+        earlier steps gave in that run, with its parameters, folder and state of the random generators.
+
+        Parameters
+        ----------
+        step
+            The step; by default the one that failed.
+        directory
+            Where the pipeline was exported to.
+        output
+            The notebook to write; by default ``debug_STEP.ipynb`` here. A file that is there is left alone.
+
+        Examples
+        --------
+        %mlops pipeline debug
+        %mlops pipeline debug train_model --directory pipeline
+        """
+        from .debug import write_debug_notebook
+
+        return write_debug_notebook(Path(directory), step, output)

@@ -17,7 +17,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..analysis.evidence import Watch
+from ..analysis.outside import GENERATORS
 from ..analysis.parse import Execution, Statement, Trace, parse_statement
+from ..analysis.statement_reader import effects_of
 
 __all__ = ["RESTORE", "data_names", "with_random_states", "with_seeded_generators", "without_open_figures"]
 
@@ -100,43 +102,53 @@ def with_random_states(trace: Trace, watch: Watch | None) -> dict[str, dict[str,
     if watch is None or not watch.random_states:
         return {}
     taken: dict[str, dict[str, Any]] = {}
-    unsure = True
+    unsure = set(GENERATORS)
     for execution in trace.executions:
         seen = execution.evidence
         count = execution.cell.count
-        drew = seen is not None and seen.drew
+        drew = seen.drew if seen is not None else frozenset()
         imports = any(isinstance(s.node, _IMPORTS) for s in execution.statements)
         if drew and imports and not _known(execution):
             continue  # a library that is loaded draws for itself
-        first = next((i for i, s in enumerate(execution.statements) if _SEEDS.search(s.text)), -1)
-        if unsure and drew and not _seeds_first(execution):
+        if (unsure & drew) - _seeded_first(execution):
             state = _state_before(watch, count)
             if state is not None:
                 taken[str(count)] = state
                 restore = f'{RESTORE}("{count}")'
                 execution.statements.insert(0, parse_statement(restore, execution, seeds=True))
-                unsure = False
-        if first >= 0:
-            unsure = False
+                unsure = set()
+        unsure -= _seeded(execution)
         if drew and (_TIMED.search(execution.cell.source) or execution.cell.outcome != "ok" or not _known(execution)):
-            unsure = True
+            unsure |= drew
     return taken
 
 
-def _seeds_first(execution: Execution) -> bool:
-    """Whether the seed is set before anything that may draw."""
+def _seeded(execution: Execution) -> set[str]:
+    """The generators that a cell sets the seed of."""
+    found: set[str] = set()
+    for statement in execution.statements:
+        if _SEEDS.search(statement.text) and not statement.seeds:
+            seeds = effects_of(statement.node).outside
+            found |= seeds.seeded if seeds.seeds else set(GENERATORS)
+    return found
+
+
+def _seeded_first(execution: Execution) -> set[str]:
+    """The generators that a cell sets the seed of before anything in it may draw."""
+    found: set[str] = set()
     for statement in execution.statements:
         if _SEEDS.search(statement.text):
-            return not isinstance(statement.node, _COMPOUND)
-        if "(" in statement.text and not statement.text.startswith(("import ", "from ", "#", "print(")):
-            return False
-    return False
+            if isinstance(statement.node, _COMPOUND):
+                return found
+            seeds = effects_of(statement.node).outside
+            found |= seeds.seeded if seeds.seeds else set(GENERATORS)
+        elif "(" in statement.text and not statement.text.startswith(("import ", "from ", "#", "print(")):
+            return found
+    return found
 
 
 def _known(execution: Execution) -> bool:
     """Whether the text tells that the cell draws, so that what draws is kept."""
-    from ..analysis.statement_reader import effects_of
-
     return any(effects_of(s.node).outside.draws or effects_of(s.node).outside.seeds for s in execution.statements)
 
 

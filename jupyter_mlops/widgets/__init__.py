@@ -36,7 +36,7 @@ from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.panel import Panel
 from ..domain.parity import Parity
 from ..domain.performance import Labelled, Performance
-from ..domain.pipeline import Pipeline, PipelineRun, Verification
+from ..domain.pipeline import DebugNotebook, Pipeline, PipelineRun, Verification
 from ..domain.reproduction import Reproduction, RunCode
 from ..domain.retrain import Retrain, RetrainTable
 from ..domain.run import Run, RunComparison, RunTable
@@ -137,6 +137,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     BatchResult: _words,
     DataGarbage: _words,
     DataSeal: _words,
+    DebugNotebook: _words,
     Erasure: _words,
     Manifest: _words,
     PipelineRun: _words,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 HEAD = """
 %matplotlib inline
 import numpy as np
@@ -59,6 +61,17 @@ SAME: dict[str, str] = {
 }  # fmt: skip
 
 
+COURSES = {path.stem: path.read_text() for path in sorted((Path(__file__).parent / "courses").glob("*.txt"))}
+"""Longer ones, as courses have them: 50 to 115 cells each."""
+
+
+def accepted(name: str) -> str:
+    """The variables of a course that no two runs share, as its first line names them: ``# accept: started``."""
+    first = COURSES[name].partition("\n")[0]
+    return first.removeprefix("# accept:").strip() if first.startswith("# accept:") else ""
+
+
 def cells(name: str) -> list[str]:
     """The cells of one notebook."""
-    return [cell.strip("\n") for cell in SAME[name].split("\n---\n") if cell.strip()]
+    text = SAME.get(name) or COURSES[name]
+    return [cell.strip("\n") for cell in text.split("\n---\n") if cell.strip()]

@@ -14,7 +14,7 @@ from warm import Warm
 from jupyter_mlops.pipelines import verify
 from jupyter_mlops.session import Session
 
-pytestmark = pytest.mark.extended
+pytestmark = [pytest.mark.extended, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,18 @@ def test_a_notebook_comes_out_whole(root: Path, name: str) -> None:
     assert verification is not None
     text = Path("pipeline/pipeline.py").read_text()
     assert verification.ok, f"{pipeline}\n{text}"
+
+
+@pytest.mark.parametrize("name", corpus.COURSES)
+def test_a_course_comes_out_whole(root: Path, name: str) -> None:
+    session = play(root, corpus.cells(name))
+    accepted = corpus.accepted(name)
+    pipeline = session.export(whole=True, accept=accepted)
+    verification = pipeline.verification
+    assert verification is not None
+    assert verification.ok, f"{pipeline}\n{Path('pipeline/pipeline.py').read_text()}"
+    different = {check.variable for check in verification.checks if check.accepted}
+    assert different == set(accepted.replace(",", " ").split()), "what is accepted differs, and nothing else"
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +86,19 @@ MUTATIONS = [
     ("grids and pipelines", "scaler.fit(X)", "scaler.fit(X[:100])", "a scaler that learnt from less"),
     ("texts and words", "ngram_range=(1, 2)", "ngram_range=(1, 1)", "another parameter"),
     ("time series", "ts.rolling(7).mean()", "ts.rolling(6).mean()", "another window"),
+    ("numpy_tour", "sub[0, 0] = 77", "pass", "a view that is not written to"),
+    ("numpy_tour", "    draw(3)\n", "    pass\n", "a generator not read far enough"),
+    ("numpy_tour", "range(2)", "range(1)", "timed code that ran once too few"),
+    (
+        "pandas_cookbook",
+        "con.execute(\"update sales set sales = 0 where store = 'a'\")",
+        "pass",
+        "a table left as it was",
+    ),
+    ("pandas_cookbook", 'sales.at[0, "sales"] = 1000', "pass", "a cell left as it was"),
+    ("python_course", "    c1()\n", "    pass\n", "a closure called once too few"),
+    ("python_course", "random.seed(3)", "random.seed(4)", "another seed of one of two generators"),
+    ("python_course", "log.clear()", "pass", "a decorator's state left as it was"),
     ("settings", "np.seterr(divide='ignore')", "np.seterr(divide='raise')", "another setting"),
 ]
 

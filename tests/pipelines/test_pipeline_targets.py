@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -25,6 +26,8 @@ from jupyter_mlops.session import Session
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SCHEDULE = "0 3 * * *"
+SECONDS = 420
+"""The most that one command may take, on a machine with other work to do."""
 LEFT_OUT = (
     "load_ext",
     "%mlops deploy",
@@ -79,7 +82,7 @@ def environment(name: str) -> Path:
         shutil.rmtree(place, ignore_errors=True)
         subprocess.run([BIN / "uv", "venv", "-q", "--python", sys.executable, place], check=True)
         command = [BIN / "uv", "pip", "install", "-q", "--python", place / "bin" / "python", *ENGINES[name], *STEPS]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
         if done.returncode:
             pytest.skip(f"{name} cannot be installed here: {done.stderr.strip()[-300:]}")
         ready.touch()
@@ -87,13 +90,21 @@ def environment(name: str) -> Path:
 
 
 def shell(command: list[Any] | str, folder: Path, programs: Path = BIN, *, ok: bool = True, **more: str) -> str:
-    """Run a command with an environment's programs first on the path; what it prints."""
+    """Run a command with an environment's programs first on the path; what it prints. It ends in time, or is ended."""
     settings = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "MPLBACKEND": "Agg", **more}
     settings.pop("MLFLOW_TRACKING_URI", None) if "MLFLOW_TRACKING_URI" not in more else None
     words = ["bash", "-euo", "pipefail", "-c", command] if isinstance(command, str) else [str(word) for word in command]
-    done = subprocess.run(words, cwd=folder, env=settings, capture_output=True, text=True, check=False)
-    printed = done.stdout + done.stderr
-    assert (done.returncode == 0) is ok, f"{words} ended with {done.returncode}:\n{printed[-4000:]}"
+    child = subprocess.Popen(
+        words, cwd=folder, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        stdin=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        printed, _ = child.communicate(timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        printed, _ = child.communicate()
+        pytest.fail(f"{words} did not end within {SECONDS} s:\n{printed[-4000:]}")
+    assert (child.returncode == 0) is ok, f"{words} ended with {child.returncode}:\n{printed[-4000:]}"
     return printed
 
 
@@ -219,12 +230,40 @@ def gitlab_ci(project: Path) -> None:
 
 def jenkins(project: Path) -> None:
     text = (project / "Jenkinsfile").read_text()
+    _lint_groovy(project)
     assert f"cron('{SCHEDULE}')" in text
     assert text.count("{") == text.count("}")
     values = dict(re.findall(r"name: '(\w+)', defaultValue: '(.*?)'", text))
     for line in re.findall(r"sh '''(.*?)'''", text, re.DOTALL):
         shell(line, project.parent, **values)
     shutil.copytree(project.parent / "work", project / "work")
+
+
+def _lint_groovy(project: Path) -> None:
+    """Have the Groovy parser of npm-groovy-lint read the file: an error in it would be one of its findings."""
+    place = REPOSITORY / ".cache" / "targets" / "groovy"
+    if not (place / "node_modules" / ".bin" / "npm-groovy-lint").exists():
+        place.mkdir(parents=True, exist_ok=True)
+        command = [
+            "npm",
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--prefix",
+            str(place),
+            "npm-groovy-lint",
+        ]
+        if (
+            shutil.which("npm") is None
+            or subprocess.run(command, capture_output=True, check=False, timeout=SECONDS).returncode
+        ):
+            return  # the commands of the file are run all the same
+    lint = place / "node_modules" / ".bin" / "npm-groovy-lint"
+    if shutil.which("java") is None:
+        return
+    words = [lint, "--noserver", "--failon", "error", "--path", project, "--files", "**/Jenkinsfile"]
+    assert "error" not in shell(words, project).lower().replace("0 error", "")
 
 
 def docker(project: Path) -> None:
@@ -256,6 +295,7 @@ def python(project: Path) -> None:
 
 
 @pytest.mark.extended
+@pytest.mark.timeout(1500)  # an engine's environment is made on first use; each command has its own limit
 @pytest.mark.parametrize("target", NAMES)
 def test_the_tour_gives_the_same_metrics_on_every_target(
     target: str, tour: tuple[Path, dict[str, float]], copy: Path

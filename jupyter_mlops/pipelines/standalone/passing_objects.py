@@ -184,6 +184,7 @@ def _is_trusted(name: str) -> bool:
     return top in _TRUSTED or (top != "__main__" and not _is_installed(top))
 
 
+@functools.cache
 def _is_installed(package: str) -> bool:
     from importlib import metadata
 

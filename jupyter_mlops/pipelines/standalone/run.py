@@ -17,15 +17,14 @@ import json
 import os
 import platform
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from .executors import Executor, Job, executor
 from .log import facts_of, log_to_mlflow
 from .passing import MANIFEST, CannotPass, read_manifest
 from .step import Failed, content_hash, parameters
@@ -34,10 +33,11 @@ __all__ = ["Runner", "main"]
 
 HERE = Path(__file__).resolve().parent
 SEEN = "seen.json"
+LAST = "last.json"
+"""What the last run came to, for whoever opens one of its steps."""
 KEPT = 5
 """How many results of a step are kept."""
 POLL_SECONDS = 0.02
-PATIENCE = 5.0
 Event = dict[str, Any]
 
 
@@ -75,8 +75,8 @@ def main(words: list[str] | None = None) -> int:
             description, folder, cache, parameters(description, given.set), tell=tell, fresh=given.fresh,
             allow_pickle=given.allow_pickle, given=given.set,
         )  # fmt: skip
-        with _executor(given.dask, given.jobs) as executor:
-            done = runner.run(executor, given.jobs or os.cpu_count() or 1)
+        with executor(given.dask, given.jobs) as where:
+            done = runner.run(where, given.jobs or os.cpu_count() or 1)
     except Failed as error:
         tell({"event": "error", "message": str(error)})
         return 2
@@ -95,23 +95,6 @@ def main(words: list[str] | None = None) -> int:
         run = log_to_mlflow(description, runner.metrics, runner.parameters, runner.done)
     tell({"event": "end", "ok": done, "metrics": runner.metrics, "parameters": runner.parameters, "run": run})
     return 0 if done else 1
-
-
-class Job(Protocol):
-    """A step that runs somewhere."""
-
-    def poll(self) -> int | None:
-        """Its exit code, None as long as it runs."""
-
-    def end(self) -> None:
-        """End it now."""
-
-
-class Executor(Protocol):
-    """Where steps run."""
-
-    def start(self, command: list[str], log: Path) -> Job:
-        """Start a command; what it prints goes to `log`."""
 
 
 class Runner:
@@ -152,11 +135,13 @@ class Runner:
         self.manifests: dict[str, dict[str, Any]] = {}
         self.metrics: dict[str, float] = {}
         self.done: list[dict[str, Any]] = []
+        self.failed: dict[str, str] = {}
+        """What failed, and why."""
         self._changed: dict[str, int] = {}
         self._code = step_code(HERE / "pipeline.py", description)
         self._environment = environment(description)
 
-    def run(self, executor: Executor, jobs: int) -> bool:
+    def run(self, where: Executor, jobs: int) -> bool:
         """Run what must be run; True if every step is done."""
         self.cache.mkdir(parents=True, exist_ok=True)
         ignore = self.cache.parent / ".gitignore"
@@ -174,7 +159,7 @@ class Runner:
                         self._finish(name, place, "cached", 0.0, [])
                     elif len(running) < jobs:
                         del waiting[name]
-                        running[name] = self._start(executor, node, place)
+                        running[name] = self._start(where, node, place)
                 if failed and not running:
                     break
                 for name, (job, place, new, began) in list(running.items()):
@@ -189,6 +174,7 @@ class Runner:
             for job, _, new, _ in running.values():
                 job.end()
                 shutil.rmtree(new, ignore_errors=True)
+            self._remember()
         for name in waiting:
             self.tell({"event": "step", "step": name, "state": "not run"})
         self.metrics = {
@@ -233,7 +219,7 @@ class Runner:
         self.manifests[place.parent.name] = manifest
         return True
 
-    def _start(self, executor: Executor, node: Mapping[str, Any], place: Path) -> tuple[Job, Path, Path, float]:
+    def _start(self, where: Executor, node: Mapping[str, Any], place: Path) -> tuple[Job, Path, Path, float]:
         new = place.with_name(f".{place.name}.{os.getpid()}")
         shutil.rmtree(new, ignore_errors=True)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -261,7 +247,7 @@ class Runner:
                 "of": len(self.nodes),
             }
         )
-        return executor.start(command, place.with_name(f"{place.name}.log")), place, new, time.monotonic()
+        return where.start(command, place.with_name(f"{place.name}.log")), place, new, time.monotonic()
 
     def _ended(self, name: str, code: int, place: Path, new: Path, seconds: float) -> bool:
         log = place.with_name(f"{place.name}.log")
@@ -269,6 +255,7 @@ class Runner:
         if code != 0 or not (new / MANIFEST).exists():
             shutil.rmtree(new, ignore_errors=True)
             why = next((line.strip() for line in reversed(lines) if line.strip()), f"the process ended with {code}")
+            self.failed[name] = why
             self.tell(
                 {
                     "event": "step",
@@ -314,6 +301,14 @@ class Runner:
                 **facts,
             }
         )
+
+    def _remember(self) -> None:
+        """Keep where the results of this run are, and what failed."""
+        places = {name: str(place) for name, place in self.places.items()}
+        told = {"places": places, "failed": self.failed, "set": self.given, "folder": str(self.folder)}
+        new = self.cache / f".{LAST}.{os.getpid()}"
+        new.write_text(json.dumps(told, indent=1), encoding="utf-8")
+        new.replace(self.cache / LAST)
 
     def _number(self, name: str) -> int:
         return list(self.nodes).index(name) + 1
@@ -384,94 +379,6 @@ def _stat(path: Path) -> list[int]:
     except OSError:
         return []
     return [told.st_size, told.st_mtime_ns]
-
-
-# where steps run
-
-
-class _Process:
-    def __init__(self, command: list[str], log: Path) -> None:
-        with log.open("wb") as out:
-            self._child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-            )
-
-    def poll(self) -> int | None:
-        return self._child.poll()
-
-    def end(self) -> None:
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._child.pid, sign)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(PATIENCE)
-                return
-
-
-class _Processes:
-    """Steps run as processes here."""
-
-    def start(self, command: list[str], log: Path) -> Job:
-        return _Process(command, log)
-
-
-class _Future:
-    def __init__(self, future: Any) -> None:
-        self._future = future
-
-    def poll(self) -> int | None:
-        if not self._future.done():
-            return None
-        return int(self._future.result()) if self._future.status == "finished" else 1
-
-    def end(self) -> None:
-        self._future.cancel()
-
-
-class _Dask:
-    """Steps run on Dask's workers, each as a process there."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def start(self, command: list[str], log: Path) -> Job:
-        return _Future(self._client.submit(_run_command, command, str(log), pure=False))
-
-
-def _run_command(command: list[str], log: str) -> int:
-    import subprocess
-
-    with open(log, "wb") as out:  # noqa: PTH123 this function travels alone
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False
-        ).returncode
-
-
-@contextlib.contextmanager
-def _executor(dask: str, jobs: int) -> Any:
-    signal.signal(signal.SIGTERM, _interrupt)
-    if not dask:
-        yield _Processes()
-        return
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError as error:
-        raise Failed("--dask needs Dask: pip install 'dask[distributed]'") from error
-    if dask == "local":
-        workers = jobs or os.cpu_count() or 1
-        with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as cluster, Client(cluster) as client:  # fmt: skip
-            yield _Dask(client)
-        return
-    try:
-        client = Client(dask, timeout=10)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise Failed(f"no Dask scheduler answers at {dask}: {error}") from error
-    with client:
-        yield _Dask(client)
-
-
-def _interrupt(_number: int, _frame: Any) -> None:
-    raise KeyboardInterrupt
 
 
 # what is told

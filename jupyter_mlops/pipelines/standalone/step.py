@@ -26,7 +26,7 @@ from typing import Any
 from .passing import MANIFEST, SCHEMA, CannotPass, Reader, Writer, file_hash, read_manifest
 from .passing_objects import random_states, restore_random_states
 
-__all__ = ["Failed", "find_outputs", "main", "metrics_of", "parameters", "run_step"]
+__all__ = ["Failed", "find_outputs", "main", "metrics_of", "open_step", "parameters", "run_step"]
 
 HERE = Path(__file__).resolve().parent
 FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -171,6 +171,30 @@ def run_step(
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return notes
+
+
+def open_step(name: str, inputs: list[str], *, folder: str = "", given: list[str] | None = None) -> dict[str, Any]:
+    """What a step needs, read as it would be for its run, in the folder it runs in, with the random generators set.
+
+    Parameters
+    ----------
+    inputs
+        What earlier steps have left.
+    given
+        Parameters that are set, ``NAME=VALUE``.
+    """
+    description = json.loads((HERE / "pipeline.json").read_text(encoding="utf-8"))
+    node = find_node(description, name)
+    if folder:
+        os.chdir(folder)
+    module = importlib.import_module("pipeline")
+    work = _Work(description, module, list(map(Path, inputs)), parameters(description, given or []), allow_pickle=False)
+    taken = work.inputs(node)
+    work.settings(node)
+    work.restore(node)
+    for note in work.notes:
+        print(note)
+    return taken
 
 
 def _settle_unpassed(
