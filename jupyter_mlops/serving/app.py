@@ -108,6 +108,11 @@ class App:
             raise ValueError("a model server needs a token")
         self._token = token.encode()
 
+    @property
+    def secret(self) -> bytes:
+        """The token as it is compared; another object for every other token."""
+        return self._token
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
@@ -244,9 +249,16 @@ class App:
         self._asked += 1
         return None
 
-    def leave(self) -> None:
-        """One request less is being answered."""
-        self._asked -= 1
+    def admit_all(self, requests: int) -> bool:
+        """Let so many requests in at once; False, and none is in, where they are too many."""
+        if self._asked + requests > self.limits.requests:
+            return False
+        self._asked += requests
+        return True
+
+    def leave(self, requests: int = 1) -> None:
+        """So many requests less are being answered."""
+        self._asked -= requests
 
     @staticmethod
     def not_ready() -> Answer:

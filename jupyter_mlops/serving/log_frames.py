@@ -104,11 +104,15 @@ def frame_bytes(payload: bytes, rows: int, before: int, time_ms: int) -> bytes:
 
 def entry_frames(entries: Sequence[Entry], before: int) -> tuple[bytes, int]:
     """Entries as frames, to write in one go, and how many predictions the segment then holds."""
-    frames = []
-    for entry in entries:
-        frames.append(frame_bytes(_encoder.encode(entry), entry.counted, before, entry.time_ms))
-        before += entry.counted
-    return (frames[0] if len(frames) == 1 else b"".join(frames)), before
+    parts: list[bytes] = []
+    encode, crc32, extra = _encoder.encode, zlib.crc32, HEAD.size + TAIL.size
+    for entry in entries:  # as `frame_bytes`, which takes longer for each
+        payload, rows, time_ms = encode(entry), entry.counted, entry.time_ms
+        length = len(payload)
+        checksum = crc32(payload, crc32(COUNTED.pack(rows, before, time_ms)))
+        parts += (HEAD.pack(MAGIC, length, checksum, rows, before, time_ms), payload, TAIL.pack(length + extra))
+        before += rows
+    return b"".join(parts), before
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from .signature import INVALID_VALUE, Refused, Signature, convert
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "TooMuch", "Unsupported", "decode", "media_type", "parse", "parse_with_params"]
+__all__ = ["FORMATS", "JSON", "TooMuch", "Unsupported", "decode", "media_type", "parse", "parse_with_params"]
 
 CSV = "text/csv"
 JSON = "application/json"

@@ -7,9 +7,8 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any
 
-__all__ = ["request_id", "trace_of"]
+__all__ = ["new_id", "request_id", "trace_of"]
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -21,17 +20,20 @@ def request_id(headers: Mapping[bytes, bytes]) -> str:
     given = headers.get(b"x-request-id")
     if given is not None and REQUEST_ID.fullmatch(given):
         return given.decode()
-    return f"{_process()}{next(_numbers):012x}"
+    return new_id()
 
 
-def _process() -> str:
-    """What the ids of this process begin with; another after a fork."""
-    if _known[0] != os.getpid():
-        _known[:] = [os.getpid(), secrets.token_hex(10)]
-    return str(_known[1])
+def new_id() -> str:
+    """An id that no other process gives."""
+    return f"{_begin[0]}{next(_numbers):012x}"
 
 
-_known: list[Any] = [0, ""]
+def _begin_anew() -> None:
+    _begin[0] = secrets.token_hex(10)
+
+
+_begin = [secrets.token_hex(10)]  # what the ids of this process begin with; another after a fork
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def trace_of(headers: Mapping[bytes, bytes]) -> bytes | None:

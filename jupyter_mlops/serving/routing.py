@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -102,6 +102,15 @@ class Router(Protocol):
             None is ready.
         """
 
+    def plain(self) -> Route | None:
+        """Where every request goes as things are; None where each is to be asked for with `route`."""
+
+    def began(self, requests: int) -> None:
+        """Take note of requests that go where `plain` said."""
+
+    def finished_all(self, slot: Slot, done: Sequence[tuple[int, int, float]]) -> None:
+        """Take note of several answers of one version, each by its status, rows and seconds; see `finished`."""
+
     def finished(self, route: Route, status: int, rows: int, seconds: float) -> None:
         """Take note of an answer: its HTTP status, how many rows it holds, and how long it took from body to answer."""
 
@@ -139,6 +148,16 @@ class OneSlot:
         if not self._slot.ready:
             raise NoVersion
         return self._route
+
+    def plain(self) -> Route | None:
+        """The one version, if it is ready."""
+        return self._route if self._slot.ready else None
+
+    def began(self, requests: int) -> None:
+        """Nothing is counted here."""
+
+    def finished_all(self, slot: Slot, done: Sequence[tuple[int, int, float]]) -> None:
+        """Nothing is counted here."""
 
     def finished(self, route: Route, status: int, rows: int, seconds: float) -> None:
         """Nothing is counted here."""

@@ -18,7 +18,8 @@ from .app import Request
 from .batching import LARGEST_NOW
 from .log_segments import Entry
 from .model import Answer, Ask
-from .request_ids import request_id, trace_of
+from .request import JSON
+from .request_ids import new_id, request_id, trace_of
 from .routing import NoVersion, Route, Slot
 
 if TYPE_CHECKING:
@@ -28,6 +29,35 @@ __all__ = ["Asked", "ShortWay", "protocol_for"]
 
 PATH = b"/invocations"
 LONGEST_LENGTH = 6  # digits of a content-length that may be small enough
+ANSWERED = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\nx-model-version: "
+)
+
+
+class Heard:
+    """The head of a request, which a client mostly sends again word by word over the same connection.
+
+    Parameters
+    ----------
+    sent
+        The headers as they came.
+    headers
+        The same by name in lower case; the first of several wins.
+    token
+        The token that they were let in by.
+    """
+
+    __slots__ = ("content_type", "headers", "keep_alive", "named", "sent", "token")
+
+    def __init__(
+        self, sent: list[tuple[bytes, bytes]], headers: dict[bytes, bytes], token: bytes, *, keep_alive: bool
+    ) -> None:
+        self.sent = sent
+        self.headers = headers
+        self.token = token
+        self.keep_alive = keep_alive
+        self.content_type = headers.get(b"content-type", b"").decode("latin-1")
+        self.named = b"x-request-id" in headers or b"traceparent" in headers
 
 
 class Asked:
@@ -37,24 +67,43 @@ class Asked:
     ----------
     connection
         Whose request it is.
-    headers
-        Names in lower case.
-    keep_alive
-        Whether the connection stays open afterwards.
+    heard
+        Its head.
     """
 
-    __slots__ = (
-        "began", "connection", "disconnected", "headers", "keep_alive", "message_event", "parts", "response_complete",
-    )  # fmt: skip
+    __slots__ = ("began", "connection", "disconnected", "heard", "message_event", "parts", "response_complete")
 
-    def __init__(self, connection: Any, headers: dict[bytes, bytes], *, keep_alive: bool) -> None:
+    def __init__(self, connection: Any, heard: Heard) -> None:
         self.connection = connection
-        self.headers = headers
-        self.keep_alive = keep_alive
+        self.heard = heard
         self.parts: list[bytes] = []
         self.response_complete = self.disconnected = False
         self.message_event = NOBODY_WAITS
         self.began = 0.0
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection stays open afterwards; uvicorn clears it when the server ends."""
+        return self.heard.keep_alive
+
+    @keep_alive.setter
+    def keep_alive(self, keep: bool) -> None:
+        if keep != self.heard.keep_alive:
+            heard = self.heard
+            self.heard = Heard(heard.sent, heard.headers, heard.token, keep_alive=keep)
+
+    def answered(self, answer: Answer, name: str, head: bytes) -> None:
+        """Send a prediction; as `reply`, in one piece."""
+        if self.disconnected or not self.heard.keep_alive or self.heard.named:
+            extra = [(b"x-request-id", name.encode()), (b"x-model-version", head[len(ANSWERED) : -4])]
+            trace = trace_of(self.heard.headers)
+            self.reply(answer, extra if trace is None else [*extra, (b"traceparent", trace)])
+            return
+        self.response_complete = True
+        body = answer.body
+        connection = self.connection
+        connection.transport.write(head % (len(body), name.encode()) + body)
+        connection.on_response_complete()
 
     def reply(self, answer: Answer, extra: Headers) -> None:
         """Send the answer, and let the connection go on."""
@@ -81,6 +130,7 @@ class _NobodyWaits:
 
 
 NOBODY_WAITS: Any = _NobodyWaits()
+Member = tuple[Asked, Route, str, Ask]
 
 
 class ShortWay:
@@ -96,6 +146,20 @@ class ShortWay:
         self._app = app
         self._waiting: list[Asked] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def hear(self, sent: list[tuple[bytes, bytes]], before: Heard | None, *, keep_alive: bool) -> Heard | None:
+        """The head of a request that may go this way, None for any other; `before` is what its connection sent last."""
+        if (
+            before is not None
+            and before.sent == sent
+            and before.token is self._app.secret
+            and before.keep_alive == keep_alive
+        ):
+            return before
+        headers = dict(reversed(sent))
+        if not self.takes(headers):
+            return None
+        return Heard(sent, headers, self._app.secret, keep_alive=keep_alive)
 
     def takes(self, headers: dict[bytes, bytes]) -> bool:
         """Whether a request with these headers may go this way."""
@@ -117,10 +181,26 @@ class ShortWay:
 
     def _answer(self) -> None:
         waiting, self._waiting = self._waiting, []
+        router = self._app.router
+        route = router.plain()
+        if route is not None and self._app.admit_all(len(waiting)):
+            router.began(len(waiting))
+            members = []
+            for asked in waiting:
+                heard = asked.heard
+                name = request_id(heard.headers) if heard.named else new_id()
+                body = asked.parts[0] if len(asked.parts) == 1 else b"".join(asked.parts)
+                members.append((asked, route, name, Ask(body, heard.content_type)))
+            self._together(route.slot, members)
+        else:
+            self._one_by_one(waiting)
+
+    def _one_by_one(self, waiting: list[Asked]) -> None:
+        """Where each request is routed for itself, or some are refused."""
         app = self._app
-        slots: dict[Slot, list[tuple[Asked, Route, str, Ask]]] = {}
+        slots: dict[Slot, list[Member]] = {}
         for asked in waiting:
-            headers = asked.headers
+            headers = asked.heard.headers
             name = request_id(headers)
             refused = app.admit()
             if refused is None:
@@ -133,12 +213,11 @@ class ShortWay:
                 asked.reply(refused, app.answer_headers_of(name, refused, None, trace_of(headers)))
                 continue
             body = asked.parts[0] if len(asked.parts) == 1 else b"".join(asked.parts)
-            ask = Ask(body, headers.get(b"content-type", b"").decode("latin-1"))
-            slots.setdefault(route.slot, []).append((asked, route, name, ask))
+            slots.setdefault(route.slot, []).append((asked, route, name, Ask(body, asked.heard.content_type)))
         for slot, members in slots.items():
             self._together(slot, members)
 
-    def _together(self, slot: Slot, members: list[tuple[Asked, Route, str, Ask]]) -> None:
+    def _together(self, slot: Slot, members: list[Member]) -> None:
         app, now = self._app, time.time_ns() // 1_000_000
         answers: Any = [None] * len(members)
         if slot.model.quick:
@@ -146,10 +225,10 @@ class ShortWay:
                 answers = slot.model.answer_now([member[3] for member in members])
             except Exception:  # the long way tells what is wrong with which
                 answers = [None] * len(members)
-        done, entries = [], []
+        done: list[tuple[Member, Answer]] = []
+        entries = []
         ended = time.perf_counter()
         for member, answer in zip(members, answers, strict=True):
-            asked, route, name, ask = member
             if answer is None:
                 task = asyncio.get_running_loop().create_task(self._alone(*member))
                 self._tasks.add(task)
@@ -157,6 +236,7 @@ class ShortWay:
                 continue
             done.append((member, answer))
             if answer.status == 200:
+                asked, route, name, ask = member
                 entries.append(
                     Entry(
                         name,
@@ -175,16 +255,23 @@ class ShortWay:
             return
         app.router.batched(slot, len(done))
         refused = app.log(slot, entries) if entries else None
+        app.leave(len(done))
+        app.router.finished_all(
+            slot, [((refused or answer).status, answer.rows, ended - member[0].began) for member, answer in done]
+        )
+        head = b"%b%b\r\n\r\n" % (ANSWERED, slot.header.replace(b"%", b"%%"))
         for (asked, route, name, ask), computed in done:
             answer = computed if refused is None else refused
-            app.leave()
-            app.router.finished(route, answer.status, answer.rows, ended - asked.began)
-            asked.reply(answer, app.answer_headers_of(name, answer, route, trace_of(asked.headers)))
-            app.shadow(route, ask, name, answer)
+            if answer.status == 200 and answer.media_type == JSON:
+                asked.answered(answer, name, head)
+            else:
+                asked.reply(answer, app.answer_headers_of(name, answer, route, trace_of(asked.heard.headers)))
+            if route.shadows:
+                app.shadow(route, ask, name, answer)
 
     async def _alone(self, asked: Asked, route: Route, name: str, ask: Ask) -> None:
         """What cannot be computed on the loop."""
-        request = Request("/invocations", b"", asked.headers, name, trace_of(asked.headers), _no_body)
+        request = Request("/invocations", b"", asked.heard.headers, name, trace_of(asked.heard.headers), _no_body)
         try:
             answer = await self._app.answered(request, ask, route, asked.began)
         except Exception as error:
@@ -202,6 +289,8 @@ def protocol_for(app: App) -> type[HttpToolsProtocol]:
 
     class Protocol(HttpToolsProtocol):
         _reading: Asked | None = None
+        _heard: Heard | None = None
+        _idle_since: float | None = None
 
         def on_message_begin(self) -> None:
             self.url = b""
@@ -212,16 +301,16 @@ def protocol_for(app: App) -> type[HttpToolsProtocol]:
         def on_headers_complete(self) -> None:
             if (
                 self.url == PATH
-                and self.parser.get_method() == b"POST"
                 and (self.cycle is None or self.cycle.response_complete)
                 and not self.expect_100_continue
+                and self.parser.get_method() == b"POST"
                 and not self.parser.should_upgrade()
                 and self.parser.get_http_version() == "1.1"
             ):
-                headers = dict(reversed(self.headers))
-                if short.takes(headers):
-                    self._reading = Asked(self, headers, keep_alive=self.parser.should_keep_alive())
-                    self.cycle = self._reading  # type: ignore[assignment]
+                heard = short.hear(self.headers, self._heard, keep_alive=self.parser.should_keep_alive())
+                if heard is not None:
+                    self._heard = heard
+                    self._reading = self.cycle = Asked(self, heard)  # type: ignore[assignment]
                     return
             url, headers_sent, expects = self.url, self.headers, self.expect_100_continue
             super().on_message_begin()
@@ -241,5 +330,37 @@ def protocol_for(app: App) -> type[HttpToolsProtocol]:
                 short.add(asked)
             else:
                 super().on_message_complete()
+
+        # One timer watches over an idle connection for as long as it is open, where uvicorn makes and takes back one a request.
+
+        def _unset_keepalive_if_required(self) -> None:
+            self._idle_since = None
+
+        def on_response_complete(self) -> None:
+            self.server_state.total_requests += 1
+            if self.transport.is_closing():
+                return
+            self.flow.resume_reading()
+            if self.pipeline:
+                cycle, application = self.pipeline.pop()
+                self._start_asgi_task(cycle, application)
+                return
+            self._idle_since = self.loop.time()
+            if self.timeout_keep_alive_task is None:
+                self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
+
+        def _look_whether_idle(self) -> None:
+            since, now = self._idle_since, self.loop.time()
+            if since is not None and now - since >= self.timeout_keep_alive - 0.01:
+                self.timeout_keep_alive_handler()
+                return
+            rest = self.timeout_keep_alive - (0.0 if since is None else now - since)
+            self.timeout_keep_alive_task = self.loop.call_later(rest, self._look_whether_idle)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self.timeout_keep_alive_task is not None:
+                self.timeout_keep_alive_task.cancel()
+                self.timeout_keep_alive_task = None
+            super().connection_lost(exc)
 
     return Protocol

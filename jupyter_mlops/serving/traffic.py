@@ -17,7 +17,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,6 +132,24 @@ class LiveRouter:
                 number -= 1
         shadows = tuple(slot for slot, share in table.shadows if share >= 1 or self._random.random() < share)
         return Route(table.routes[number].slot, table.shares[number], shadows, key.decode("latin-1"))
+
+    def plain(self) -> Route | None:
+        """The only version, where nothing about a request changes that."""
+        table = self._table
+        return table.routes[0] if len(table.routes) == 1 and not table.sticky and not table.shadows else None
+
+    def began(self, requests: int) -> None:
+        """Count requests that go where `plain` said."""
+        self._flying += requests
+
+    def finished_all(self, slot: Slot, done: Sequence[tuple[int, int, float]]) -> None:
+        """Count several answers of one version."""
+        table = self._table
+        self._flying -= len(done)
+        at = table.places.get(slot)
+        if at is None:  # it was taken out while it answered
+            at = self._counters.version(slot.ref)
+        self._counters.observe_all(at, done, slow_seconds=table.slow_seconds)
 
     def _draw(self, table: _Table, key: bytes) -> float:
         """A number from 0 to 1, always the same for the same key of the same deployment."""

@@ -45,6 +45,7 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeClassifier
 
 from jupyter_mlops.serving.compiled.build import plan_of
+from jupyter_mlops.serving.compiled.by_row import ByRow
 from jupyter_mlops.serving.compiled.model import CompiledModel
 from jupyter_mlops.serving.compiled.plan import Plan
 from jupyter_mlops.serving.model import Ask, SklearnModel
@@ -244,6 +245,10 @@ def test_a_plan_answers_as_the_pipeline(name: str, tmp_path: Path) -> None:
             ask = Ask(body(some), method=method)
             (expected,), (got,) = original.answer_many([ask]), compiled.answer_many([ask])
             assert got.status == expected.status, (got.body, expected.body)
+            if method == "predict" and got.probabilities:  # what the log keeps beside the label
+                kept = np.frombuffer(got.probabilities, dtype="<f8").reshape(got.rows, -1)
+                tolerance = 1e-5 if "xgboost" in name else 1e-9
+                np.testing.assert_allclose(kept, pipeline.predict_proba(some), rtol=0, atol=tolerance)
             if expected.status == 200:
                 theirs, ours = (json.loads(answer.body)["predictions"] for answer in (expected, got))
                 if isinstance(theirs[0], str):
@@ -259,6 +264,20 @@ def test_a_plan_answers_as_the_pipeline(name: str, tmp_path: Path) -> None:
         whole = body(TABLE)
         answers = compiled.answer_now([Ask(whole), Ask(body(TABLE.head(1)))])
         assert [a.rows for a in answers if a is not None] == [ROWS, 1]
+
+
+@pytest.mark.parametrize("name", ["scaled, one-hot, boosted", "logistic", "forest", "missing values a category"])
+def test_few_rows_are_prepared_one_by_one(name: str, tmp_path: Path) -> None:
+    """The same features, row by row, as the operation gives; what only the operation can judge is left to it."""
+    make, table, target, _ = CASES[name]
+    plan = plan_of(make().fit(table, target), SIGNATURE, folder_of(table, tmp_path))
+    assert plan.by_row
+    by_row = ByRow(plan.operation)
+    given = table.astype(object).where(table.notna(), None)
+    columns = [given[column.name].tolist() for column in SIGNATURE.columns]
+    rows = list(zip(*columns, strict=True))
+    np.testing.assert_array_equal(by_row.run(rows), plan.operation.run(columns))
+    assert by_row.run([tuple("text" for _ in rows[0])]) is None
 
 
 def test_a_wrong_plan_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

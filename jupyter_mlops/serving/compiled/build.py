@@ -25,7 +25,7 @@ from .operations import Operation
 from .plan import Plan
 from .proven import forget_oldest, key_of, proving
 from .trees import Forest
-from .verify import Differs, Samples, body_of, refusals, verify
+from .verify import Differs, Samples, body_of, proven_by_row, refusals, verify
 
 __all__ = ["build", "example_rows", "main", "plan_of"]
 
@@ -83,6 +83,7 @@ def _checked(
     made = replace(plan, path="compiled" if final is not None else "encoder", final=final, trees=trees)
     splits = {} if forest is None else forest.splits()
     single = type(_last(estimator)).__module__.startswith("xgboost")
+    made.by_row = final is not None and proven_by_row(plan.operation, samples)
     made.checked = verify(CompiledModel(made, signature, lambda: estimator), estimator, samples, splits, single=single)
     return made
 

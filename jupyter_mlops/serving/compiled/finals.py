@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,9 @@ LINEAR_REGRESSORS = ("LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV",
 LOG_REGRESSORS = ("PoissonRegressor", "GammaRegressor")
 FORESTS = ("RandomForestClassifier", "ExtraTreesClassifier", "DecisionTreeClassifier", "ExtraTreeClassifier",
            "RandomForestRegressor", "ExtraTreesRegressor", "DecisionTreeRegressor", "ExtraTreeRegressor")  # fmt: skip
+
+
+OUTPUTS = ["sums"]  # of the trees' model
 
 
 @dataclass
@@ -60,6 +64,7 @@ class Final:
 
     def __post_init__(self) -> None:
         self._session: Any = None
+        self._run: Any = None
 
     def start(self, trees: bytes) -> None:
         """Make ready to compute; `trees` is the ONNX model, empty for a linear model."""
@@ -73,7 +78,10 @@ class Final:
         )
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
-        self._session = ort.InferenceSession(trees, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(trees, options, providers=["CPUExecutionProvider"])
+        # beneath the checks that `InferenceSession.run` repeats at every call; they take longer than a hundred small trees
+        self._run = getattr(getattr(session, "_sess", None), "run", None) or session.run
+        self._session = session
 
     def sums(self, features: Matrix) -> Matrix:
         """What the model adds up for every row."""
@@ -83,8 +91,32 @@ class Final:
             features = features.astype(np.float32)
         if self._session is None:
             return np.tile(self.base, (len(features), 1)) / self.divide
-        found = self._session.run(None, {"x": np.ascontiguousarray(features, dtype=np.float64)})[0]
+        found = self._run(OUTPUTS, {"x": np.ascontiguousarray(features, dtype=np.float64)}, None)[0]
         return np.asarray((found + self.base) / self.divide)
+
+    def two(self, features: Matrix) -> tuple[list[int], list[float]] | None:
+        """For few rows and two classes: each row's class, and the probabilities row after row; None for any other.
+
+        As `sums`, `choices` and `probabilities`, without NumPy's cost for every step; an exponential may differ in its
+        last bit. `features` are float64, row after row.
+        """
+        if self.link not in ("sigmoid", "share") or len(self.base) > 1 or self.bias.size > 1:
+            return None
+        if self._run is None or self.single:
+            found: list[float] = self.sums(features)[:, 0].tolist()
+        else:
+            base, divide = float(self.base[0]), self.divide
+            found = [(value + base) / divide for value in self._run(OUTPUTS, {"x": features}, None)[0].ravel().tolist()]
+        above = self.above
+        told: list[float] = []
+        if self.link == "share":
+            for value in found:
+                told += (1.0 - value, value)
+        else:
+            for value in found:
+                share = 1.0 / (1.0 + math.exp(709.0 if value < -709.0 else -value))
+                told += (1.0 - share, share)
+        return [1 if value > above else 0 for value in found], told
 
     def values(self, sums: Matrix) -> Matrix:
         """A regression's predictions."""

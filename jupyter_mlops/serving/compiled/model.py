@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ import orjson
 
 from ..model import Answer, Ask, encode, read, unpredictable
 from ..signature import BAD_REQUEST, Refused, Signature
+from .by_row import FEW as FEW_BY_ROW
+from .by_row import ByRow
 from .plan import Plan
 from .rows import Decoder, Rows
 
@@ -46,6 +49,7 @@ class CompiledModel:
         self.signature = signature
         self._operation = plan.operation
         self._final = plan.final
+        self._by_row = ByRow(plan.operation) if plan.by_row else None
         self._decoder = Decoder(signature)
         self._load = original
         self._original: Any = None
@@ -55,6 +59,7 @@ class CompiledModel:
         if plan.final is not None:
             plan.final.start(plan.trees)
             self._labels = [orjson.dumps(label) for label in plan.final.classes]
+            self._alone_bodies = [b'{"predictions":[' + label + b"]}" for label in self._labels]
             self.classes = tuple(str(label) for label in plan.final.classes) if self._has("predict_proba") else ()
         else:
             self.original()
@@ -152,9 +157,9 @@ class CompiledModel:
         if found is None:
             return None
         method = ask.method or found[1] or self.plan.method
-        if not self._has(method) or ((b"null" in ask.body or b"NaN" in ask.body) and self.plan.refuses_missing):
+        if not self._has(method) or (self.plan.refuses_missing and (b"null" in ask.body or b"NaN" in ask.body)):
             return None
-        if b"Infinity" in ask.body and self.plan.refuses_infinite:
+        if self.plan.refuses_infinite and b"Infinity" in ask.body:
             return None
         return found[0], method
 
@@ -169,16 +174,23 @@ class CompiledModel:
         """Answers to requests that were decoded; None for each where one of them holds what the model refuses."""
         rows = taken[0][1] if len(taken) == 1 else [row for _, some, _ in taken for row in some]
         try:
-            features = self._operation.run(list(zip(*rows, strict=True)))
+            features = self._by_row.run(rows) if self._by_row is not None and len(rows) <= FEW_BY_ROW else None
+            by_row = features is not None
+            if not by_row:
+                features = self._operation.run(list(zip(*rows, strict=True)))
             if self._final is not None:
-                return self._answers(taken, features)
+                return self._answers(taken, features, by_row=by_row)
             return self._asked(taken, features)
         except Exception:
             return [None] * len(taken)
 
-    def _answers(self, taken: Sequence[tuple[int, Rows, str]], features: Any) -> list[Answer]:
+    def _answers(self, taken: Sequence[tuple[int, Rows, str]], features: Any, *, by_row: bool) -> list[Answer]:
         final = self._final
         assert final is not None  # noqa: S101 for the type checker
+        if by_row and self.classes and all(method == "predict" for _, _, method in taken):
+            two = final.two(features)
+            if two is not None:
+                return self._two(taken, *two)
         sums = final.sums(features)
         labels, choices, values = self._labels, [], []
         if any(method == "predict" for _, _, method in taken):
@@ -201,6 +213,21 @@ class CompiledModel:
             else:
                 made.append(encode(values[at:end]))
             at = end
+        return made
+
+    def _two(self, taken: Sequence[tuple[int, Rows, str]], choices: list[int], shares: list[float]) -> list[Answer]:
+        """A few rows of two classes."""
+        labels, at, made = self._labels, 0, []
+        pack = struct.pack
+        for _, rows, _ in taken:
+            count = len(rows)
+            if count == 1:
+                body = self._alone_bodies[choices[at]]
+            else:
+                body = b'{"predictions":[' + b",".join([labels[c] for c in choices[at : at + count]]) + b"]}"
+            told = pack(f"<{2 * count}d", *shares[2 * at : 2 * (at + count)])
+            made.append(Answer(200, body, rows=count, probabilities=told))
+            at += count
         return made
 
     def _asked(self, taken: Sequence[tuple[int, Rows, str]], features: Any) -> list[Answer]:

@@ -17,7 +17,7 @@ from .operations import Operation
 
 __all__ = ["FORMAT", "Plan"]
 
-FORMAT = 1
+FORMAT = 2
 PLAN, TREES = "plan.msgpack", "trees.onnx"
 
 
@@ -39,6 +39,8 @@ class Plan:
         The columns in which the model takes no missing value, and no infinite one.
     method
         What answers where the request names no method.
+    by_row
+        Whether a few rows are prepared one by one, see `by_row`.
     checked
         What was compared: rows, and the largest difference between probabilities or values.
     """
@@ -51,6 +53,7 @@ class Plan:
     refuses_missing: list[int] = field(default_factory=list)
     refuses_infinite: list[int] = field(default_factory=list)
     method: str = "predict"
+    by_row: bool = False
     checked: dict[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:

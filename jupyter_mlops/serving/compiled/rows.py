@@ -20,6 +20,7 @@ Rows = list[Sequence[Any]]
 INT32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 TIME = Annotated[datetime, msgspec.Meta(tz=False)]
+astuple = msgspec.structs.astuple
 TYPES: dict[str, Any] = {
     "double": float | None,
     "float": float | None,
@@ -91,12 +92,42 @@ class Decoder:
             self._records = msgspec.json.Decoder(list[record])  # type: ignore[valid-type]
             self._record = record
         self._rows = msgspec.json.Decoder(list[self._row])  # type: ignore[name-defined]
+        self._listed = list(self._names)
+        self._plain_body = self._in_one_pass()
         self._orders: dict[tuple[str, ...], tuple[Any, Callable[[Any], Any] | None] | None] = {
             self._names: (self._rows, None)
         }
 
+    def _in_one_pass(self) -> Any:
+        """Decodes the two forms that most clients send, records and a table in the signature's order, without a stop between."""
+        if not self._names:
+            return None
+        parts: list[Any] = [("columns", list[str]), ("data", list[self._row])]  # type: ignore[name-defined]
+        split = msgspec.defstruct("PlainSplit", parts, forbid_unknown_fields=True)
+        fields: list[Any] = [
+            ("dataframe_records", list[self._record] | msgspec.UnsetType, msgspec.UNSET),  # type: ignore[name-defined]
+            ("dataframe_split", split | msgspec.UnsetType, msgspec.UNSET),
+        ]
+        return msgspec.json.Decoder(msgspec.defstruct("PlainBody", fields, forbid_unknown_fields=True))
+
+    def _plainly(self, body: bytes) -> Rows | None:
+        try:
+            given = self._plain_body.decode(body)
+        except msgspec.DecodeError:
+            return None
+        records, split = given.dataframe_records, given.dataframe_split
+        if split is msgspec.UNSET:
+            return None if records is msgspec.UNSET else [astuple(record) for record in records]
+        if records is msgspec.UNSET and split.columns == self._listed:
+            rows: Rows = split.data
+            return rows
+        return None
+
     def decode(self, body: bytes) -> tuple[Rows, str] | None:
         """The rows in the signature's order and the method that ``params`` asks for; None where pandas must read them."""
+        plain = None if self._plain_body is None else self._plainly(body)
+        if plain:
+            return None if len(plain) > ROWS else (plain, "")
         try:
             given = self._body.decode(body)
             found = self._decoded(given)
@@ -134,7 +165,7 @@ class Decoder:
     def _of_records(self, form: msgspec.Raw) -> Rows | None:
         if not self._names:
             return None
-        return [msgspec.structs.astuple(record) for record in self._records.decode(form)]
+        return [astuple(record) for record in self._records.decode(form)]
 
     def _of_any(self, form: msgspec.Raw) -> Rows | None:
         first = bytes(memoryview(form)[:64]).lstrip()[:1]

@@ -18,9 +18,11 @@ import orjson
 
 from ..model import Ask, read
 from ..signature import Signature
+from .by_row import ByRow
 from .model import CompiledModel
+from .operations import Operation
 
-__all__ = ["Differs", "Samples", "as_kind", "refusals", "verify"]
+__all__ = ["Differs", "Samples", "as_kind", "proven_by_row", "refusals", "verify"]
 
 TOLERANCE = 1e-9
 TOLERANCE_SINGLE = 1e-5
@@ -114,6 +116,29 @@ class Samples:
                     value = (threshold - float(zero[feature])) / (float(one[feature]) - float(zero[feature]))
                     found += [_with(base, number, v) for v in _around(value, kind)]
         return found
+
+
+def proven_by_row(operation: Operation | None, samples: Samples) -> bool:
+    """Whether `by_row` gives the same numbers as the operation, on every sample row and every edge that both take."""
+    if operation is None:
+        return False
+    try:
+        by_row = ByRow(operation)
+    except ValueError:
+        return False
+    every = list(range(len(samples.types)))
+    for row in [*samples.rows, *samples.edges(), *samples.missing(every)]:
+        ours = by_row.run([row])
+        if ours is None:
+            continue
+        try:
+            with np.errstate(all="ignore"):
+                theirs = operation.run([[cell] for cell in row])
+        except Exception:
+            return False
+        if not np.array_equal(ours, theirs, equal_nan=True):
+            return False
+    return True
 
 
 def refusals(samples: Samples, ask: Any) -> tuple[list[int], list[int]]:
