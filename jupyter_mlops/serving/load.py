@@ -1,12 +1,13 @@
 """Load: an MLflow model folder, what its MLmodel file says, and how it becomes a model that answers.
 
 scikit-learn models are read without mlflow: the MLmodel file, and the estimator by skops with exactly the types that the
-file records as trusted. Everything else goes through `store.pyfunc`, which is mlflow itself.
+file records as trusted; so are XGBoost's and LightGBM's own files, which hold no code. Everything else goes through `store.pyfunc`, which is mlflow itself.
 """
 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ __all__ = ["ModelFolder"]
 
 PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".pt", ".pth", ".dill")
 # flavours whose files hold data and no code, unless a file beside them is a pickle
+# the classes that the libraries' own files, which hold no code, are read into
+CLASSES = {
+    "mlflow.xgboost": ("xgboost.core.Booster", "xgboost.sklearn.XGBClassifier", "xgboost.sklearn.XGBRegressor"),
+    "mlflow.lightgbm": ("lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier", "lightgbm.sklearn.LGBMRegressor"),
+}
 PLAIN_LOADERS = ("mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm", "mlflow.catboost", "mlflow.onnx")
 
 
@@ -74,17 +80,31 @@ class ModelFolder:
         return str(self.facts["flavors"].get("python_function", {}).get("loader_module", ""))
 
     def native(self) -> bool:
-        """Whether `SklearnModel` can serve it without mlflow."""
-        flavors = self.facts["flavors"]
-        if self.loader != "mlflow.sklearn" or (self.facts.get("signature") or {}).get("params"):
+        """Whether it can be served without mlflow: scikit-learn's models, XGBoost's and LightGBM's."""
+        if self.loader not in READERS or (self.facts.get("signature") or {}).get("params"):
             return False
-        if flavors["python_function"].get("code") or flavors.get("sklearn", {}).get("code"):
+        if self.facts["flavors"]["python_function"].get("code") or self.own.get("code"):
             return False
         try:
             Signature.parse(self.inputs)
         except ValueError:
             return False
-        return flavors.get("sklearn", {}).get("serialization_format") in ("skops", "pickle", "cloudpickle")
+        if self.loader == "mlflow.sklearn":
+            return self.own.get("serialization_format") in ("skops", "pickle", "cloudpickle")
+        if self.own.get("model_class") not in CLASSES[self.loader]:
+            return False
+        return self.loader == "mlflow.xgboost" or self._stored.suffix in (".lgb", ".skops")
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """What the MLmodel file says under the flavor of the loader's library."""
+        found: dict[str, Any] = self.facts["flavors"].get(self.loader.rpartition(".")[2]) or {}
+        return found
+
+    @property
+    def _stored(self) -> Path:
+        """The estimator's file: a name out of a file, and no way out of the folder."""
+        return self.path / Path(str(self.own.get("pickled_model") or self.own.get("data") or "model")).name
 
     @property
     def method(self) -> str:
@@ -177,12 +197,13 @@ def _plan(folder: Path | None) -> Any:
 
 
 def _estimator(folder: ModelFolder) -> Any:
-    facts = folder.facts["flavors"]["sklearn"]
-    path = folder.path / Path(facts["pickled_model"]).name  # a name out of a file: no way out of the folder
-    if facts["serialization_format"] == "skops":
-        import skops.io
+    return READERS[folder.loader](folder)
 
-        return skops.io.load(path, trusted=facts.get("skops_trusted_types") or [])
+
+def _sklearn(folder: ModelFolder) -> Any:
+    facts, path = folder.own, folder._stored  # noqa: SLF001 one of its own
+    if facts["serialization_format"] == "skops":
+        return _skops(folder)
     if facts["serialization_format"] == "cloudpickle":
         import cloudpickle
 
@@ -191,3 +212,42 @@ def _estimator(folder: ModelFolder) -> Any:
         reader = pickle
     with path.open("rb") as file:
         return reader.load(file)
+
+
+def _skops(folder: ModelFolder) -> Any:
+    import skops.io
+
+    return skops.io.load(folder._stored, trusted=folder.own.get("skops_trusted_types") or [])  # noqa: SLF001 the same
+
+
+def _xgboost(folder: ModelFolder) -> Any:
+    import xgboost
+
+    made = getattr(xgboost, folder.own["model_class"].rpartition(".")[2])()
+    made.load_model(folder._stored)  # noqa: SLF001 the same
+    return _Booster(made, xgboost.DMatrix) if isinstance(made, xgboost.Booster) else made
+
+
+def _lightgbm(folder: ModelFolder) -> Any:
+    if folder._stored.suffix == ".skops":  # noqa: SLF001 the same
+        return _skops(folder)
+    import lightgbm
+
+    return lightgbm.Booster(model_file=folder._stored)  # noqa: SLF001 the same
+
+
+class _Booster:
+    """XGBoost's own kind of model, which takes its data in XGBoost's own kind of table."""
+
+    def __init__(self, booster: Any, table: Any) -> None:
+        self._booster, self._table = booster, table
+
+    def predict(self, data: Any) -> Any:
+        return self._booster.predict(self._table(data))
+
+
+READERS: dict[str, Callable[[ModelFolder], Any]] = {
+    "mlflow.sklearn": _sklearn,
+    "mlflow.xgboost": _xgboost,
+    "mlflow.lightgbm": _lightgbm,
+}
