@@ -158,7 +158,11 @@ class RunTable(Displayed, Record):
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a run; metrics and parameters as ``metrics.x`` and ``params.y``, as MLflow names them."""
+        import numpy as np
         import pandas as pd
+
+        def read(texts: list[str], names: int) -> Any:
+            return np.fromstring(" ".join(texts), sep=" ").reshape(-1, names).T
 
         columns = RunColumns.of(self.runs)
         plain = columns.plain
@@ -171,7 +175,7 @@ class RunTable(Displayed, Record):
             "seconds": (ended - started) / 1000,
             "trust": plain["trust"],
         }
-        told |= {f"metrics.{name}": values for name, values in columns.metric_columns().items()}
+        told |= {f"metrics.{name}": values for name, values in columns.metric_columns(read).items()}
         told |= {f"params.{name}": values for name, values in columns.param_columns().items()}
         return pd.DataFrame(told)
 

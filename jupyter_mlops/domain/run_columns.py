@@ -90,19 +90,29 @@ class RunColumns(Sequence["Run"]):
         number = side[0][i]
         return [] if number is None else self.sets[number].split(BETWEEN)
 
-    def metric_columns(self) -> dict[str, list[float]]:
-        """Every metric as floats, NaN where a run has none."""
-        return self._spread(self.metrics, nan, lambda text: [*map(float, text.split(" "))])
+    def metric_columns(self, read: Callable[[list[str], int], Any] | None = None) -> dict[str, Any]:
+        """Every metric as floats, NaN where a run has none.
+
+        Parameters
+        ----------
+        read
+            Turns the texts of runs that have the same so many metrics into as many columns; lists by default.
+        """
+        return self._spread(self.metrics, nan, read or _floats)
 
     def param_columns(self) -> dict[str, list[str | None]]:
         """Every parameter as texts, None where a run has none."""
-        return self._spread(self.params, None, lambda text: text.split(BETWEEN))
+        return self._spread(
+            self.params, None, lambda texts, _: zip(*(text.split(BETWEEN) for text in texts), strict=True)
+        )
 
-    def _spread(self, side: Side, missing: Any, read: Callable[[str], list[Any]]) -> dict[str, list[Any]]:
-        columns: dict[str, list[Any]] = {}
+    def _spread(self, side: Side, missing: Any, read: Callable[[list[str], int], Any]) -> dict[str, Any]:
+        columns: dict[str, Any] = {}
         for names, places, texts in self._by_set(side):
-            rows = map(read, texts)
-            for name, values in zip(names, zip(*rows, strict=True), strict=True):
+            for name, values in zip(names, read(texts, len(names)), strict=True):
+                if len(places) == len(self):  # all runs have it
+                    columns[name] = values
+                    continue
                 column = columns.setdefault(name, [missing] * len(self))
                 for place, value in zip(places, values, strict=True):
                     column[place] = value
@@ -149,13 +159,27 @@ class RunColumns(Sequence["Run"]):
         return cls({name: [getattr(run, name) for run in runs] for name in fields}, list(sets), metrics, params)
 
     def to_dict(self) -> dict[str, Any]:
-        """The columns as JSON-ready data."""
-        return {"plain": self.plain, "sets": self.sets, "metrics": self.metrics, "params": self.params}
+        """The columns as JSON-ready data; of a column whose values are all the same, one."""
+        alike = [name for name, values in self.plain.items() if values and values.count(values[0]) == len(values)]
+        plain = {name: values[:1] if name in alike else values for name, values in self.plain.items()}
+        told = {"sets": self.sets, "metrics": self.metrics, "params": self.params}
+        return {"plain": plain, "alike": alike, "runs": len(self), **told}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunColumns:
         """Read `to_dict`'s data; a field that this version does not know is passed over."""
         from .run import Run
 
-        known = {name: values for name, values in data["plain"].items() if name in Run.__dataclass_fields__}
+        alike, runs = frozenset(data.get("alike", ())), data.get("runs", 0)
+        known = {
+            name: values * runs if name in alike else values
+            for name, values in data["plain"].items()
+            if name in Run.__dataclass_fields__
+        }
         return cls(known, data["sets"], tuple(data["metrics"]), tuple(data["params"]))
+
+
+def _floats(texts: list[str], names: int) -> Any:
+    """As many columns of floats as there are names, out of one text a run."""
+    values = [*map(float, " ".join(texts).split(" "))]
+    return [values[i::names] for i in range(names)]

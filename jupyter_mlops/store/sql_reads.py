@@ -7,7 +7,12 @@ gives (a test holds both equal), and gives None where it cannot, upon which the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..domain.run_columns import BETWEEN, RunColumns
@@ -25,6 +30,11 @@ READABLE = frozenset({"dc11669786a5"})
 are as read here: MLflow 3.17. A store at another revision is read by the client."""
 
 FEW = 500  # run ids that are named one by one
+Texts = dict[str, tuple[str | None, str | None]]
+
+CACHE_KB = 65_536
+NONE = (None, None)
+READ_TAGS = [name for name in OUR_TAGS if name != tags.RUN_NAME]  # a run's name stands in a column of its own
 
 
 def database_of(store: Store) -> Any | None:
@@ -65,7 +75,7 @@ def run_table(
         from mlflow.utils.search_utils import SearchUtils
     except ImportError:  # another MLflow than this was written for
         return None
-    with database.ManagedSessionMaker(read_only=True) as session:
+    with _reading(database) as session:
         parsed = SearchUtils.parse_search_filter(wanted)
         cases, ordered, order_joins = _get_orderby_clauses(order, session)
         dialect = database.engine.dialect.name
@@ -74,13 +84,61 @@ def run_table(
         if top:
             query = query.where(~_child())
         chosen = query.order_by(*ordered).limit(limit + 1)
-        ids = [str(row[0]) for row in session.execute(chosen)]
+        ids = [str(row[0]) for row in _all(session, chosen)]
         kept = ids[:limit]
-        named = chosen.limit(limit).subquery("chosen") if len(kept) > FEW else kept
-        rows = {row[0]: row for row in session.execute(_facts(named, dialect))}
-        used = _used(session, named, kept)
-    columns = _columns(store, [rows[run] for run in kept if run in rows], used)
+        named = _named(kept, chosen.limit(limit), dialect)
+        rows = {row[0]: row for row in _all(session, _facts(named))}
+        nameless = any(not row[1] for row in rows.values())
+        gathered = _gathered(named, dialect, OUR_TAGS if nameless else READ_TAGS)
+        if len(kept) > FEW:  # SQLite works without the interpreter's lock, so two read in the time of one
+            with ThreadPoolExecutor(1) as other:
+                first = other.submit(_texts, database, gathered[0])
+                rest = [_by_run(session, query) for query in gathered[1:]]
+                texts = [first.result(), *rest]
+        else:
+            texts = [_by_run(session, query) for query in gathered]
+        used = _used(session, named)
+    told = [(*rows[run], *chain.from_iterable(side.get(run, NONE) for side in texts)) for run in kept if run in rows]
+    columns = _columns(store, told, used)
     return None if columns is None else (columns, len(ids) > limit)
+
+
+@contextmanager
+def _reading(database: Any) -> Iterator[Any]:
+    """A session to read in. SQLite keeps 2 MB of pages by itself, and would read most of a large store's many times."""
+    from sqlalchemy import text
+
+    with database.ManagedSessionMaker(read_only=True) as session:
+        if database.engine.dialect.name == "sqlite":
+            session.execute(text(f"PRAGMA cache_size=-{CACHE_KB}"))
+        yield session
+
+
+def _all(session: Any, query: Any) -> Any:
+    """The rows of a query, with no more made of them than the database's driver does."""
+    return session.connection().execute(query).all()
+
+
+def _by_run(session: Any, query: Any) -> Texts:
+    """Names and values as texts, by run."""
+    return {run: (keys, values) for run, keys, values in _all(session, query)}
+
+
+def _texts(database: Any, query: Any) -> Texts:
+    """As `_by_run`, with a session of its own."""
+    with _reading(database) as session:
+        return _by_run(session, query)
+
+
+def _named(kept: list[str], chosen: Any, dialect: str) -> Any:
+    """What picks out the chosen runs: their ids, or where they are many a query that gives them."""
+    from sqlalchemy import func, select
+
+    if len(kept) <= FEW:
+        return kept
+    if dialect == "sqlite":
+        return select(func.json_each(json.dumps(kept)).table_valued("value").c.value)
+    return select(chosen.subquery("chosen").c.run_uuid)
 
 
 def _chosen(store: Store, cases: Any, conditions: Any, joins: Any, datasets: Any, order_joins: Any) -> Any:
@@ -96,7 +154,9 @@ def _chosen(store: Store, cases: Any, conditions: Any, joins: Any, datasets: Any
     for join in order_joins:
         query = query.outerjoin(join)
     other = exists().where(SqlTag.run_uuid == SqlRun.run_uuid, SqlTag.key == tags.KIND, SqlTag.value != "run")
-    return query.distinct().where(
+    if joins or datasets or order_joins:  # a run may come several times
+        query = query.distinct()
+    return query.where(
         SqlRun.experiment_id == int(store.experiment_id), SqlRun.lifecycle_stage == "active", ~other, *conditions
     )
 
@@ -109,82 +169,90 @@ def _child() -> Any:
     return exists().where(SqlTag.run_uuid == SqlRun.run_uuid, SqlTag.key == tags.PARENT)
 
 
-def _facts(named: Any, dialect: str) -> Any:
-    """One row a run: its own columns; names and values of its metrics, parameters and our tags as texts."""
-    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric as Metric
-    from mlflow.store.tracking.dbmodels.models import SqlParam as Param
-    from mlflow.store.tracking.dbmodels.models import SqlRun as Run
-    from mlflow.store.tracking.dbmodels.models import SqlTag as Tag
+def _facts(named: Any) -> Any:
+    """A run's own columns."""
+    from mlflow.store.tracking.dbmodels.models import SqlRun
+    from sqlalchemy import select
+
+    run = SqlRun.__table__.c
+    return select(run.run_uuid, run.name, run.status, run.start_time, run.end_time, run.user_id).where(
+        run.run_uuid.in_(named)
+    )
+
+
+def _gathered(named: Any, dialect: str, wanted: Sequence[str]) -> list[Any]:
+    """One row a run: names and values of its metrics, its parameters and our tags, each as a text."""
+    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam, SqlTag
     from sqlalchemy import case, cast, func, select
     from sqlalchemy.types import Text
 
     joined = func.group_concat if dialect == "sqlite" else func.string_agg
+    metric, param, tag = (table.__table__.c for table in (SqlLatestMetric, SqlParam, SqlTag))
     # 20 digits give every float back exactly; PostgreSQL's own text does
-    number = func.printf("%!.20g", Metric.value) if dialect == "sqlite" else cast(Metric.value, Text)
-    written = case((Metric.is_nan, "nan"), else_=number)
+    number = func.printf("%!.20g", metric.value) if dialect == "sqlite" else cast(metric.value, Text)
 
     def gathered(table: Any, what: Any, between: str, *conditions: Any) -> Any:
-        return select(joined(what, between)).where(table.run_uuid == Run.run_uuid, *conditions).scalar_subquery()
+        both = select(table.run_uuid, joined(table.key, BETWEEN), joined(what, between))
+        return both.where(table.run_uuid.in_(named), *conditions).group_by(table.run_uuid)
 
-    ours = Tag.key.in_(OUR_TAGS)
-    query = select(
-        Run.run_uuid, Run.name, Run.status, Run.start_time, Run.end_time, Run.user_id,
-        gathered(Metric, Metric.key, BETWEEN), gathered(Metric, written, " "),
-        gathered(Param, Param.key, BETWEEN), gathered(Param, Param.value, BETWEEN),
-        gathered(Tag, Tag.key, BETWEEN, ours), gathered(Tag, Tag.value, BETWEEN, ours),
-    )  # fmt: skip
-    if isinstance(named, list):
-        return query.where(Run.run_uuid.in_(named))
-    return query.join(named, named.c.run_uuid == Run.run_uuid)
+    return [
+        gathered(metric, case((metric.is_nan, "nan"), else_=number), " "),
+        gathered(param, param.value, BETWEEN),
+        gathered(tag, tag.value, BETWEEN, tag.key.in_(wanted)),
+    ]
 
 
-def _used(session: Any, named: Any, kept: Iterable[str]) -> dict[str, tuple[list[str], list[str]]]:
-    """By run: the tables it used, and the models it made."""
+def _used(session: Any, named: Any) -> dict[str, tuple[set[str], set[str]]]:
+    """By run, if it has any: the tables it used, and the models it made."""
     from mlflow.store.tracking.dbmodels.models import SqlDataset, SqlInput, SqlInputTag
     from sqlalchemy import and_, select
 
-    ids = named if isinstance(named, list) else select(named.c.run_uuid)
-    found: dict[str, tuple[list[str], list[str]]] = {run: ([], []) for run in kept}
+    found: dict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
     marked = and_(SqlInputTag.input_uuid == SqlInput.input_uuid, SqlInputTag.name == tags.DATA_REF)
     tables = (
         select(SqlInput.destination_id, SqlDataset.name, SqlDataset.digest, SqlInputTag.value)
         .join(SqlDataset, SqlInput.source_id == SqlDataset.dataset_uuid)
         .outerjoin(SqlInputTag, marked)
-        .where(SqlInput.destination_type == "RUN", SqlInput.destination_id.in_(ids))
+        .where(SqlInput.destination_type == "RUN", SqlInput.destination_id.in_(named))
     )
     for run, name, digest, ref in session.execute(tables):
-        if run in found:
-            found[run][0].append(ref or f"{name}#{digest}")
+        found[run][0].add(ref or f"{name}#{digest}")
     models = select(SqlInput.source_id, SqlInput.destination_id).where(
-        SqlInput.source_type == "RUN_OUTPUT", SqlInput.destination_type == "MODEL_OUTPUT", SqlInput.source_id.in_(ids)
+        SqlInput.source_type == "RUN_OUTPUT", SqlInput.destination_type == "MODEL_OUTPUT", SqlInput.source_id.in_(named)
     )
     for run, model in session.execute(models):
-        if run in found:
-            found[run][1].append(model)
+        found[run][1].add(model)
     return found
 
 
-def _columns(store: Store, rows: list[Any], used: dict[str, tuple[list[str], list[str]]]) -> RunColumns | None:
+def _columns(store: Store, rows: list[Any], used: dict[str, tuple[set[str], set[str]]]) -> RunColumns | None:
     """The rows as columns; None if a text holds what we set between two."""
     sets: dict[str, int] = {}
     metrics: tuple[list[int | None], list[str]] = ([], [])
     params: tuple[list[int | None], list[str]] = ([], [])
-    plain: dict[str, list[Any]] = {name: [] for name in PLAIN}
-    for row in rows:
-        run, name, status, started, ended, user, keys, values, param_keys, param_values, tag_keys, tag_values = row
-        held = dict(zip((tag_keys or "").split(BETWEEN), (tag_values or "").split(BETWEEN), strict=False))
-        if _count(tag_keys) != _count(tag_values) or _count(param_keys) != _count(param_values):
-            return None
+    read: dict[tuple[Any, ...], dict[str, Any] | None] = {}  # many runs have the same tags
+    own: list[dict[str, Any]] = []
+    for _, _, _, _, _, user, keys, values, param_keys, param_values, tag_keys, tag_values in rows:
         for side, these, texts in ((metrics, keys, values), (params, param_keys, param_values)):
             side[0].append(None if these is None else sets.setdefault(these, len(sets)))
             side[1].append(texts or "")
-        told = run_fields(held, str(user or ""))
-        told |= {"id": run, "name": name or held.get(tags.RUN_NAME, ""), "status": status, "started_ms": started or 0}
-        told |= {"ended_ms": ended, "experiment": store.workspace.experiment}
-        told |= {"data": sorted(set(used[run][0])), "models": sorted(set(used[run][1]))}
-        for key, column in plain.items():
-            column.append(told[key])
-    return RunColumns(plain, list(sets), metrics, params)
+        told = (tag_keys, tag_values, user)
+        if told not in read:
+            held = dict(zip((tag_keys or "").split(BETWEEN), (tag_values or "").split(BETWEEN), strict=False))
+            agree = _count(tag_keys) == _count(tag_values)
+            read[told] = run_fields(held, str(user or "")) | {"name": held.get(tags.RUN_NAME, "")} if agree else None
+        fields = read[told]
+        if fields is None or _count(param_keys) != _count(param_values):
+            return None
+        own.append(fields)
+    ids, names, status, started, ended, *_ = zip(*rows, strict=True) if rows else [()] * 5
+    plain: dict[str, list[Any]] = {key: [fields[key] for fields in own] for key in PLAIN if own and key in own[0]}
+    plain |= {"id": [*ids], "status": [*status], "ended_ms": [*ended], "started_ms": [at or 0 for at in started]}
+    plain["name"] = [name or fields["name"] for name, fields in zip(names, own, strict=True)]
+    plain["experiment"] = [store.workspace.experiment] * len(rows)
+    plain["data"] = [sorted(used[run][0]) if run in used else [] for run in ids]
+    plain["models"] = [sorted(used[run][1]) if run in used else [] for run in ids]
+    return RunColumns({key: plain.get(key, []) for key in PLAIN}, list(sets), metrics, params)
 
 
 def _count(text: str | None) -> int:
@@ -201,7 +269,7 @@ def curve(store: Store, run_id: str, metric: str, points: int) -> list[tuple[int
 
     mine = (Metric.run_uuid == run_id, Metric.key == metric)
     ordered = (Metric.step, Metric.timestamp, Metric.value)
-    with database.ManagedSessionMaker(read_only=True) as session:
+    with _reading(database) as session:
         more = session.execute(select(literal(1)).where(*mine).offset(points).limit(1)).first()
         if more is None or points < 4:
             every = select(Metric.step, Metric.value, Metric.is_nan).where(*mine).order_by(*ordered).limit(points)
