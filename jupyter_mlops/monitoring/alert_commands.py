@@ -9,6 +9,7 @@ from ..domain.alert import AlertTable, Monitor, MonitorTable, RetrainRules
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet, now_ms
 from ..errors import InvalidArgument
+from .retrain_choices import checked_choices
 from .stretch import parse_length
 
 __all__ = ["AlertCommands"]
@@ -83,16 +84,10 @@ class AlertCommands(CommandSet):
         %mlops monitor adult-clf --every 1h --when "drift" --when "auc < 0.8 for 2 windows" --to log
         %mlops monitor adult-clf --every 1d --when "auc < 0.8" --then retrain --promote
         """
-        for text in (canary_for, cooldown, *([retrain_every] if retrain_every else [])):
-            parse_length(text)
         if after_labels < 0 or a_day < 1:
             raise InvalidArgument("--after-labels takes a number from 0 on, --a-day one from 1 on.")
-        if pipeline and not (Path(pipeline).expanduser() / "pipeline.json").is_file():
-            raise InvalidArgument(
-                f"{pipeline} holds no exported pipeline.", hint="Make one: `%mlops export --to python -o DIR`."
-            )
         rules = RetrainRules(
-            pipeline=str(Path(pipeline).expanduser().absolute()) if pipeline else "",
+            pipeline=checked_choices(pipeline, canary_for, cooldown, retrain_every),
             frozen=frozen,
             target=target,
             promote=promote,

@@ -11,9 +11,11 @@ import numpy as np
 from ..datasets.tokens import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
+
+    from .detector import Measurement
 
     Floats = NDArray[np.float64]
 
@@ -28,6 +30,7 @@ __all__ = [
     "apart",
     "binned",
     "edges",
+    "over_bins",
     "pooled",
 ]
 
@@ -298,3 +301,22 @@ def binned(reference: Sample, current: Sample) -> tuple[Floats, Floats]:
         raise TypeError("a numeric and a categorical column cannot be binned together")
     filled = (r > 0) | (c > 0)
     return r[filled], c[filled]
+
+
+def over_bins(
+    statistic: Callable[[Floats, Floats], Measurement | None],
+) -> Callable[[Sample, Sample], Measurement | None]:
+    """A detector's `measure` out of a statistic of the counts in PSI's bins; texts have none.
+
+    Examples
+    --------
+    >>> from jupyter_mlops.monitoring.detector import Measurement
+    >>> largest = over_bins(lambda r, c: Measurement(float(abs(r / r.sum() - c / c.sum()).max())))
+    >>> largest(Categories.counted({"a": 30, "b": 10}), Categories.counted({"a": 10, "b": 30})).value
+    0.5
+    """
+
+    def measure(reference: Sample, current: Sample) -> Measurement | None:
+        return None if isinstance(reference, Texts) else statistic(*binned(reference, current))
+
+    return measure

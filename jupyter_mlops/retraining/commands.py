@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 from ..domain.alert import RetrainRules
@@ -68,15 +67,10 @@ class RetrainingCommands(CommandSet):
         %mlops retrain adult-clf
         %mlops retrain adult-clf --pipeline pipeline --frozen adult-test@v1 --promote
         """
-        from ..monitoring.stretch import parse_length
+        from ..monitoring.retrain_choices import checked_choices
 
-        parse_length(canary_for)
-        if pipeline and not (Path(pipeline).expanduser() / "pipeline.json").is_file():
-            raise InvalidArgument(
-                f"{pipeline} holds no exported pipeline.", hint="Make one: `%mlops export --to python -o DIR`."
-            )
         rules = RetrainRules(
-            pipeline=str(Path(pipeline).expanduser().absolute()) if pipeline else "",
+            pipeline=checked_choices(pipeline, canary_for),
             frozen=frozen,
             target=target,
             metric=metric,

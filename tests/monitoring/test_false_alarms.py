@@ -12,6 +12,7 @@ REFERENCES, CURRENTS = 7, 30
 
 
 @pytest.mark.extended
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("make", "rows"),
     [

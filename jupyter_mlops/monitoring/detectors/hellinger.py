@@ -7,23 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..detector import Detector, Measurement
-from ..samples import Sample, Texts, binned
+from ..samples import over_bins
 
 if TYPE_CHECKING:
     from ..samples import Floats
 
-__all__ = ["HELLINGER", "distance", "measure"]
-
-
-def measure(reference: Sample, current: Sample) -> Measurement | None:
-    """The distance over PSI's bins: 0 for equal shares, 1 for disjoint ones.
-
-    >>> from jupyter_mlops.monitoring.samples import Numbers
-    >>> x = np.arange(1000.0)
-    >>> round(measure(Numbers.of(x), Numbers.of(x + 100)).value, 3)
-    0.242
-    """
-    return None if isinstance(reference, Texts) else distance(*binned(reference, current))
+__all__ = ["HELLINGER", "distance"]
 
 
 def distance(reference: Floats, current: Floats) -> Measurement | None:
@@ -50,6 +39,6 @@ HELLINGER = Detector(
     alarm_when="above",
     min_rows=20,
     convention="PSI's bins, no fill; judged by the column's other p-values",
-    measure=measure,
+    measure=over_bins(distance),
     standard=False,
 )

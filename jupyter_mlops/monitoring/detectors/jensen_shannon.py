@@ -7,23 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..detector import Detector, Measurement
-from ..samples import Sample, Texts, binned
+from ..samples import over_bins
 
 if TYPE_CHECKING:
     from ..samples import Floats
 
-__all__ = ["JENSEN_SHANNON", "distance", "measure"]
-
-
-def measure(reference: Sample, current: Sample) -> Measurement | None:
-    """The distance over the same bins as PSI's, base 2: 0 for equal shares, 1 for disjoint ones.
-
-    >>> from jupyter_mlops.monitoring.samples import Numbers
-    >>> x = np.arange(1000.0)
-    >>> round(measure(Numbers.of(x), Numbers.of(x + 100)).value, 3)
-    0.25
-    """
-    return None if isinstance(reference, Texts) else distance(*binned(reference, current))
+__all__ = ["JENSEN_SHANNON", "distance"]
 
 
 def distance(reference: Floats, current: Floats) -> Measurement | None:
@@ -51,5 +40,5 @@ JENSEN_SHANNON = Detector(
     alarm_when="above",
     min_rows=20,
     convention="logarithm to base 2, square root; PSI's bins, no fill; judged by the column's other p-values",
-    measure=measure,
+    measure=over_bins(distance),
 )

@@ -7,24 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..detector import Detector, Measurement
-from ..samples import Sample, Texts, binned
+from ..samples import over_bins
 from .psi import EMPTY
 
 if TYPE_CHECKING:
     from ..samples import Floats
 
-__all__ = ["KULLBACK_LEIBLER", "divergence", "measure"]
-
-
-def measure(reference: Sample, current: Sample) -> Measurement | None:
-    """The divergence of the current shares from the reference's, over PSI's bins.
-
-    >>> from jupyter_mlops.monitoring.samples import Numbers
-    >>> x = np.arange(1000.0)
-    >>> round(measure(Numbers.of(x), Numbers.of(x + 100)).value, 3)
-    0.461
-    """
-    return None if isinstance(reference, Texts) else divergence(*binned(reference, current))
+__all__ = ["KULLBACK_LEIBLER", "divergence"]
 
 
 def divergence(reference: Floats, current: Floats) -> Measurement | None:
@@ -51,6 +40,6 @@ KULLBACK_LEIBLER = Detector(
     alarm_when="above",
     min_rows=20,
     convention="of the reference from the current, natural logarithm; PSI's bins, an empty bin counts as half a row; judged by the column's other p-values",
-    measure=measure,
+    measure=over_bins(divergence),
     standard=False,
 )

@@ -8,34 +8,24 @@ import numpy as np
 
 from ..correction import pearson
 from ..detector import Detector, Measurement
-from ..samples import SMALLEST_EXPECTED, Sample, Texts, binned
+from ..samples import SMALLEST_EXPECTED, over_bins
 
 if TYPE_CHECKING:
     from ..samples import Floats
 
-__all__ = ["PSI", "index", "measure"]
+__all__ = ["PSI", "index"]
 
 # An empty bin would cost infinity. Half a row is the least that a count can be told from; the fill is part of the
 # result's meaning.
 EMPTY = 0.5
 
 
-def measure(reference: Sample, current: Sample) -> Measurement | None:
+def index(reference: Floats, current: Floats) -> Measurement | None:
     """Sum over bins of ``(c - r) log(c / r)``: nats, 0 for equal shares, above 0 otherwise, and its p-value.
 
-    From one source, PSI divided by ``1/n + 1/m`` is distributed as chi-square with one degree of freedom fewer than
-    there are bins (Yurdakul 2018): a fixed threshold alone alarms on sampling noise when there are few rows.
-
-    >>> from jupyter_mlops.monitoring.samples import Numbers
-    >>> x = np.arange(1000.0)
-    >>> round(measure(Numbers.of(x), Numbers.of(x + 100)).value, 3)
-    0.596
-    """
-    return None if isinstance(reference, Texts) else index(*binned(reference, current))
-
-
-def index(reference: Floats, current: Floats) -> Measurement | None:
-    """The index of the counts of two tables in the same bins; None where there are fewer than two bins to compare.
+    Of the counts of two tables in the same bins; None where there are fewer than two bins to compare. From one source,
+    PSI divided by ``1/n + 1/m`` is distributed as chi-square with one degree of freedom fewer than there are bins
+    (Yurdakul 2018): a fixed threshold alone alarms on sampling noise when there are few rows.
 
     Its p-value is never smaller than Pearson's for the same bins: with few rows the logarithm makes the index too large
     too often. None where a bin is expected to hold fewer than five rows of one of the tables: neither distribution holds
@@ -75,5 +65,5 @@ PSI = Detector(
         "or Pearson's on the same bins if that is larger, "
         "none where a bin is expected to hold fewer than 5 rows"
     ),
-    measure=measure,
+    measure=over_bins(index),
 )

@@ -1,0 +1,31 @@
+"""Retrain choices: what `monitor` and `retrain` both take for the retrains that they ask for, checked before anything begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import InvalidArgument
+from .stretch import parse_length
+
+__all__ = ["checked_choices"]
+
+
+def checked_choices(pipeline: str, *lengths: str) -> str:
+    """The absolute path of an exported pipeline's folder, empty for none; the lengths of time are read as well.
+
+    Raises
+    ------
+    InvalidArgument
+        The folder holds no exported pipeline, or a length is none.
+    """
+    for text in lengths:
+        if text:
+            parse_length(text)
+    if not pipeline:
+        return ""
+    folder = Path(pipeline).expanduser()
+    if not (folder / "pipeline.json").is_file():
+        raise InvalidArgument(
+            f"{pipeline} holds no exported pipeline.", hint="Make one: `%mlops export --to python -o DIR`."
+        )
+    return str(folder.absolute())
