@@ -126,6 +126,7 @@ for number in range(1000):
 
 
 @pytest.mark.extended
+@pytest.mark.timeout(900)  # five processes are started, one after the other; beside other work each takes a while
 def test_a_kernel_that_is_killed_while_it_saves_leaves_whole_versions(session: Session) -> None:
     """What was acknowledged is there, nothing is half there, and the next save goes on."""
     root = str(session.context.workspace.root)
