@@ -157,6 +157,6 @@ def _counted(folder: DeploymentFolder, generation: str) -> dict[str, VersionCoun
 def _sentence(what: str, found: Comparison, n: float, other_n: float, margin: float) -> str:
     return (
         f"{what}: {found.mean:.4g} of {n:.0f} against {found.other_mean:.4g} of {other_n:.0f} of the stable version; "
-        f"at least {found.low - found.other_high if found.above else found.other_low - found.high:.3g} apart, "
+        f"at least {found.apart:.3g} apart, "
         f"{margin:g} is allowed"
     )

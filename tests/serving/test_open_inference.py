@@ -180,7 +180,7 @@ def test_schemathesis_finds_no_failure_of_the_server(server: RunningServer) -> N
 
 
 @pytest.mark.extended
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(7200)
 def test_ten_thousand_made_up_requests(server: RunningServer) -> None:
     before = resident(server.process.pid)
     assert fuzz(server, 2_600) >= 10_000

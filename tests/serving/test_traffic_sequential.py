@@ -1,4 +1,4 @@
-"""The sequential tests: against the formula in another form, and what they promise under constant peeking, by simulation."""
+"""The guards' sequential test: as evaluation's, and what it promises under constant peeking, by simulation."""
 
 from __future__ import annotations
 
@@ -6,39 +6,17 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special
 
-from jupyter_mlops.serving.sequential import bounds, compare, log_evidence
-
-
-@given(st.integers(1, 100_000), st.floats(0, 1), st.floats(0.001, 0.999))
-def test_the_evidence_is_the_mixture(n: int, share: float, mean: float) -> None:
-    s = share * n
-    expected = (
-        special.betaln(0.5 + s, 0.5 + n - s) - special.betaln(0.5, 0.5) - s * np.log(mean) - (n - s) * np.log1p(-mean)
-    )
-    assert log_evidence(mean, n, s) == pytest.approx(expected, rel=1e-6, abs=1e-6)
-
-
-@given(st.integers(0, 10_000), st.floats(0, 1), st.sampled_from([0.2, 0.05, 0.001]))
-def test_the_bounds_hold_the_mean_and_are_where_the_evidence_says(n: int, share: float, alpha: float) -> None:
-    s = share * n
-    low, high = bounds(n, s, alpha)
-    assert 0 <= low <= (s / n if n else 0.5) <= high <= 1
-    for edge, trivial in ((low, 0.0), (high, 1.0)):
-        if edge != trivial:
-            assert log_evidence(edge, n, s) == pytest.approx(-math.log(alpha), abs=1e-3)
-    wider = bounds(n, s, alpha / 10)
-    assert wider[0] <= low
-    assert wider[1] >= high
+from jupyter_mlops.evaluation.sequential import Arm, log_e_value
+from jupyter_mlops.serving.sequential import compare
 
 
 @pytest.mark.parametrize(("n", "s", "alpha"), [(10, 11, 0.05), (10, 5, 0), (10, 5, 1), (-1, 0, 0.05)])
 def test_what_is_no_test(n: float, s: float, alpha: float) -> None:
-    with pytest.raises(ValueError, match="no confidence sequence"):
-        bounds(n, s, alpha)
+    with pytest.raises(ValueError, match="no sequential test"):
+        compare(n, s, 10, 5, margin=0.0, alpha=alpha)
 
 
 DRAWS = {
@@ -68,14 +46,26 @@ def test_false_alarms_under_constant_peeking(kind: str, runs: int) -> None:
     assert alarms / runs <= alpha
 
 
-def test_a_single_sequence_keeps_its_level_at_every_moment() -> None:
-    """The mean leaves its confidence sequence ever, in 2,000 sequences of 1,000, with probability below alpha."""
-    rng, alpha = np.random.default_rng(11), 0.1
-    n = np.arange(1, 1001)
-    s = np.cumsum(rng.random((2000, 1000)) < 0.1, axis=1)
-    evidence = special.betaln(0.5 + s, 0.5 + n - s) - special.betaln(0.5, 0.5) - s * np.log(0.1) - (n - s) * np.log(0.9)
-    ever = (evidence.max(axis=1) >= -np.log(alpha)).mean()
-    assert 0.02 < ever <= alpha  # and not so careful that it never says anything
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 5000), st.integers(1, 5000), st.floats(0, 1), st.floats(0, 1), st.sampled_from([0.0, 0.05]))
+def test_both_directions_are_the_same_test(n: int, m: int, one: float, two: float, margin: float) -> None:
+    found = compare(n, one * n, m, two * m, margin=margin, alpha=0.05)
+    turned = compare(m, two * m, n, one * n, margin=margin, alpha=0.05)
+    assert (found.above, found.below) == (turned.below, turned.above)
+    assert not (found.above and found.below)
+    assert found.apart <= abs(found.mean - found.other_mean) + 1e-9
+    assert found.apart == pytest.approx(turned.apart, abs=1e-6)
+    if found.above or found.below:
+        assert found.apart >= margin
+
+
+def test_without_a_margin_it_decides_as_an_ab_test() -> None:
+    rng = np.random.default_rng(5)
+    ours, theirs = np.cumsum(rng.random(400) < 0.3), np.cumsum(rng.random(400) < 0.1)
+    for n in range(20, 401, 20):
+        found = compare(n, ours[n - 1], n, theirs[n - 1], margin=0.0, alpha=0.05)
+        e = log_e_value(Arm(n, float(ours[n - 1])), Arm(n, float(theirs[n - 1])))
+        assert (found.above or found.below) == (e >= -math.log(0.05))
 
 
 def test_power() -> None:

@@ -6,6 +6,7 @@ for what is no number, a list of columns. Numbers are computed in the type in wh
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,12 +45,12 @@ FUNCTIONS = (
 
 
 @dataclass
-class Operation:
+class Operation(ABC):
     """One step."""
 
+    @abstractmethod
     def run(self, columns: Columns) -> Any:
         """Compute on the request's columns, in the signature's order."""
-        raise NotImplementedError
 
 
 @dataclass
