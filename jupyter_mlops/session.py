@@ -24,6 +24,7 @@ from .domain.workspace import Actor, Status, Via
 from .errors import InvalidArgument, MLOpsError
 from .evaluation.candidate_commands import CandidateCommands
 from .evaluation.commands import EvaluationCommands
+from .evaluation.compress_commands import CompressCommands
 from .monitoring.alert_commands import AlertCommands
 from .monitoring.commands import MonitoringCommands
 from .monitoring.performance_commands import PerformanceCommands
@@ -107,6 +108,7 @@ class Session(
     SweepCommands,
     EvaluationCommands,
     CandidateCommands,
+    CompressCommands,
     RegistryCommands,
     CardCommands,
     ServingCommands,
@@ -163,7 +165,9 @@ class Session(
         context = Context(settings.workspace(), ServiceClient(settings.root), actor, namespace=namespace)
         _client(context).actor = lambda: context.actor
         context.settings = settings
-        context.hooks.update(profile=_write_training_profile, digest=_digest, open_context=_open_context, table=_table)
+        context.hooks.update(
+            profile=_write_training_profile, digest=_digest, open_context=_open_context, table=_table, final=_final
+        )
         context.hooks["registered"] = _prepare_serving
         return cls(context)
 
@@ -290,6 +294,17 @@ def _table(context: Context, given: Any) -> Any:
     from .datasets.tables import as_table
 
     return as_table(context, given)
+
+
+def _final(estimator: Any, width: int) -> Any:
+    """What evaluation needs of serving, which stands to its right: a model's last step as sums in 64 bits."""
+    from .serving.compiled.encode import NotCompilable
+    from .serving.compiled.finals import final_of
+
+    try:
+        return final_of(estimator, width)
+    except NotCompilable as error:
+        raise InvalidArgument(f"{error}.") from None
 
 
 def _open_context(root: str) -> Context:

@@ -25,7 +25,7 @@ from ..errors import InvalidArgument
 # Registers Arrow's types for periods and intervals with pyarrow, as pandas does before it reads a Parquet file.
 import_module("pandas.core.arrays.arrow.extension_types")
 
-__all__ = ["Record", "pack", "record", "restore", "restore_codes", "to_arrow", "to_file", "unpack"]
+__all__ = ["Record", "categories_of", "pack", "record", "restore", "restore_codes", "to_arrow", "to_file", "unpack"]
 
 Record = dict[str, Any]
 
@@ -271,7 +271,7 @@ def restore(column: pa.ChunkedArray | pa.Array, known: Record) -> Any:
 
 def _restore_category(column: pa.Array, known: Record) -> pd.Categorical:
     saved = known["categories"]
-    categories = _categories(known)
+    categories = categories_of(known)
     # Codes are looked up by value: a reader of Parquet may number a dictionary anew.
     plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
     faces = _faces(unpack(saved["values"]), categories).cast(plain.type)
@@ -283,10 +283,11 @@ def _restore_category(column: pa.Array, known: Record) -> pd.Categorical:
 
 def restore_codes(codes: np.ndarray[Any, Any], known: Record) -> pd.Categorical:
     """The categories' column that these codes were taken from."""
-    return pd.Categorical.from_codes(codes, categories=_categories(known), ordered=known["ordered"])
+    return pd.Categorical.from_codes(codes, categories=categories_of(known), ordered=known["ordered"])
 
 
-def _categories(known: Record) -> pd.Index[Any]:
+def categories_of(known: Record) -> pd.Index[Any]:
+    """The categories of a column of them, used or not."""
     saved = known["categories"]
     values = restore(unpack(saved["values"]), saved)
     found: pd.Index[Any] = pd.Index(values, name=known["name"], dtype=object if saved["dtype"] == "object" else None)

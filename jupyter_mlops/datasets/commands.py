@@ -12,6 +12,7 @@ from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
 from ..domain.reference import NAME, Reference, check_name
 from ..errors import InvalidArgument
 from .check_commands import CheckCommands, check_saved, contract_of, known_column, masked
+from .erasing_commands import ErasingCommands
 from .feature_commands import FeatureCommands
 from .keeping_commands import KeepingCommands
 from .opened import open_version
@@ -23,7 +24,9 @@ from .tables import load_version, note_use, table_name
 __all__ = ["DataCommands"]
 
 
-class DataCommands(KeepingCommands, SealingCommands, CheckCommands, FeatureCommands, SelectionCommands):
+class DataCommands(
+    KeepingCommands, SealingCommands, ErasingCommands, CheckCommands, FeatureCommands, SelectionCommands
+):
     """Tables with versions: the commands of the group ``data``."""
 
     @command("data save", stage="datasets", changes=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ..domain.context import Context
+from ..domain.data_erasure import manifest_in
 from ..domain.data_version import DataVersion
 from ..errors import IntegrityFailure, InvalidArgument, NotFound
 
@@ -109,7 +110,10 @@ def open_version(context: Context, ref: str) -> Opened:
         Its manifest is gone or not what was saved.
     """
     found = context.call("data.locate", ref=str(ref))
-    _counted(context, DataVersion.from_dict(found["version"]))
+    version = DataVersion.from_dict(found["version"])
+    _counted(context, version)
+    if version.erased:
+        context.progress(f"{version.ref}: {version.erased}")
     try:
         return opened(found)
     except IntegrityFailure:
@@ -131,7 +135,7 @@ def _counted(context: Context, version: DataVersion) -> None:
 
 
 def open_base(found: dict[str, Any] | None) -> tuple[Base | None, str]:
-    """What a new version can build on, of what the service told, and the id of that version's run.
+    """What a new version can build on, of what the service told, and the id of that version's run with its manifest's checksum.
 
     A base that cannot be read is none: the new version is then stored whole.
     """
@@ -145,7 +149,7 @@ def open_base(found: dict[str, Any] | None) -> tuple[Base | None, str]:
         return None, ""
     if there.manifest is None:
         return None, ""
-    return Base(there.manifest, there.packs.of(there.manifest)), there.run
+    return Base(there.manifest, there.packs.of(there.manifest)), f"{there.run}@{there.checksum}"
 
 
 def opened(found: dict[str, Any]) -> Opened:
@@ -153,11 +157,14 @@ def opened(found: dict[str, Any]) -> Opened:
     from .manifest import MANIFEST, Manifest
     from .packs import Packs
 
+    # the checksum says which one counts where rows were erased
+
     version, folder = DataVersion.from_dict(found["version"]), Path(found["folder"])
     manifest = None
     if found["checksum"] and version.kind == "table":
         try:
-            manifest = Manifest.from_bytes((folder / MANIFEST).read_bytes(), digest=found["checksum"])
+            held = manifest_in(folder, found["checksum"]).read_bytes()
+            manifest = Manifest.from_bytes(held, digest=found["checksum"])
         except FileNotFoundError as error:
             raise IntegrityFailure(f"the manifest of {version.ref} is gone: {folder / MANIFEST}.", hint=HINT) from error
         except IntegrityFailure as error:

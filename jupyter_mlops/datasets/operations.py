@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..domain.data_erasure import manifest_in
 from ..domain.data_version import Column, DataVersion, DataVersionTable
 from ..domain.operation import Duty, Operation
 from ..domain.reference import Reference, check_name
 from ..errors import InvalidArgument, NotFound
 from ..store.host import Host
+from .operations_erasing import OPERATIONS as ERASING
 from .operations_keeping import OPERATIONS as KEEPING
 from .operations_keeping import note_read
 from .operations_sealing import OPERATIONS as SEALING
@@ -23,7 +25,6 @@ from .operations_views import OPERATIONS as VIEWS
 
 __all__ = ["DUTIES", "OPERATIONS", "STAGING"]
 
-MANIFEST = "manifest.json"
 STAGING = "staging"  # in the workspace's home: what is written before it is handed over
 TAKEN = "data-taken-"
 ABANDONED_SECONDS = 3600.0
@@ -137,8 +138,9 @@ def locate(host: Host, *, ref: str, fresh: bool = False) -> dict[str, Any]:
     cache = host.workspace.home / "cache" / "data"
     folder, copy = store.folder(run_id, found.digest, cache, fresh=fresh)
     packs: list[str] = []
-    if store.packs.local is None and (folder / MANIFEST).exists():
-        packs = json.loads((folder / MANIFEST).read_bytes())["packs"]
+    manifest = manifest_in(folder, store.checksum(run_id))
+    if store.packs.local is None and manifest.exists():
+        packs = json.loads(manifest.read_bytes())["packs"]
     return {
         "version": found.to_dict(),
         "run": run_id,
@@ -162,7 +164,11 @@ def log(host: Host, *, name: str) -> dict[str, Any]:
     for alias, number in store.aliases(name).items():
         given.setdefault(number, []).append(alias)
     held = tuple(
-        replace(v, used_by=tuple(users.get(v.digest, ())), names=tuple(sorted(given.get(v.version, ()))))
+        replace(
+            v,
+            used_by=tuple(r for digest in v.digests for r in users.get(digest, ())),
+            names=tuple(sorted(given.get(v.version, ()))),
+        )
         for v in versions
     )
     return DataVersionTable(held, name).to_dict()
@@ -201,6 +207,7 @@ OPERATIONS: dict[str, Operation] = {
     **KEEPING,
     **SEALING,
     **VIEWS,
+    **ERASING,
 }
 
 DUTIES: tuple[Duty, ...] = (Duty("datasets.sweep", every=300.0, turn=sweep, busy=lambda _host: False),)

@@ -30,7 +30,7 @@ from .pack import Pack, Stored, body_of, compress, patch
 from .packs import Reader
 from .squeeze import squeeze
 
-__all__ = ["Base", "Written", "read_snapshot", "write_snapshot"]
+__all__ = ["Base", "Written", "read_bases", "read_snapshot", "write_snapshot"]
 
 THREADS = min(4, os.cpu_count() or 1)
 
@@ -342,6 +342,20 @@ def _restored(column: StoredColumn, starts: list[int], read: Reader, pool: Threa
         return _of_numbers(column, values, pieces, spans) if plain else _of_arrays(column, pieces)
 
     return finish
+
+
+def read_bases(column: StoredColumn, read: Reader) -> Iterator[Any]:
+    """The chunks that a column's chunks are patches of, as pandas arrays; they may hold rows that no version has any more."""
+    known = {chunk.base.address: chunk.base for chunk in column.chunks if chunk.base is not None}
+    missing = column.note.get("missing")
+    plain_note = {**column.note, "missing": {"kind": "None"}} if isinstance(missing, dict) else column.note
+    there = replace(column, note=plain_note)
+    for base in known.values():
+        body = body_of(base, column.form, column.dtype, read)
+        if column.form == "plain":
+            yield _of_numbers(there, body.values, [body.missing], [(0, base.rows)])
+        else:
+            yield _of_arrays(there, [body.values])  # noqa: PD011 no pandas
 
 
 def _of_arrays(column: StoredColumn, pieces: list[pa.Array]) -> Any:

@@ -9,7 +9,16 @@ from .evaluation import Difference
 from .evaluation_parts import MetricValue
 from .record import Record
 
-__all__ = ["AbPlan", "AbResult", "Candidate"]
+__all__ = ["AbPlan", "AbResult", "Candidate", "TradeOff"]
+
+
+@dataclass(frozen=True)
+class TradeOff(Record):
+    """What accuracy is left and what gap between groups remains at one strength of a mitigation, 0 to 1."""
+
+    strength: float
+    accuracy: float
+    gap: float
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,9 @@ class Candidate(Displayed, Record):
     differences: tuple[Difference, ...]
     rows: int = 0
     notes: tuple[str, ...] = ()
+    trade_off: tuple[TradeOff, ...] = ()
+    """Accuracy against the gap, from no mitigation to all of it, on the rows left aside; `gap` names the criterion."""
+    gap: str = ""
 
     def text(self) -> str:
         pairs = [[b.name, str(b), str(a)] for b, a in zip(self.before, self.after, strict=False)]
@@ -43,6 +55,9 @@ class Candidate(Displayed, Record):
             f"{self.version or 'a candidate'}: {self.change} of {self.model}, measured on {self.rows:,} rows left aside"
         )
         lines = [head, table(["", "before", "after"], pairs), *(d.text() for d in self.differences)]
+        if self.trade_off:
+            points = [[f"{p.strength:.1f}", f"{p.accuracy:.4f}", f"{p.gap:.4f}"] for p in self.trade_off]
+            lines.append(table(["strength", "accuracy", self.gap], points))
         return "\n".join([*lines, *(f"note: {n}" for n in self.notes)])
 
 

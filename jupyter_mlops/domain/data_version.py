@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .display import Displayed, ago, table
+from .data_erasure import ErasedRows
+from .display import Displayed, ago, clock, table
 from .record import Record
 
 if TYPE_CHECKING:
@@ -77,6 +78,20 @@ class DataVersion(Displayed, Record):
     looks: int = 0
     """Since when every look at it is counted, 0 if it is not sealed; and how often it was looked at since."""
 
+    erasures: tuple[ErasedRows, ...] = ()
+    """That rows were taken out of it since it was saved, oldest first."""
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The digests it has or had: runs that used it before rows were erased know it by an earlier one."""
+        return (self.digest, *(erased.digest for erased in self.erasures))
+
+    @property
+    def erased(self) -> str:
+        """In words that rows were erased; empty if none were."""
+        rows = sum(erased.rows for erased in self.erasures)
+        return f"{rows:,} rows erased since it was saved, last {clock(self.erasures[-1].at_ms)}" if rows else ""
+
     @property
     def ref(self) -> str:
         """How commands name it: ``adult@v3``."""
@@ -90,7 +105,7 @@ class DataVersion(Displayed, Record):
             told += f"; personal: {', '.join(self.personal)}"
         if self.errors is not None:
             told += f"; checks: {self.errors} errors, {self.warnings} warnings (%mlops data check {self.ref})"
-        return told + (f"; {self.seal}" if self.seal else "")
+        return "; ".join(part for part in (told, self.seal, self.erased) if part)
 
     @property
     def seal(self) -> str:
@@ -146,7 +161,7 @@ class DataVersionTable(Displayed, Record):
                 f"{v.bytes / 1e6:.2f} MB",
                 ago(v.created_ms, now),
                 v.created_by,
-                v.seal,
+                "; ".join(part for part in (v.seal, v.erased) if part),
             ]
             for v in self.versions
         ]

@@ -67,13 +67,18 @@ class CandidateCommands(CommandSet):
         data: Annotated[Any, Arg(value="table", complete="data", metavar="TABLE")],
         by: Annotated[str, Arg(metavar="COLUMN")],
         target: Annotated[str, Arg(metavar="COLUMN")] = "",
+        method: Literal["reweighing", "thresholds"] = "reweighing",
+        criterion: Literal["demographic_parity", "equalized_odds", "true_positive_rate_parity"] = "equalized_odds",
+        strength: float = 1.0,
         name: Annotated[str, Arg(complete="models", metavar="NAME")] = "",
         seed: int = 0,
         allow_pickle: bool = False,
     ) -> Candidate:
-        """Fit a model anew with groups and classes weighted as if they were independent, as a new version.
+        """Treat groups more alike, as a new version: fitted anew with weights, or with a threshold for each group.
 
-        Half of the table's rows are fitted on, the other half tells what became of fairness and of accuracy.
+        Reweighing fits the model anew with groups and classes weighted as if they were independent. Thresholds leave it as
+        it is and choose from which probability on each group gets a yes, by fairlearn's optimiser; then the trade-off of
+        accuracy against the gap is shown. Half of the rows are fitted on, the other half tells what became of both.
 
         Parameters
         ----------
@@ -85,6 +90,12 @@ class CandidateCommands(CommandSet):
             The column whose groups are to be treated alike.
         target
             The column of truth; by default the one column that the model does not take.
+        method
+            Weights at the fit, or thresholds after it.
+        criterion
+            What thresholds are to make alike: the share of yes, the errors of both kinds, or the share of right yeses.
+        strength
+            How far thresholds go, from 0 (0.5 for everybody) to 1.
         name
             The name to register the candidate under; empty registers nothing.
         seed
@@ -95,11 +106,55 @@ class CandidateCommands(CommandSet):
         Examples
         --------
         %mlops mitigate adult-clf@champion --data adult@v3 --by sex --name adult-clf
+        %mlops mitigate adult-clf@champion --data adult@v3 --by sex --method thresholds --criterion demographic_parity
         """
+        subject = self._subject(model, data, target, name, allow_pickle=allow_pickle)
+        if method == "thresholds":
+            from .mitigation import thresholded
+
+            return thresholded(self.context, subject, by, name, criterion=criterion, strength=strength, seed=seed)
         from .candidates import reweighed
 
-        subject = self._subject(model, data, target, name, allow_pickle=allow_pickle)
         return reweighed(self.context, subject, by, name, seed=seed)
+
+    @command("harden", stage="evaluation", changes=True)
+    def harden(
+        self,
+        model: Annotated[Any, Arg(value="object", complete="model-versions", metavar="MODEL")],
+        *,
+        data: Annotated[Any, Arg(value="table", complete="data", metavar="TABLE")],
+        target: Annotated[str, Arg(metavar="COLUMN")] = "",
+        name: Annotated[str, Arg(complete="models", metavar="NAME")] = "",
+        seed: int = 0,
+        allow_pickle: bool = False,
+    ) -> Candidate:
+        """Train a classifier adversarially, as a new version: fitted also on rows that a small move turned.
+
+        Half of the rows are fitted on; on the other half both models are attacked, and accuracy is compared.
+
+        Parameters
+        ----------
+        model
+            A classifier, a model version or a run.
+        data
+            The table to fit on, with the target.
+        target
+            The column of truth; by default the one column that the model does not take.
+        name
+            The name to register the candidate under; empty registers nothing.
+        seed
+            Of the split into halves and of the attacks.
+        allow_pickle
+            Load a model that is stored as a pickle.
+
+        Examples
+        --------
+        %mlops harden adult-clf@champion --data adult@v3 --name adult-clf
+        """
+        from .mitigation import hardened
+
+        subject = self._subject(model, data, target, name, allow_pickle=allow_pickle)
+        return hardened(self.context, subject, name, seed=seed)
 
     @command("abtest", stage="evaluation", changes=False)
     def abtest(

@@ -19,7 +19,7 @@ from .fairness import fairness_report
 from .paired import paired_difference, taken
 from .subject import Subject, predicted
 
-__all__ = ["recalibrated", "reweighed"]
+__all__ = ["halves", "recalibrated", "register_model", "reweighed", "rows_of", "taken_rows"]
 
 FEWEST = 60
 
@@ -37,17 +37,17 @@ def recalibrated(context: Context, subject: Subject, method: str, name: str, *, 
 
     if subject.rows.probabilities is None or subject.model.estimator is None:
         raise InvalidArgument("recalibrating needs a model that gives probabilities.")
-    fit_on, on = _halves(subject, seed)
+    fit_on, on = halves(subject, seed)
     context.progress(f"fitting {method} on {len(fit_on):,} rows")
     truth = np.asarray(subject.truth)
     made = CalibratedClassifierCV(FrozenEstimator(subject.model.estimator), method=method)
-    made.fit(_take(subject.inputs, fit_on), truth[fit_on])
-    before, after = taken(subject.rows, on), _rows(made, subject, on)
+    made.fit(taken_rows(subject.inputs, fit_on), truth[fit_on])
+    before, after = taken(subject.rows, on), rows_of(made, subject, on)
     reports = [calibration_report(rows, seed=seed) for rows in (before, after)]
     pairs = [(r.ece, r.ace, MetricValue("spiegelhalter_p", r.p_value)) for r in reports]
     metrics = ("log_loss", "brier", "accuracy")
     differences = tuple(paired_difference(m, after, before, seed=seed) for m in metrics)
-    version = _register(context, made, subject, name)
+    version = register_model(context, made, subject, name)
     change = f"{method} recalibration over {len(fit_on):,} rows"
     return Candidate(version, subject.model.name, change, pairs[0], pairs[1], differences, len(on))
 
@@ -69,7 +69,7 @@ def reweighed(context: Context, subject: Subject, by: str, name: str, *, seed: i
         raise InvalidArgument("reweighing needs an estimator that predicts classes.")
     if by not in subject.frame.columns:
         raise InvalidArgument.unknown("column for --by", by, [str(c) for c in subject.frame.columns])
-    fit_on, on = _halves(subject, seed)
+    fit_on, on = halves(subject, seed)
     groups, truth = subject.frame[by].astype(str).to_numpy(), np.asarray(subject.truth)
     weight = _weights(groups[fit_on], truth[fit_on])
     models = []
@@ -80,13 +80,13 @@ def reweighed(context: Context, subject: Subject, by: str, name: str, *, seed: i
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                models.append(model.fit(_take(subject.inputs, fit_on), truth[fit_on], **given))
+                models.append(model.fit(taken_rows(subject.inputs, fit_on), truth[fit_on], **given))
         except (TypeError, ValueError) as error:
             raise InvalidArgument(f"this model takes no sample weights: {error}.") from error
-    before, after = (_rows(model, subject, on) for model in models)
+    before, after = (rows_of(model, subject, on) for model in models)
     reports = [fairness_report(subject.frame[by].iloc[on], rows, seed=seed) for rows in (before, after)]
     differences = tuple(paired_difference(m, after, before, seed=seed) for m in ("accuracy", "balanced_accuracy"))
-    version = _register(context, models[1], subject, name)
+    version = register_model(context, models[1], subject, name)
     change = f"reweighing by {by}, fitted anew on {len(fit_on):,} rows,"
     notes = ("before is the same model fitted anew on the same rows without the weights.",)
     return Candidate(
@@ -115,7 +115,14 @@ def _weight_name(model: Any) -> str:
     return f"{model.steps[-1][0]}__sample_weight" if hasattr(model, "steps") else "sample_weight"
 
 
-def _halves(subject: Subject, seed: int) -> tuple[Any, Any]:
+def halves(subject: Subject, seed: int) -> tuple[Any, Any]:
+    """Places of the rows to fit on and of those to measure on.
+
+    Raises
+    ------
+    NotReady
+        There are too few.
+    """
     size = len(subject.rows)
     if size < FEWEST:
         raise NotReady(f"{size} rows are too few to fit on one half and measure on the other; at least {FEWEST}.")
@@ -123,16 +130,18 @@ def _halves(subject: Subject, seed: int) -> tuple[Any, Any]:
     return np.sort(order[: size // 2]), np.sort(order[size // 2 :])
 
 
-def _take(inputs: Any, at: Any) -> Any:
+def taken_rows(inputs: Any, at: Any) -> Any:
+    """Some rows of a table or array."""
     return inputs.iloc[at] if hasattr(inputs, "iloc") else inputs[at]
 
 
-def _rows(model: Any, subject: Subject, at: Any) -> Any:
+def rows_of(model: Any, subject: Subject, at: Any) -> Any:
+    """What another model says of some of the subject's rows."""
     positive = subject.rows.classes[-1] if subject.rows.task == "binary" else ""
-    return replace(predicted(model, _take(subject.inputs, at), subject.truth.iloc[at], positive)[0], row_id=at)
+    return replace(predicted(model, taken_rows(subject.inputs, at), subject.truth.iloc[at], positive)[0], row_id=at)
 
 
-def _register(context: Context, model: Any, subject: Subject, name: str) -> str:
+def register_model(context: Context, model: Any, subject: Subject, name: str) -> str:
     """Register the candidate under `name`; its version, empty where no name was given."""
     if not name:
         return ""

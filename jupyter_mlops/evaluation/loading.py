@@ -24,12 +24,17 @@ def load_estimator(folder: Path, name: str, *, allow_pickle: bool = False) -> An
     import yaml
 
     try:
-        facts = yaml.safe_load((folder / "MLmodel").read_text())["flavors"].get("sklearn")
+        flavors = yaml.safe_load((folder / "MLmodel").read_text())["flavors"]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise NotFound(f"{folder} holds no readable MLflow model: {error}.", hint="Register it again.") from error
+    if "onnx" in flavors and "sklearn" not in flavors:
+        from .onnx_model import OnnxModel
+
+        return OnnxModel((folder / Path(flavors["onnx"]["data"]).name).read_bytes())
+    facts = flavors.get("sklearn")
     if not facts:
         raise InvalidArgument(
-            f"{name} is no scikit-learn model, so it is not loaded here.",
+            f"{name} is neither a scikit-learn nor an ONNX model, so it is not loaded here.",
             hint="Load it yourself and give the object with `predict`, or a column of its predictions.",
         )
     path = folder / Path(facts["pickled_model"]).name  # a name out of a file: no way out of the folder

@@ -154,7 +154,14 @@ def new_token(host: Host, *, name: str) -> dict[str, Any]:
 
 
 def erase(host: Host, *, name: str, column: str, value: Any) -> dict[str, Any]:
-    """Erase a person's rows from a deployment's inference log."""
+    """Erase a person's rows from a deployment's inference log.
+
+    Parameters
+    ----------
+    value
+        ``{"is": VALUE}``: what stands inside is not written into the audit trail.
+    """
+    value = value["is"] if isinstance(value, dict) else value
     keeper = supervisor(host)
     log_folder = Path(log_of(host, name=name)["folder"])
     folder = DeploymentFolder(log_folder.parent)

@@ -178,7 +178,7 @@ class TrafficCommands(CommandSet):
         --------
         %mlops forget adult-clf customer_id 4711
         """
-        return Erasure.from_dict(self.context.call("serving.erase", name=name, column=column, value=value))
+        return Erasure.from_dict(self.context.call("serving.erase", name=name, column=column, value={"is": value}))
 
     def _shares(self, now: Traffic, texts: list[str], shadow: list[str] | None) -> tuple[Share, ...]:
         shadows = now.of_role("shadow") if shadow is None else parse_shares(shadow, "shadow")

@@ -62,6 +62,14 @@ class DataNotes:
         with mlflow_errors(self._store.workspace.tracking_uri):
             return personal_from_tags(self._store.client.get_run(run_id).data.tags)
 
+    def text(self, run_id: str, path: str) -> str:
+        """One of these artifacts as it stands, empty for none."""
+        return self._get(run_id, path)
+
+    def replace(self, run_id: str, path: str, text: str) -> None:
+        """Put another text in an artifact's place."""
+        self._put(run_id, path, text)
+
     def _put(self, run_id: str, path: str, text: str) -> None:
         folder, _, name = path.rpartition("/")
         with mlflow_errors(self._store.workspace.tracking_uri), tempfile.TemporaryDirectory() as place:

@@ -25,6 +25,7 @@ from ..domain.display import clock
 from ..domain.reference import Reference
 from ..errors import Conflict, NotFound, StoreUnavailable
 from . import tags
+from .data_erasures import DataErasures, erasures_from_tags, erasures_to_tag
 from .data_notes import DataNotes, personal_from_tags, personal_to_tags
 from .data_seals import DataSeals, seal_from_tags
 from .door import mlflow_errors
@@ -52,6 +53,7 @@ class DataVersions:
         self.packs = PackStore(store)
         self.notes = DataNotes(store)
         self.seals = DataSeals(store)
+        self.erasures = DataErasures(store)
 
     @property
     def experiment_id(self) -> str:
@@ -202,7 +204,7 @@ class DataVersions:
         checksum
             Of the manifest.
         base
-            The id of the run whose version's chunks this one builds on.
+            The id of the run whose version's chunks this one builds on, and after an ``@`` its manifest's checksum.
         """
         with self._door():
             earlier = self._of_request(request)
@@ -287,9 +289,9 @@ class DataVersions:
             if found is not None:  # somebody else was saving the same content
                 self._give_up(client.get_run(run_id))
                 return _unchanged(found)
-            if base and client.get_run(base).info.lifecycle_stage != "active":
+            if base and self._outdated(base):
                 self._give_up(client.get_run(run_id))
-                raise Conflict("the version that this one builds on was removed meanwhile.", hint="Save it again.")
+                raise Conflict("the version that this one builds on was changed meanwhile.", hint="Save it again.")
             given = client.get_run(run_id).data.tags.get(tags.DATA_VERSION)
             number = int(given) if given else self._next(version.name)
             ref = f"{version.name}@v{number}"
@@ -299,6 +301,39 @@ class DataVersions:
             client.update_run(run_id, status="FINISHED", name=ref)
             client.set_tag(run_id, tags.DATA_STATE, COMPLETE)
             return _version(client.get_run(run_id))
+
+    def _outdated(self, base: str) -> bool:
+        """Whether a version was removed, or written anew without somebody's rows, since it was taken as a base."""
+        run_id, _, seen = base.partition("@")
+        run = self._store.client.get_run(run_id)
+        return run.info.lifecycle_stage != "active" or bool(seen and seen != run.data.tags.get(tags.DATA_MANIFEST))
+
+    def rewrite(self, run_id: str, version: DataVersion, manifest: Path, packs: list[Path], checksum: str) -> None:
+        """Give a version other content: packs and manifest first, then the tags that make it count, in one step.
+
+        Parameters
+        ----------
+        version
+            As it will be, its erasures included.
+        manifest
+            The file, named by its checksum.
+        """
+        held = {
+            tags.DATA_DIGEST: version.digest,
+            tags.DATA_ROWS: str(version.rows),
+            tags.DATA_ERASURES: erasures_to_tag(version.erasures),
+            tags.DATA_MANIFEST: checksum,
+            **dict(_columns_to_tags(version.columns)),
+        }
+        with self._door():
+            before = self._store.client.get_run(run_id).data.tags
+            held |= {k: "" for k in before if k.startswith(tags.DATA_COLUMNS) and k not in held}  # a part too many
+            for pack in packs:
+                self.packs.put(pack)
+            self.erasures.put(run_id, manifest)
+            with self._commit:
+                self.erasures.switch(run_id, held)
+            self.erasures.clean(run_id, checksum)
 
     def _next(self, name: str) -> int:
         """One more than any version ever had, deleted ones too: a reference never comes to mean other content."""
@@ -417,6 +452,7 @@ def _version(run: Any) -> DataVersion:
         run=held.get(tags.RUN_KEY, ""),
         personal=tuple(personal_from_tags(held)),
         errors=_count(held, "errors"),
+        erasures=erasures_from_tags(held),
         warnings=_count(held, "warnings"),
         sealed_ms=seal.sealed_ms if seal is not None else 0,
         looks=len(seal) if seal is not None else 0,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..domain.context import now_ms
+from ..domain.data_erasure import manifest_in
 from ..domain.data_garbage import DataGarbage, KeptVersion
 from ..domain.data_version import DataVersion
 from ..errors import StoreUnavailable
@@ -99,6 +100,16 @@ class Garbage:
         size = sum(packs[pack] for pack in whole) + sum(partly.values())
         return DataGarbage(apply, tuple(sorted(gone)), kept, len(whole), size)
 
+    def purge(self, packs: set[str]) -> None:
+        """Overwrite or remove everything in these packs that no version refers to, however little it is."""
+        data = self._store.datasets
+        needed = self._needed([v for n in data.names() for v in data.versions(n, limit=50_000)])
+        for pack in sorted(packs & data.packs.sizes().keys()):
+            if pack in needed:
+                data.packs.blank(pack, [(0, MAGIC_BYTES), *needed[pack].items()], self._cache)
+            else:
+                data.packs.remove(pack)
+
     def _doomed(
         self, everything: dict[str, list[DataVersion]], names: list[str], keep: int | None
     ) -> tuple[list[DataVersion], tuple[KeptVersion, ...]]:
@@ -152,8 +163,11 @@ class Garbage:
 
     def _used_in(self, version: DataVersion) -> str:
         """A run, of any experiment, that used this content."""
+        return next((run for digest in version.digests if (run := self._user_of(version.name, digest))), "")
+
+    def _user_of(self, name: str, digest: str) -> str:
         client = self._store.client
-        wanted = f"dataset.name = '{version.name}' AND dataset.digest = '{version.digest}'"
+        wanted = f"dataset.name = '{name}' AND dataset.digest = '{digest}'"
         with mlflow_errors(self._store.workspace.tracking_uri):
             token = None
             while True:
@@ -182,7 +196,7 @@ class Garbage:
                 continue  # saved as one Parquet file, before there were manifests
             folder, _ = data.folder(run_id, version.digest, self._cache / "data")
             try:
-                held = (folder / "manifest.json").read_bytes()
+                held = manifest_in(folder, data.checksum(run_id)).read_bytes()
             except OSError as error:
                 raise StoreUnavailable(
                     f"the manifest of {version.ref} cannot be read, so nobody knows which chunks it needs.",

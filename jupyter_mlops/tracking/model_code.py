@@ -16,6 +16,7 @@ from pathlib import Path
 __all__ = ["build_requirements", "copy_code", "python_version", "requirements"]
 
 # what every model folder of ours needs to be read and served by MLflow
+OURS = __name__.partition(".")[0]
 ALWAYS = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy")
 
 
@@ -105,7 +106,7 @@ def _own_place(root: str) -> Path | None:
     """The file or folder of a module of the user's own, None for an installed or a built-in one."""
     module = sys.modules.get(root)
     file = getattr(module, "__file__", None)
-    if file is None or root == "__main__":
+    if file is None or root in ("__main__", OURS):  # ours is a package like any other, however it was installed
         return None
     path = Path(file).resolve()
     if path.suffix != ".py" or any(path.is_relative_to(place) for place in _package_folders()):

@@ -15,8 +15,10 @@ from typing import Any
 from ..domain.alert import Alert, AlertTable, Monitor, MonitorTable
 from ..domain.audit_entry import AuditCheck, AuditTrail
 from ..domain.candidate import AbPlan, AbResult, Candidate
+from ..domain.compression import Compression
 from ..domain.contract import Contract
 from ..domain.data_check import DataCheck
+from ..domain.data_erasure import Forgotten
 from ..domain.data_garbage import DataGarbage
 from ..domain.data_seal import DataSeal
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
@@ -88,6 +90,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     AuditCheck: workspace.audit_check,
     AuditTrail: workspace.audit_trail,
     Candidate: evaluation.candidate,
+    Compression: evaluation.compression,
     Contract: data_check.contract,
     DataCheck: data_check.data_check,
     DataDiff: data_diff.data_diff,
@@ -138,6 +141,7 @@ STATIC: dict[type[Displayed], Callable[[Any], Markup]] = {
     DataGarbage: _words,
     DataSeal: _words,
     DebugNotebook: _words,
+    Forgotten: _words,
     Erasure: _words,
     Manifest: _words,
     PipelineRun: _words,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..domain.candidate import Candidate
+from ..domain.compression import Compression
 from ..domain.evaluation import Difference, Evaluation, EvaluationTable
 from ..domain.evaluation_parts import (
     Calibration,
@@ -20,7 +21,7 @@ from ..domain.model_comparison import ModelComparison
 from .evaluation_figure import GREY, ORANGE, Series, confusion, intervals, plane
 from .markup import Markup, Number, code, facts, grid, more, note, page, pill, short, tag, when
 
-__all__ = ["candidate", "comparison", "difference", "evaluation", "evaluation_table"]
+__all__ = ["candidate", "comparison", "compression", "difference", "evaluation", "evaluation_table"]
 
 LAYOUT = (
     ".mlops-worth{display:flex;flex-wrap:wrap;gap:6px 22px;margin:6px 0}.mlops-worth b{font-size:18px}"
@@ -321,6 +322,36 @@ def candidate(c: Candidate) -> Markup:
         grid(["", "before", "after"], pairs),
         note("after minus before; orange: the interval leaves 0 out"),
         intervals("differences", rows, mark=0.0) if rows else None,
+        _trade_off(c) if c.trade_off else None,
+        *(note(line) for line in c.notes),
+    )
+
+
+def _trade_off(c: Candidate) -> Markup:
+    """Accuracy against the gap between groups: to the left and up is better."""
+    gaps, worth = [p.gap for p in c.trade_off], [p.accuracy for p in c.trade_off]
+    line = Series(gaps, worth)
+    ends = Series([gaps[0], gaps[-1]], [worth[0], worth[-1]], kind="points", colour=ORANGE)
+    title = f"accuracy against {c.gap}, from no mitigation (right) to all of it"
+    return plane(title, [line, ends], x_label=c.gap, y_label="accuracy")
+
+
+def compression(c: Compression) -> Markup:
+    """Every way to make a model smaller: what it takes, and what it costs in the metric."""
+    rows = [
+        (w.method, d.value, d.low, d.high, f"{d.value:+.4f}", d.low > 0 or d.high < 0)
+        for w in c.ways
+        if (d := w.difference) is not None
+    ]
+    heads, cells = c.lines()
+    return page(
+        tag("div", f"{c.model} made smaller", class_="mlops-title"),
+        note(f"measured on {c.rows:,} rows left aside"),
+        grid(heads, cells),
+        note(f"{c.metric}, after minus before; orange: the interval leaves 0 out"),
+        intervals("differences", rows, mark=0.0) if rows else None,
+        *(note(f"{w.method}: {w.change}") for w in c.ways if w.change),
+        note(f"edge file {c.edge}: {c.proof}") if c.edge else None,
         *(note(line) for line in c.notes),
     )
 

@@ -1,0 +1,124 @@
+"""A model made smaller: every way measured against the model itself, on the same rows; and the file that needs no scikit-learn."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from jupyter_mlops.domain.compression import Compression
+from jupyter_mlops.errors import InvalidArgument
+from jupyter_mlops.session import Session
+
+RNG = np.random.default_rng(11)
+ROWS = 900
+TABLE = pd.DataFrame(RNG.normal(size=(ROWS, 4)), columns=list("abcd"))
+TABLE["town"] = RNG.choice(["Rome", "Oslo", "Bern"], ROWS)
+SCORE = TABLE["a"] + 0.5 * TABLE["b"] + (TABLE["town"] == "Oslo") + 0.4 * RNG.normal(size=ROWS)
+TABLE["bought"] = np.where(SCORE > 0.3, "yes", "no")
+INPUTS = TABLE.drop(columns="bought")
+WAYS = ["onnx", "int8", "distil", "features"]
+
+
+def behind(final: object) -> object:
+    prepared = ColumnTransformer(
+        [("numbers", StandardScaler(), list("abcd")), ("town", OneHotEncoder(handle_unknown="ignore"), ["town"])]
+    )
+    return make_pipeline(prepared, final).fit(INPUTS, TABLE["bought"])
+
+
+@pytest.fixture(scope="module")
+def forest(shared_session: Session) -> Compression:
+    shared_session.data.save(TABLE, name="buyers")
+    model = behind(RandomForestClassifier(30, random_state=0))
+    found: Compression = shared_session.compress(
+        model, data="buyers@v1", target="bought", name="small", tolerance=0.03, ways=WAYS
+    )
+    return found
+
+
+def test_every_way_is_measured_on_the_same_rows(forest: Compression) -> None:
+    assert [way.method for way in forest] == ["as it is", "onnx", "distil", "features"]
+    assert any("int8" in note for note in forest.notes), "a forest has no weights of 8 bits"
+    whole = forest["as it is"]
+    assert forest.rows == ROWS // 2
+    for way in forest.ways[1:]:
+        assert way.difference is not None
+        assert way.difference.value == pytest.approx(way.value - whole.value, abs=1e-12)
+        assert way.difference.low <= way.difference.value <= way.difference.high
+        assert way.row_ms > 0
+        assert way.thousand_ms > 0
+    assert forest["onnx"].agree == 1.0, "compared and added in 64 bits, ties included"
+    assert forest["distil"].bytes < whole.bytes / 5
+    assert forest["onnx"].memory_bytes < whole.memory_bytes, "a process without scikit-learn takes less"
+    assert "features" in forest.text()
+    assert len(forest.to_pandas()) == len(forest)
+
+
+def test_candidates_are_versions_that_are_evaluated_like_any_other(
+    shared_session: Session, forest: Compression
+) -> None:
+    versions = {way.method: way.version for way in forest if way.version}
+    assert set(versions) == {"onnx", "distil", "features"}
+    again = shared_session.evaluate(versions["onnx"], data="buyers@v1", target="bought", store=False)
+    assert again.estimator.startswith("ONNX(")
+    assert {m.name: m.value for m in again.metrics}["accuracy"] > 0.8
+    fewer = shared_session.evaluate(versions["features"], data="buyers@v1", target="bought", store=False)
+    assert {m.name: m.value for m in fewer.metrics}["accuracy"] > 0.8
+
+
+@pytest.mark.parametrize(
+    "final",
+    [LogisticRegression(), pytest.param(MLPClassifier((8,), max_iter=40, random_state=0), marks=pytest.mark.slow)],
+)
+def test_the_edge_file_is_proven_equal_without_scikit_learn(
+    shared_session: Session, tmp_path: Path, final: object
+) -> None:
+    model = behind(final)
+    file = tmp_path / "edge" / "model.onnx"
+    ways = ["onnx", "int8"] if isinstance(final, MLPClassifier) else ["onnx"]
+    told = shared_session.compress(model, data=TABLE, target="bought", ways=ways, edge=str(file))
+    assert told.proof.startswith(f"predicts the same in {ROWS} of {ROWS} rows")
+    if isinstance(final, MLPClassifier):
+        assert told["int8"].agree > 0.9
+    code = (
+        "import sys; [sys.modules.__setitem__(m, None) for m in ('sklearn', 'pandas', 'jupyter_mlops')]\n"
+        "import numpy as np, onnxruntime as ort\n"
+        f"s = ort.InferenceSession({str(file)!r})\n"
+        "row = {c: np.array([[0.9]]) for c in 'abcd'} | {'town': np.array([['Oslo']], dtype=object)}\n"
+        "print(s.run(None, row)[0][0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    row = pd.DataFrame([[0.9] * 4 + ["Oslo"]], columns=INPUTS.columns)
+    assert done.stdout.strip() == model.predict(row)[0]  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_trees_and_columns_of_a_regression(shared_session: Session) -> None:
+    table = TABLE[list("abcd")].assign(y=SCORE)
+    model = GradientBoostingRegressor(n_estimators=60, random_state=0).fit(table[list("abcd")], table["y"])
+    told = shared_session.compress(
+        model, data=table, ways=["trees", "distil", "features"], metric="mae", tolerance=0.05
+    )
+    assert told["trees"].value < told["as it is"].value + 0.06
+    assert told["trees"].bytes < told["as it is"].bytes
+    assert told.metric == "mae"
+
+
+def test_what_cannot_be_made_smaller_is_told(shared_session: Session) -> None:
+    with pytest.raises(InvalidArgument, match="gzip"):
+        shared_session.compress(behind(LogisticRegression()), data=TABLE, target="bought", ways=["gzip"])
+    with pytest.raises(InvalidArgument, match="fitted estimator"):
+        shared_session.compress(np.zeros(ROWS), data=TABLE, target="bought")
+    told = shared_session.compress(behind(LogisticRegression()), data=TABLE, target="bought", ways=["trees"])
+    assert (len(told), told.notes) == (1, ("trees: it is no sum of trees.",))
