@@ -27,7 +27,7 @@ TABLE["town"] = RNG.choice(["Rome", "Oslo", "Bern"], ROWS)
 SCORE = TABLE["a"] + 0.5 * TABLE["b"] + (TABLE["town"] == "Oslo") + 0.4 * RNG.normal(size=ROWS)
 TABLE["bought"] = np.where(SCORE > 0.3, "yes", "no")
 INPUTS = TABLE.drop(columns="bought")
-WAYS = ["onnx", "int8", "distil", "features"]
+WAYS = ["onnx", "int8", "distil"]
 
 
 def behind(final: object) -> object:
@@ -48,7 +48,7 @@ def forest(shared_session: Session) -> Compression:
 
 
 def test_every_way_is_measured_on_the_same_rows(forest: Compression) -> None:
-    assert [way.method for way in forest] == ["as it is", "onnx", "distil", "features"]
+    assert [way.method for way in forest] == ["as it is", "onnx", "distil"]
     assert any("int8" in note for note in forest.notes), "a forest has no weights of 8 bits"
     whole = forest["as it is"]
     assert forest.rows == ROWS // 2
@@ -61,7 +61,7 @@ def test_every_way_is_measured_on_the_same_rows(forest: Compression) -> None:
     assert forest["onnx"].agree == 1.0, "compared and added in 64 bits, ties included"
     assert forest["distil"].bytes < whole.bytes / 5
     assert forest["onnx"].memory_bytes < whole.memory_bytes, "a process without scikit-learn takes less"
-    assert "features" in forest.text()
+    assert "a tree of" in forest.text()
     assert len(forest.to_pandas()) == len(forest)
 
 
@@ -69,12 +69,10 @@ def test_candidates_are_versions_that_are_evaluated_like_any_other(
     shared_session: Session, forest: Compression
 ) -> None:
     versions = {way.method: way.version for way in forest if way.version}
-    assert set(versions) == {"onnx", "distil", "features"}
+    assert set(versions) == {"onnx", "distil"}
     again = shared_session.evaluate(versions["onnx"], data="buyers@v1", target="bought", store=False)
     assert again.estimator.startswith("ONNX(")
     assert {m.name: m.value for m in again.metrics}["accuracy"] > 0.8
-    fewer = shared_session.evaluate(versions["features"], data="buyers@v1", target="bought", store=False)
-    assert {m.name: m.value for m in fewer.metrics}["accuracy"] > 0.8
 
 
 @pytest.mark.parametrize(
@@ -122,3 +120,12 @@ def test_what_cannot_be_made_smaller_is_told(shared_session: Session) -> None:
         shared_session.compress(np.zeros(ROWS), data=TABLE, target="bought")
     told = shared_session.compress(behind(LogisticRegression()), data=TABLE, target="bought", ways=["trees"])
     assert (len(told), told.notes) == (1, ("trees: it is no sum of trees.",))
+
+
+@pytest.mark.slow
+def test_fewer_columns_are_a_version_that_takes_the_whole_table(shared_session: Session) -> None:
+    model = behind(RandomForestClassifier(10, random_state=0))
+    told = shared_session.compress(model, data=TABLE, target="bought", ways=["features"], name="fewer", tolerance=0.03)
+    assert "columns" in told["features"].change
+    again = shared_session.evaluate(told["features"].version, data=TABLE, target="bought", store=False)
+    assert {m.name: m.value for m in again.metrics}["accuracy"] > 0.8
