@@ -92,8 +92,8 @@ class _Work:
         versions = sorted(self.store.versions(self.name, limit=50_000), key=lambda v: v.version)
         tables, known = [], False
         for version in versions:
-            if version.kind == "folder":
-                self.folders.append(version.ref)
+            if version.kind != "table":  # a view holds no rows
+                self.folders += [version.ref] if version.kind == "folder" else []
                 continue
             self.host.progress(f"looking through {version.ref}")
             opened = self._opened(version)

@@ -110,6 +110,8 @@ class AbResult(Displayed, Record):
     p_value: float
     level: float
     decided_at: int | None = None
+    detectable: float | None = None
+    """The smallest change of A's mean that so many rows an arm find with 80% power, looked at once."""
 
     def text(self) -> str:
         means = (
@@ -123,4 +125,5 @@ class AbResult(Displayed, Record):
         return (
             f"{self.a} against {self.b} by {self.outcome}: {word}\n{means}; difference {self.low:+.4f} to {self.high:+.4f} "
             f"at {self.level:.0%}, anytime-valid p {self.p_value:.3g}: look, and stop, whenever you like"
+            + (f"\nso many rows find a change of {self.detectable:+.4f} with power 80%" if self.detectable else "")
         )

@@ -109,7 +109,17 @@ def ab_test(frame: pd.DataFrame, arm: str, outcome: str, *, level: float = 0.95)
         state.p_value,
         level,
         int(past[0]) + 1 if len(past) else None,
+        _detectable(sides, level),
     )
+
+
+def _detectable(sides: list[Arm], level: float) -> float | None:
+    """The smallest effect that the smaller arm's rows can find; None while there are none, or no room above the rate."""
+    rows, rate = min(side.count for side in sides), sides[0].mean
+    if not rows or rate is None or not 0 < rate < 1:
+        return None
+    found = smallest_effect(rate, rows, level=level)
+    return found if rate + found < 1 else None
 
 
 def _sequential(rate: float, other: float, fixed: int, level: float, power: float, seed: int) -> int | None:

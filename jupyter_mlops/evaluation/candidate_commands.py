@@ -162,7 +162,9 @@ class CandidateCommands(CommandSet):
         data: Annotated[Any, Arg(value="table", complete="data", metavar="TABLE")] = None,
         *,
         arm: Annotated[str, Arg(metavar="COLUMN")] = "arm",
-        outcome: Annotated[str, Arg(metavar="COLUMN")] = "outcome",
+        outcome: Annotated[str, Arg(metavar="COLUMN|right|LABEL")] = "",
+        served: Annotated[str, Arg(complete="deployments", metavar="NAME")] = "",
+        versions: Annotated[list[str] | None, Arg(complete="model-versions", metavar="MODEL@VERSION")] = None,
         rate: float | None = None,
         effect: float | None = None,
         power: float = 0.8,
@@ -177,7 +179,12 @@ class CandidateCommands(CommandSet):
         arm
             The column that names one of two arms.
         outcome
-            The column of outcomes, each from 0 to 1.
+            The column of outcomes, each from 0 to 1, `outcome` by default. Of served traffic: `right` (the default) for
+            whether the prediction came true, or a label for whether that came.
+        served
+            A deployment: its versions are compared by the labels of the predictions in its inference log.
+        versions
+            Which two of them; the two with the most labels by default.
         rate
             To plan: the rate there is, 0 to 1.
         effect
@@ -191,19 +198,35 @@ class CandidateCommands(CommandSet):
         --------
         %mlops abtest --rate 0.10 --effect 0.02
         %mlops abtest outcomes --arm version --outcome bought
+        %mlops abtest --served adult-clf
         """
         from .ab import ab_test, plan
 
+        if served:
+            if data is not None:
+                raise InvalidArgument("--served reads the inference log, so no table goes with it.")
+            return self._of_traffic(served, outcome or "right", versions, level)
         if data is not None:
             from ..datasets.tables import as_table
 
-            return ab_test(as_table(self.context, data), arm, outcome, level=level)
+            return ab_test(as_table(self.context, data), arm, outcome or "outcome", level=level)
         if rate is None or effect is None:
             raise InvalidArgument(
                 "a plan needs --rate and --effect, a test a table of outcomes.",
                 hint="As in `%mlops abtest --rate 0.10 --effect 0.02`.",
             )
         return plan(rate, effect, level=level, power=power)
+
+    def _of_traffic(self, name: str, outcome: str, versions: list[str] | None, level: float) -> AbResult:
+        """Two versions of a deployment by the labels that have come."""
+        import pandas as pd
+
+        from .ab import ab_test
+
+        told = self.context.call("monitoring.arms", name=name, outcome=outcome, models=versions)
+        what = "right" if outcome == "right" else f"label {outcome}"
+        frame = pd.DataFrame({"version": told["arm"], what: told["outcome"]})
+        return ab_test(frame, "version", what, level=level)
 
     def _subject(self, model: Any, data: Any, target: str, name: str, *, allow_pickle: bool) -> Any:
         from .subject import model_of, subject_of

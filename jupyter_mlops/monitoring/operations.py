@@ -13,6 +13,7 @@ from ..registry.operations import locate
 from ..serving.operations import names as deployment_names
 from ..store.host import Host
 from .operations_alerts import alerts, busy, look_at_all, monitor, monitors, prometheus, silence, unmonitor
+from .operations_arms import arms
 from .operations_performance import label, performance, rows_for_shap
 from .operations_places import log_called
 from .operations_traffic_samples import sample_traffic
@@ -104,6 +105,7 @@ OPERATIONS: dict[str, Operation] = {
     "monitoring.report": Operation(report),
     "monitoring.label": Operation(label, action="deployment.label", target="name", topics=("deployments",)),
     "monitoring.performance": Operation(performance),
+    "monitoring.arms": Operation(arms),
     "monitoring.monitor": Operation(monitor, action="monitor.set", target="name", topics=("monitors",)),
     "monitoring.unmonitor": Operation(unmonitor, action="monitor.remove", target="name", topics=("monitors", "alerts")),
     "monitoring.monitors": Operation(monitors),
