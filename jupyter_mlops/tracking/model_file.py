@@ -7,20 +7,24 @@ estimator's identity. What is written is read back before it counts as stored.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import io
 import json
 import pickletools
+import pkgutil
 import sys
 import zipfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from ..errors import InvalidArgument
+from .patches import Patches
 
-__all__ = ["PICKLE", "SKOPS", "Stored", "store_estimator"]
+__all__ = ["PICKLE", "SKOPS", "Stored", "skops_io", "store_estimator"]
 
 SKOPS = "skops"
 PICKLE = "pickle"
@@ -29,6 +33,7 @@ HINT = (
     "Define it in a module (a .py file beside the notebook) and import it from there, "
     "or store a pickle: `--allow-pickle` (`allow_pickle=True`)."
 )
+NO_ESTIMATORS = frozenset({"tests", "externals"})
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -94,11 +99,38 @@ class _CannotStore(Exception):
     """Why skops cannot store an estimator."""
 
 
-def _skops(model: Any) -> tuple[Stored, Any]:
-    import skops.io
+def skops_io() -> Any:
+    """``skops.io``, imported without what its import drags in.
 
+    At its import it has scikit-learn list all estimators, which imports every package inside to look for them: also the
+    tests and the bridges to other array libraries, and with them Dask and the like, in which none can be.
+    """
+    if "skops.io" not in sys.modules:
+        from sklearn.utils import discovery
+
+        patches = Patches()
+        if hasattr(discovery, "pkgutil"):
+            patches.set(discovery, "pkgutil", SimpleNamespace(walk_packages=_walk))
+        try:
+            importlib.import_module("skops.io")
+        finally:
+            patches.undo()
+    return sys.modules["skops.io"]
+
+
+def _walk(path: Iterable[str], prefix: str) -> Iterator[pkgutil.ModuleInfo]:
+    """As `pkgutil.walk_packages`, but not into packages that hold no estimators."""
+    for found in pkgutil.iter_modules(path, prefix):
+        yield found
+        if found.ispkg and found.name.rpartition(".")[2] not in NO_ESTIMATORS:
+            with contextlib.suppress(ImportError):  # as there
+                yield from _walk(importlib.import_module(found.name).__path__, f"{found.name}.")
+
+
+def _skops(model: Any) -> tuple[Stored, Any]:
+    skops = skops_io()
     try:
-        raw = skops.io.dumps(model)
+        raw = skops.dumps(model)
     except Exception as error:
         raise _CannotStore(_culprit(model) or _first_line(error)) from error
     data, named = _canonical(raw)
@@ -107,9 +139,9 @@ def _skops(model: Any) -> tuple[Stored, Any]:
             kind = "a lambda" if name == "<lambda>" else f"{name!r} of the notebook"
             where = _culprit(model) or f"it holds {kind if module == '__main__' else f'{module}.{name}'}"
             raise _CannotStore(where)
-    trusted = tuple(skops.io.get_untrusted_types(data=data))
+    trusted = tuple(skops.get_untrusted_types(data=data))
     try:
-        again = skops.io.loads(data, trusted=list(trusted))
+        again = skops.loads(data, trusted=list(trusted))
     except Exception as error:
         raise _CannotStore(_culprit(model) or f"it does not read back: {_first_line(error)}") from error
     return Stored(data, SKOPS, trusted, frozenset(module for module, _ in named)), again

@@ -349,3 +349,18 @@ def run(code: str, folder: Path) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.slow
+def test_skops_knows_the_same_types_however_it_is_imported() -> None:
+    code = (
+        "{}\nfrom skops.io import _trusted_types as types\n"
+        "print(sorted(types.SKLEARN_ESTIMATOR_TYPE_NAMES), sorted(types.NUMPY_UFUNC_TYPE_NAMES))"
+    )
+    ways = ("import skops.io", "from jupyter_mlops.tracking.model_file import skops_io; skops_io()")
+    told = [
+        subprocess.run([sys.executable, "-c", code.format(way)], capture_output=True, text=True, check=True).stdout
+        for way in ways
+    ]
+    assert told[0] == told[1]
+    assert "LogisticRegression" in told[0]
