@@ -36,6 +36,8 @@ class Labelled(Displayed, Record):
         Rows that say the same as an earlier row of the table.
     unknown
         Rows that belong to no prediction in the log.
+    strangers
+        By what a few of those name it: to see whether they are late, mistyped, or of another deployment.
     missing
         Rows without an id or without a label.
     labelled, predictions
@@ -57,15 +59,17 @@ class Labelled(Displayed, Record):
     predictions: int = 0
     delay_ms: float | None = None
     on: str = "id"
+    strangers: tuple[str, ...] = ()
 
     def text(self) -> str:
         told = [f"{self.new:,} new labels"]
+        named = f" ({', '.join(self.strangers)}{', ...' if self.unknown > len(self.strangers) else ''})"
         words = {
             "repeated": "known already",
             "replaced": "replaced",
             "conflicting": "in conflict with another label, left out (--replace takes them)",
             "duplicate": "duplicate rows",
-            "unknown": f"rows without a prediction of that {self.on} in the log",
+            "unknown": f"rows without a prediction of that {self.on} in the log{named if self.strangers else ''}",
             "missing": "rows without an id or a label",
         }
         told += [f"{getattr(self, name):,} {word}" for name, word in words.items() if getattr(self, name)]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Labels", "match", "plain"]
 
+FEW, LONGEST_KEY = 3, 60  # of rows without a prediction, so many are named, and so much of each name
 NAME = re.compile(r"(\d{13})-([0-9a-zA-Z]+)-(\d+)-(\d+)-(\d+)-(\d+)\.parquet")
 
 
@@ -201,14 +202,15 @@ def match(window: Window, table: pd.DataFrame, *, on: str, target: str) -> tuple
         elif key in by_key:
             wanted[id_] = by_key[key]
             found.add(key)
-    unknown = sum(key not in found for key in keys)
+    unknown = [key for key in keys if key not in found]
     told = Labelled(
         "",
         rows,
         duplicate=duplicate,
         missing=rows - len(usable),
         conflicting=conflicting,
-        unknown=unknown,
+        unknown=len(unknown),
+        strangers=tuple(key[:LONGEST_KEY] for key in dict.fromkeys(unknown))[:FEW],
         on=on,
     )
     return wanted, told
@@ -222,6 +224,7 @@ def summed(first: Labelled, second: Labelled) -> Labelled:
         duplicate=first.duplicate,
         missing=first.missing,
         unknown=first.unknown,
+        strangers=first.strangers,
         conflicting=first.conflicting + second.conflicting,
         on=first.on,
     )

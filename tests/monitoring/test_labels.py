@@ -61,6 +61,7 @@ def test_labels_are_taken_once_and_everything_else_is_counted(host, tmp_path):
     told = give(host, tmp_path, table)
     counts = {k: told[k] for k in ("rows", "new", "repeated", "conflicting", "duplicate", "unknown", "missing")}
     assert counts == {"rows": 9, "new": 2, "repeated": 1, "conflicting": 2, "duplicate": 1, "unknown": 1, "missing": 1}
+    assert told["strangers"] == ["x-9"]
     labels = source_of(host, "m").labels
     assert labels.read()[ids[1]] == 1.0
     taken = give(replace(host, request="r3"), tmp_path, pd.DataFrame({"id": [ids[1]], "y": [0]}), replace=True)
