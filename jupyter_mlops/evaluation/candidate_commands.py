@@ -106,7 +106,7 @@ class CandidateCommands(CommandSet):
         Examples
         --------
         %mlops mitigate adult-clf@champion --data adult@v3 --by sex --name adult-clf
-        %mlops mitigate adult-clf@champion --data adult@v3 --by sex --method thresholds --criterion demographic_parity
+        %mlops mitigate clf@champion --data adult@v3 --by sex --method thresholds
         """
         subject = self._subject(model, data, target, name, allow_pickle=allow_pickle)
         if method == "thresholds":
