@@ -158,7 +158,7 @@ class _Taker:
             small = math.prod(value.shape) <= LARGEST_COPY
             return take_array(value.toarray(), self.folder) if small else take_sparse(value)
         if isinstance(value, (dict, list, tuple, set, frozenset)):
-            return self._container(value, name)
+            return self._container(_without_process(value), name)
         if is_estimator(value):
             state = self.take(state_of(value), f"{name}.state", None)
             kept, outputs = _outputs(value, used_on, self.folder, name)
@@ -188,6 +188,13 @@ class _Taker:
             [key, _measured(item) if key in times else self.take(item, f"{name}.{i}", None)]
             for i, (key, item) in enumerate(pairs)
         ]
+
+
+def _without_process(value: Any) -> Any:
+    """Matplotlib's settings without those that say where the process draws; anything else as it is."""
+    if type(value).__name__ != "RcParams":
+        return value
+    return {key: dict.__getitem__(value, key) for key in value if key not in ("backend", "interactive")}
 
 
 def _measured(value: Any) -> Fingerprint:
@@ -259,6 +266,7 @@ class _Comparison:
             if len(was) != len(now):
                 return f"{len(was)} items became {len(now)}"
             return next(f"item {_cut(a, '')} became {_cut(b, '')}" for a, b in zip(was, now, strict=True) if a != b)
+        value = _without_process(value)
         if isinstance(value, dict):
             values = list(value.values())
         elif "set" in found["type"]:

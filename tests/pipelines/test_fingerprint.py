@@ -192,3 +192,13 @@ def test_texts_in_memory_and_objects_that_do_not_like_to_be_looked_at(tmp_path: 
     assert "at character 400 of 500" in difference(
         take(long, tmp_path, "long"), long[:400] + "y" + long[401:], tmp_path
     )
+
+
+def test_where_a_process_draws_is_no_setting_of_a_notebook(tmp_path: Path) -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    settings = matplotlib.RcParams(matplotlib.rcParams)
+    kept = take(settings, tmp_path, "settings")
+    settings["interactive"] = not settings["interactive"]
+    assert difference(kept, settings, tmp_path) == ""
+    settings["font.size"] = 3.0
+    assert "font.size" in difference(kept, settings, tmp_path)
