@@ -182,7 +182,7 @@ def running(
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes], folder: DeploymentFolder) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180  # compiling takes a minute on a very busy machine
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break

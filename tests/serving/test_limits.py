@@ -1,0 +1,100 @@
+"""Limits: too many requests at once, a prediction that takes too long, and nobody ready, each told with its status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_mlops.serving.app import App
+from jupyter_mlops.serving.inference_log import count
+from jupyter_mlops.serving.limits import Limits
+from jupyter_mlops.serving.log_segments import LogWriter
+from jupyter_mlops.serving.model import Answer, Ask
+from jupyter_mlops.serving.routing import OneSlot, Slot
+
+TOKEN = "t" * 40
+
+
+class Slow:
+    """A model that answers when it is told to."""
+
+    path, path_reason, quick, classes = "dataframe", "", False, ()
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def answer_many(self, asks: Sequence[Ask]) -> list[Answer]:
+        self.go.wait(20)
+        return [Answer(200, b'{"predictions":[1]}', rows=1) for _ in asks]
+
+
+@pytest.fixture
+def slot(tmp_path: Path) -> Slot:
+    writer = LogWriter(tmp_path / "log", model="m@1", inputs="")
+    return Slot("m@1", Slow(), writer)
+
+
+async def post(app: App) -> tuple[int, dict[str, str], Any]:
+    """One request by the ASGI protocol: status, headers, body."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b'{"inputs": [[1]]}'}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", f"Bearer {TOKEN}".encode()), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/invocations", "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
+    told = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
+    return sent[0]["status"], told, json.loads(sent[1]["body"])
+
+
+def test_more_than_may_be_answered_at_once_are_sent_away(slot: Slot, tmp_path: Path) -> None:
+    async def run() -> list[tuple[int, dict[str, str], Any]]:
+        app = App(OneSlot(slot), token=TOKEN, limits=Limits(requests=2))
+        waiting = [asyncio.create_task(post(app)) for _ in range(3)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        slot.model.go.set()
+        found = [await task for task in waiting]
+        found.append(await post(app))  # there is room again
+        assert app.admit_all(2)
+        assert not app.admit_all(1)
+        app.leave(2)
+        app.close()
+        return found
+
+    found = asyncio.run(run())
+    assert sorted(status for status, _, _ in found) == [200, 200, 200, 429]
+    ((_, headers, body),) = [one for one in found if one[0] == 429]
+    assert (headers["retry-after"], body["error_code"]) == ("1", "RESOURCE_EXHAUSTED")
+    assert count(tmp_path / "log") == 3
+
+
+def test_what_takes_too_long_is_given_up_and_not_logged(slot: Slot, tmp_path: Path) -> None:
+    async def run() -> tuple[int, dict[str, str], Any]:
+        app = App(OneSlot(slot), token=TOKEN, limits=Limits(seconds=0.1))
+        found = await post(app)
+        slot.model.go.set()
+        app.close()
+        return found
+
+    status, _, body = asyncio.run(run())
+    assert (status, body["error_code"]) == (504, "DEADLINE_EXCEEDED")
+    assert "longer than 0.1 seconds" in body["message"]
+    assert count(tmp_path / "log") == 0
+
+
+def test_where_nobody_is_ready(slot: Slot) -> None:
+    slot.ready = False
+    app = App(OneSlot(slot), token=TOKEN)
+    status, headers, body = asyncio.run(post(app))
+    app.close()
+    assert (status, headers["retry-after"], body["error_code"]) == (503, "1", "TEMPORARILY_UNAVAILABLE")
