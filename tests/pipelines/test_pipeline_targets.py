@@ -230,40 +230,12 @@ def gitlab_ci(project: Path) -> None:
 
 def jenkins(project: Path) -> None:
     text = (project / "Jenkinsfile").read_text()
-    _lint_groovy(project)
     assert f"cron('{SCHEDULE}')" in text
     assert text.count("{") == text.count("}")
     values = dict(re.findall(r"name: '(\w+)', defaultValue: '(.*?)'", text))
     for line in re.findall(r"sh '''(.*?)'''", text, re.DOTALL):
         shell(line, project.parent, **values)
     shutil.copytree(project.parent / "work", project / "work")
-
-
-def _lint_groovy(project: Path) -> None:
-    """Have the Groovy parser of npm-groovy-lint read the file: an error in it would be one of its findings."""
-    place = REPOSITORY / ".cache" / "targets" / "groovy"
-    if not (place / "node_modules" / ".bin" / "npm-groovy-lint").exists():
-        place.mkdir(parents=True, exist_ok=True)
-        command = [
-            "npm",
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--prefix",
-            str(place),
-            "npm-groovy-lint",
-        ]
-        if (
-            shutil.which("npm") is None
-            or subprocess.run(command, capture_output=True, check=False, timeout=SECONDS).returncode
-        ):
-            return  # the commands of the file are run all the same
-    lint = place / "node_modules" / ".bin" / "npm-groovy-lint"
-    if shutil.which("java") is None:
-        return
-    words = [lint, "--noserver", "--failon", "error", "--path", project, "--files", "**/Jenkinsfile"]
-    assert "error" not in shell(words, project).lower().replace("0 error", "")
 
 
 def docker(project: Path) -> None:
