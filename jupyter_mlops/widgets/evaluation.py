@@ -327,9 +327,12 @@ def candidate(c: Candidate) -> Markup:
     )
 
 
-def _trade_off(c: Candidate) -> Markup:
-    """Accuracy against the gap between groups: to the left and up is better."""
-    gaps, worth = [p.gap for p in c.trade_off], [p.accuracy for p in c.trade_off]
+def _trade_off(c: Candidate) -> Markup | None:
+    """Accuracy against the gap between groups, both shares: to the left and up is better."""
+    points = [p for p in c.trade_off if 0 <= p.gap <= 1 and 0 <= p.accuracy <= 1]
+    if not points:
+        return None
+    gaps, worth = [p.gap for p in points], [p.accuracy for p in points]
     line = Series(gaps, worth)
     ends = Series([gaps[0], gaps[-1]], [worth[0], worth[-1]], kind="points", colour=ORANGE)
     title = f"accuracy against {c.gap}, from no mitigation (right) to all of it"
