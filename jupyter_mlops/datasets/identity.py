@@ -21,7 +21,7 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ class Identity:
     rows: int
     columns: tuple[ColumnIdentity, ...]
     index: tuple[ColumnIdentity, ...] = ()
-    begins: tuple[str, ...] = ()
+    begins: tuple[str, ...] = field(default=(), compare=False)
     """For each column the digest of its first rows alone, as many as were asked for; empty where that is not known."""
 
     def differences(self, other: Identity) -> list[str]:
