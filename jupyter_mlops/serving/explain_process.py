@@ -20,12 +20,14 @@ import msgspec
 import numpy as np
 import orjson
 
-from .model import Answer, Ask, ServedModel, read
+from .model import Answer, Ask, ServedModel, read, unpredictable
 from .server import Versions
 from .shapley import Columns, shapley
-from .signature import BAD_REQUEST, Signature
+from .signature import BAD_REQUEST, Refused, Signature
 
 __all__ = ["Background", "Explainer", "main"]
+
+log = logging.getLogger(__name__)
 
 LENGTH = struct.Struct("<I")
 ROWS = 20  # rows that are explained in one request
@@ -122,6 +124,8 @@ class Explainer:
         try:
             outputs = self._ask(columns)
             found = [shapley(self._ask, row, self._background.columns) for row in rows]
+        except Refused as error:
+            return Answer.error(400, error.code, error.message)
         except ValueError as error:
             return Answer.error(400, BAD_REQUEST, f"This cannot be explained: {error}.")
         apart = max(
@@ -228,7 +232,11 @@ def main(place: str) -> int:
         refused = Answer.error(400, BAD_REQUEST, f"This cannot be explained: {error}.")
     while (raw := _take(asked)) is not None:
         content_type, body = msgspec.msgpack.decode(raw, type=tuple[str, bytes])
-        answer = refused if explainer is None else explainer.answer(content_type, body)
+        try:
+            answer = refused if explainer is None else explainer.answer(content_type, body)
+        except Exception as error:  # a model on a row nobody has thought of: the next request is answered all the same
+            log.exception("a prediction could not be explained")
+            answer = unpredictable(error)
         told = msgspec.msgpack.encode(answer)
         answers.write(LENGTH.pack(len(told)) + told)
         answers.flush()
