@@ -22,8 +22,8 @@ export NPM_CONFIG_UPDATE_NOTIFIER = false
 
 help:
 	@echo 'make demo    run the tour notebook through the whole loop and tell what was made'
-	@echo 'make test    run the checks and tests, real services and model servers included'
-	@echo 'make test-all  those and the long ones: kernels, a real browser, simulations, pipeline engines'
+	@echo 'make test    run the checks and tests, with real services, model servers and a browser'
+	@echo 'make test-all  those and the long ones: kernels, simulations, faults, pipeline engines'
 	@echo 'make lab     open JupyterLab on the tour'
 	@echo 'make lint    ruff, mypy, eslint, prettier and the TypeScript compiler'
 	@echo 'make bench   measure against the named peers; NAME=serving runs one'
@@ -32,15 +32,17 @@ demo: setup
 	$(SAY) 'the tour: one notebook through the whole loop'
 	@$(BIN)/python example_notebooks/run_tour.py
 
-test: setup lint
+test: setup lint browser
 	$(SAY) 'the panel: unit tests'
 	@cd labextension && npm test --silent
 	$(SAY) 'tests: real stores, services and model servers; the long ones are in make test-all'
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not ui and not extended'
+	$(SAY) 'tests: JupyterLab, Notebook 7 and the live views in a real browser'
+	@$(BIN)/python -m pytest -q -m 'ui and not extended'
 
-test-all: test browser prometheus
-	$(SAY) 'tests: kernels, the browser, simulations, engines in their own environments'
-	@$(BIN)/python -m pytest -q -m 'slow or ui or extended'
+test-all: test prometheus
+	$(SAY) 'tests: kernels, simulations, faults, engines in their own environments'
+	@$(BIN)/python -m pytest -q -m '(slow or extended) and not ui'
 
 test-fast: setup
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not ui and not extended'

@@ -308,7 +308,8 @@ class _Categories(_Column):
 
     def series(self, rows: int) -> Any:
         codes = np.frombuffer(self.mapped("values"), dtype=np.int32)
-        kind = pd.CategoricalDtype(pd.Index(self._known.to_pandas()), ordered=self.kind.ordered)
+        known = pd.Index(self._known.to_pandas()) if len(self._known) else pd.Index([], dtype=object)
+        kind = pd.CategoricalDtype(known, ordered=self.kind.ordered)
         return pd.Series(pd.Categorical.from_codes(codes, dtype=kind), copy=False)
 
 
@@ -331,6 +332,8 @@ class _Other(_Column):
     def series(self, rows: int) -> Any:
         with pa.memory_map(str(self._path.with_suffix(".arrow"))) as file:
             held = pa.ipc.open_file(file).read_all().column(0)
+        if held.null_count == rows and not pa.types.is_nested(held.type) and not pa.types.is_timestamp(held.type):
+            return pd.Series(np.full(rows, None, dtype=object), copy=False)  # pandas holds objects, and here none
         return pd.Series(pd.arrays.ArrowExtensionArray(held), copy=False)
 
 

@@ -65,6 +65,13 @@ def test_any_table_in_any_pieces_has_the_identity_of_the_whole(
     assert frame.shape == whole.shape
 
 
+@pytest.mark.parametrize("kind", [kind for kind, _ in KINDS], ids=str)
+def test_a_column_with_no_value_has_the_identity_of_the_whole(kind: pa.DataType, tmp_path: Path) -> None:
+    table = pa.table({"c": pa.nulls(3, kind), "n": [1, 2, 3]})
+    frame = spill(table.schema, table.to_reader(max_chunksize=2), tmp_path)
+    assert identify(frame).differences(identify(from_arrow(table))) == []
+
+
 def test_pieces_may_bring_new_categories_and_a_file_its_index(tmp_path: Path) -> None:
     pieces = [
         pa.record_batch([pa.array(words).dictionary_encode()], ["c"]) for words in (["b", None], ["a", "b"], ["c"])

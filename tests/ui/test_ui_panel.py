@@ -171,6 +171,8 @@ def test_keys_reach_everything(jupyter, visit):
     page.keyboard.press("Enter")
     assert pages.section(panel, "runs").locator(".jp-MLOps-row").count() > 3
     page.keyboard.press("End")
+    assert page.evaluate(focused) == "section/alerts"
+    page.keyboard.press("ArrowUp")
     assert page.evaluate(focused).startswith("reports/")
     page.keyboard.press("Shift+F10")
     page.locator(".lm-Menu-itemLabel", has_text="Measure again").wait_for()
