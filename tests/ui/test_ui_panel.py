@@ -210,3 +210,49 @@ def test_a_service_ended_by_hand_is_told_and_comes_back_with_a_refresh(empty, vi
     panel.get_by_role("button", name="Refresh").click()
     panel.locator(".jp-MLOps-connection.jp-mod-live").wait_for()
     assert empty.session.context.service.running()
+
+
+def test_an_alert_comes_by_itself(jupyter, visit, told):
+    from sklearn.datasets import load_wine
+
+    page = visit(jupyter)
+    panel = pages.show_panel(page)
+    alerts = pages.section(panel, "alerts")
+    assert alerts.locator(".jp-MLOps-row").count() == 0
+    told.monitor("wine", every="1min", when=["psi(alcohol) > 0.2"])
+    table = load_wine(as_frame=True).data
+    told.predict("wine", table.assign(alcohol=table["alcohol"] + 2.5))
+    row = alerts.locator(".jp-MLOps-row")
+    row.wait_for(timeout=180_000)  # the window has to be over
+    told.unmonitor("wine")
+    assert "psi(alcohol) > 0.2" in row.inner_text()
+    row.click()
+    page.mouse.move(900, 700)
+    page.screenshot(path=SHOTS / "panel-alerts-light.png")
+    assert "firing" in row.get_attribute("aria-label")
+
+
+def test_the_toolbar_exports_the_notebook_and_tells_the_verdict(jupyter, visit):
+    story.write_notebook(
+        jupyter.root / "exported.ipynb",
+        "%load_ext jupyter_mlops",
+        "from sklearn.datasets import load_iris\nfrom sklearn.linear_model import LogisticRegression\n"
+        "X, y = load_iris(return_X_y=True, as_frame=True)",
+        "model = LogisticRegression(max_iter=500).fit(X, y)\naccuracy = model.score(X, y)",
+        "%mlops register model --name iris-clf",
+    )
+    page = visit(jupyter, height=1400)
+    pages.open_notebook(page, "exported.ipynb")
+    page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.get_by_text("iris-clf@1").first.wait_for()
+    page.screenshot(path=SHOTS / "toolbar-light.png")
+    page.locator(
+        '.jp-Toolbar [data-jp-item-name="mlops-export"] button, '
+        '.jp-Toolbar [data-jp-item-name="mlops-export"] jp-button'
+    ).first.click()
+    page.locator(".jp-Dialog input").fill("exported-pipeline")
+    page.locator(".jp-Dialog button", has_text="Export").click()
+    page.get_by_text("PASS", exact=True).first.wait_for()
+    page.wait_for_timeout(500)
+    page.screenshot(path=SHOTS / "exported-light.png")
+    assert (jupyter.root / "exported-pipeline" / "pipeline.json").is_file()
