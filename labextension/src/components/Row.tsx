@@ -117,6 +117,7 @@ export function Row(props: IRowProps): JSX.Element {
             {content.chips?.map(chip => (
               <span
                 key={chip.text}
+                title={chip.text}
                 className={classes(
                   'jp-MLOps-chip',
                   chip.strong && 'jp-mod-strong'
