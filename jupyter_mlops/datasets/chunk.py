@@ -50,7 +50,7 @@ class Encoded:
     note
         What pandas knows besides, see `columns.record`.
     values
-        The values, the lengths of the texts, or the Arrow array.
+        The values, the `Lengths` of the texts, or the Arrow array.
     missing
         Where cells are missing; None if none is.
     starts, data
@@ -101,6 +101,20 @@ class Encoded:
         first, last = int(self.starts[start]), int(self.starts[stop])
         places = pa.py_buffer(self.starts[start : stop + 1] - first)
         return pa.Array.from_buffers(wide, stop - start, [None, places, pa.py_buffer(self.data[first:last])])
+
+
+class Lengths:
+    """How many bytes each of some texts has, worked out for the rows that are asked for."""
+
+    def __init__(self, starts: np.ndarray[Any, Any]) -> None:
+        self._starts = starts
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, rows: slice | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        found: np.ndarray[Any, Any] = (self._starts[1:][rows] - self._starts[:-1][rows]).astype("<i4")
+        return found
 
 
 class Joined:
@@ -164,12 +178,11 @@ def encode(values: pd.Series[Any] | pd.Index[Any], name: object) -> Encoded:
         native = held.__arrow_array__()
         if isinstance(native, pa.ChunkedArray) and native.num_chunks > 1:
             return _of_pieces(native, record(values, native))
-    array = to_arrow(values, name)
-    note = record(values, array)
     if isinstance(dtype, pd.CategoricalDtype):
         codes: np.ndarray[Any, Any] = values.array.codes
-        return Encoded("plain", codes.dtype.str, note, codes)
-    return of_array(to_file(values, array), note)
+        return Encoded("plain", codes.dtype.str, record(values, to_arrow(values[:0], name)), codes)
+    array = to_arrow(values, name)
+    return of_array(to_file(values, array), record(values, array))
 
 
 def of_array(array: pa.Array, note: Record) -> Encoded:
@@ -184,11 +197,11 @@ def of_array(array: pa.Array, note: Record) -> Encoded:
             array = array.fill_null("" if kind in TEXTS[:2] else b"")
         wide = array.cast(pa.large_string() if kind in TEXTS[:2] else pa.large_binary())
         if not len(wide):
-            return Encoded("text", str(kind), note, np.empty(0, "<i4"), missing, kind=whole)
+            return Encoded("text", str(kind), note, Lengths(np.zeros(1, "<i8")), missing, kind=whole)
         _, offsets, data = wide.buffers()
         starts = np.frombuffer(offsets, "<i8")[wide.offset : wide.offset + len(wide) + 1]
         held = memoryview(data) if data is not None else memoryview(b"")
-        return Encoded("text", str(kind), note, np.diff(starts).astype("<i4"), missing, starts, held, whole)
+        return Encoded("text", str(kind), note, Lengths(starts), missing, starts, held, whole)
     if pa.types.is_boolean(kind):
         values = array.fill_null(False) if missing is not None else array
         return Encoded("plain", "|b1", note, values.to_numpy(zero_copy_only=False), missing, kind=whole)
@@ -208,12 +221,14 @@ def _of_pieces(array: pa.ChunkedArray, note: Record) -> Encoded:
     pieces = [of_array(piece, note) for piece in array.chunks if len(piece)]
     if not pieces:
         return of_array(pa.array([], type=array.type), note)
-    starts = np.zeros(len(array) + 1, "<i8")
-    lengths = np.concatenate([piece.values for piece in pieces])  # noqa: PD011 no pandas
-    np.cumsum(lengths, out=starts[1:])
+    starts, place = np.zeros(len(array) + 1, "<i8"), 0
+    for piece in pieces:
+        its: Any = piece.starts
+        np.add(its[1:], starts[place] - its[0], out=starts[place + 1 : place + 1 + len(piece)])
+        place += len(piece)
     missing = np.concatenate([_missing_of(piece) for piece in pieces]) if array.null_count else None
     data = Joined([_data_of(piece) for piece in pieces])
-    return replace(pieces[0], values=lengths, missing=missing, starts=starts, data=data)
+    return replace(pieces[0], values=Lengths(starts), missing=missing, starts=starts, data=data)
 
 
 def _missing_of(piece: Encoded) -> np.ndarray[Any, Any]:

@@ -69,13 +69,15 @@ def choose_anchor(forms: Mapping[int, Encoded]) -> Anchor:
     return Anchor(best, WINDOW)
 
 
-def cut(anchor: Anchor, column: Callable[[int], Encoded], rows: int) -> list[int]:
+def cut(anchor: Anchor, column: Callable[[int], Encoded], rows: int, first: int = 0) -> list[int]:
     """Where segments end, the last at `rows`.
 
     Parameters
     ----------
     column
         Gives the column at a place.
+    first
+        Where a cut is known to be, for an anchor of single rows: only what comes after it is looked at and given.
 
     Examples
     --------
@@ -86,20 +88,23 @@ def cut(anchor: Anchor, column: Callable[[int], Encoded], rows: int) -> list[int
     >>> later = cut(Anchor((0,)), lambda _: encode(x[50:], "x"), len(x) - 50)
     >>> [end - 50 for end in ends] == later
     True
+    >>> cut(Anchor((0,)), lambda _: encode(x, "x"), len(x), first=ends[1]) == ends[2:]
+    True
     """
-    if rows <= LEAST:
-        return [rows] if rows else []
-    hashes = np.zeros(rows, np.uint64)
+    if rows - first <= LEAST:
+        return [rows] if rows > first else []
+    hashes = np.zeros(rows - first, np.uint64)
     for place in anchor.columns:
-        for start in range(0, rows, BLOCK):  # what is worked on stays in the processor's cache
+        for start in range(first, rows, BLOCK):  # what is worked on stays in the processor's cache
             block = slice(start, min(start + BLOCK, rows))
-            hashes[block] = (hashes[block] + _hashes(column(place), block)) * _MIX
+            into = slice(block.start - first, block.stop - first)
+            hashes[into] = (hashes[into] + _hashes(column(place), block)) * _MIX
     if anchor.window > 1:
         sums = np.cumsum(hashes, dtype=np.uint64)
         sums[anchor.window :] -= sums[: -anchor.window].copy()
         hashes = sums * _MIX
-    candidates = np.flatnonzero(hashes < _RARE) + 1
-    ends, start, place = [], 0, 0
+    candidates = np.flatnonzero(hashes < _RARE) + 1 + first
+    ends, start, place = [], first, 0
     while rows - start > LEAST:
         place = int(np.searchsorted(candidates, start + LEAST))
         following = int(candidates[place]) if place < len(candidates) else rows

@@ -229,6 +229,8 @@ def _identified(values: pd.Series[Any] | pd.Index[Any], name: Any, mark: int) ->
         array = held.__arrow_array__()
         _hash_texts(array.chunks if isinstance(array, pa.ChunkedArray) else [array], stream)
         kind = "string"
+    elif isinstance(dtype, pd.CategoricalDtype):
+        kind = _hash_codes(values.array.codes, to_arrow(values[:0], name), stream)
     else:
         kind = _hash_arrow(to_arrow(values, name), stream)
         if isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype):
@@ -307,31 +309,39 @@ def _hash_plain(values: np.ndarray[Any, Any], stream: _Stream) -> str:
 
 
 def _hash_floats(values: np.ndarray[Any, Any], stream: _Stream) -> None:
+    room = np.empty(min(BLOCK, len(values)), values.dtype)
     for block in stream.blocks(values):
-        canonical = block + values.dtype.type(0)  # -0.0 + 0.0 is 0.0
-        missing = np.isnan(canonical)
-        if missing.any():
-            canonical[missing] = 0
-            stream.add(canonical, missing)
-        else:
+        canonical = np.add(block, values.dtype.type(0), out=room[: len(block)])  # -0.0 + 0.0 is 0.0
+        if not np.isnan(canonical.min()):  # one NaN makes the least one NaN
             stream.add(canonical)
+            continue
+        missing = np.isnan(canonical)
+        canonical[missing] = 0
+        stream.add(canonical, missing)
 
 
 def _hash_moments(values: np.ndarray[Any, Any], unit: str, stream: _Stream) -> None:
     """Whole numbers of the finest unit in which all of them fit into 64 bits; the lowest number is a missing one."""
     empty = np.iinfo(np.int64).min
-    reach = 0
+    reach, holed = 0, False
     for block in stream.blocks(values):
-        present = block[block != empty]
+        least, present = int(block.min()), block
+        if least == empty:
+            holed, present = True, block[block != empty]
+            least = int(present.min()) if len(present) else 0
         if len(present):
-            reach = max(reach, -int(present.min()), int(present.max()))
+            reach = max(reach, -least, int(present.max()))
     finest = next(u for u in ("ns", "us", "ms", "s") if reach * NANOSECONDS[unit] // NANOSECONDS[u] < 2**63)
     factor, divisor = NANOSECONDS[unit], NANOSECONDS[finest]
     stream.add_part(finest)
+    room = np.empty(min(BLOCK, len(values)), np.int64)
     for block in stream.blocks(values):
-        missing = block == empty
-        scaled = np.where(missing, 0, block) if missing.any() else block
-        scaled = scaled * (factor // divisor) if factor >= divisor else scaled // (divisor // factor)
+        missing = block == empty if holed else None
+        scaled = block if missing is None else np.where(missing, 0, block)
+        if factor > divisor:
+            scaled = np.multiply(scaled, factor // divisor, out=room[: len(block)])
+        elif factor < divisor:
+            scaled = scaled // (divisor // factor)
         stream.add(scaled, missing)
 
 
@@ -362,6 +372,18 @@ def _hash_arrow(array: pa.Array, stream: _Stream) -> str:
         _hash_arrow(array.cast(pa.string()), stream)
         return f"decimal({kind.scale})"
     return _hash_nested(array, stream)
+
+
+def _hash_codes(codes: np.ndarray[Any, Any], empty: pa.DictionaryArray, stream: _Stream) -> str:
+    """A categorical column by its codes, -1 where a cell is missing, and a column without rows of the same categories."""
+    kind = _hash_arrow(empty, stream)
+    for block in stream.blocks(codes):
+        missing = block < 0 if int(block.min()) < 0 else None
+        wide = block.astype(np.int64)
+        if missing is not None:
+            wide[missing] = 0
+        stream.add(wide, missing)
+    return kind
 
 
 def _hash_nested(array: pa.Array, stream: _Stream) -> str:

@@ -164,7 +164,23 @@ class _Writer:
             pairs = [(p, self.former.get(_key(p, self.layers[p][0], self.count))) for p in self.anchor.columns]
             if all(former is not None and self._unchanged(place, former) for place, former in pairs):
                 return self.base.manifest.starts()[1:]
-        return cut(self.anchor, self.encoded, rows)
+        begun = self._begun(rows)
+        return [*begun, *cut(self.anchor, self.encoded, rows, begun[-1] if begun else 0)]
+
+    def _begun(self, rows: int) -> list[int]:
+        """The cuts that stand where they stood because the anchor was only appended to; the last one was only its end."""
+        if self.base is None or self.anchor.window > 1 or rows <= self.base.manifest.rows:
+            return []
+        for place in self.anchor.columns:
+            former = self.former.get(_key(place, self.layers[place][0], self.count))
+            if former is None or not self._begins_as(place, former):
+                return []
+        return self.base.manifest.starts()[1:-1]
+
+    def _begins_as(self, place: int, former: StoredColumn) -> bool:
+        """Whether the column's digests say that its first rows are those that it had."""
+        begin = self.begins[place] if place < min(self.count, len(self.begins)) else ""
+        return bool(begin) and begin == former.identity.digest and self.told[place].type == former.identity.type
 
     def _same_as(self, place: int, former: StoredColumn) -> bool:
         """Whether a column is as it was, found out without looking at its values once more."""
@@ -179,9 +195,7 @@ class _Writer:
 
     def _appended(self, place: int, former: StoredColumn, column: Encoded) -> int:
         """How many segments hold what they held, because the column was only appended to, known by its digests."""
-        if self.base is None or place >= min(self.count, len(self.begins)) or not self.begins[place]:
-            return 0
-        if self.begins[place] != former.identity.digest or self.told[place].type != former.identity.type:
+        if self.base is None or not self._begins_as(place, former):
             return 0
         if column.form != "plain" or former.note != column.note:
             return 0
