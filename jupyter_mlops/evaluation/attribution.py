@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InvalidArgument, MissingDependency
+from .forest_attribution import ForestExplainer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Attribution", "attribute", "output_of"]
 
 Array = np.ndarray[Any, Any]
+Explainer = tuple[Callable[[Array], Array], float]  # contributions of prepared rows, and the base
 
 CHUNK = 25
 BACKGROUND = 40
@@ -85,17 +87,44 @@ def attribute(
         names = _names(before, inputs, prepared.shape[1])
         given = inputs if before is None else prepared
         if hasattr(final, "coef_"):
-            explainer: Any = shap.LinearExplainer(final, prepared)
+            found = _of_shap(shap.LinearExplainer(final, prepared), at)
             exact = _output(final, given, at, margin=True)
-            return _explained("linear", explainer, prepared, names, inputs, exact, at, budget, progress)
-        try:
-            explainer = shap.TreeExplainer(final)
-        except Exception:  # shap's own word for "no trees": several kinds of exception
-            explainer = None
-        if explainer is not None:
+            return _explained("linear", found, prepared, names, inputs, exact, budget, progress)
+        trees = _of_trees(shap, final, at)
+        if trees is not None:
             exact = _output(final, given, at, margin=_boosted(final))
-            return _explained("tree", explainer, prepared, names, inputs, exact, at, budget, progress)
+            return _explained("tree", trees, prepared, names, inputs, exact, budget, progress)
     return _from_outside(estimator, inputs, at, budget=budget, seed=seed, progress=progress)
+
+
+def _of_trees(shap: Any, final: Any, at: int) -> Explainer | None:
+    """What explains a model of trees: ours for scikit-learn's forests, whose trees are deep; None where there are none."""
+    try:
+        forest = ForestExplainer(final, at)
+    except TypeError:
+        pass
+    else:
+        return forest.shap_values, forest.expected_value
+    try:
+        explainer = shap.TreeExplainer(final)
+    except Exception:  # shap's own word for "no trees": several kinds of exception
+        return None
+    return _of_shap(explainer, at, check_additivity=False)  # checked by ourselves, at every row
+
+
+def _of_shap(explainer: Any, at: int, **settings: Any) -> Explainer:
+    """One of shap's explainers for one class: an explainer of one margin tells of the second class."""
+    base = np.asarray(explainer.expected_value, dtype=np.float64).ravel()
+    sign = -1.0 if at == 0 else 1.0
+
+    def values(chunk: Array) -> Array:
+        raw = explainer.shap_values(chunk, **settings)
+        if isinstance(raw, list):
+            return np.asarray(raw[at], dtype=np.float64)
+        found = np.asarray(raw, dtype=np.float64)
+        return found[:, :, at] if found.ndim == 3 else sign * found.reshape(len(chunk), -1)
+
+    return values, float(base[at] if len(base) > 1 else sign * base[0])
 
 
 def output_of(estimator: Any, inputs: Any, at: int) -> Array:
@@ -168,34 +197,29 @@ def _output(estimator: Any, inputs: Any, at: int, *, margin: bool) -> tuple[Arra
 
 def _explained(
     method: str,
-    explainer: Any,
+    explainer: Explainer,
     prepared: Array,
     names: list[str],
     inputs: Any,
     exact: tuple[Array, str],
-    at: int,
     budget: float,
     progress: Callable[[str], None],
 ) -> Attribution:
     """Explain chunk after chunk until the budget is spent, and add up by input column."""
+    contributions, base = explainer
     began = time.monotonic()
     parts: list[Array] = []
     done = 0
     step = CHUNK
     while done < len(prepared):
         chunk = prepared[done : done + step]
-        raw = explainer.shap_values(chunk, check_additivity=False) if method == "tree" else explainer.shap_values(chunk)
-        parts.append(_of_class(raw, at, len(chunk)))
+        parts.append(contributions(chunk))
         done += len(chunk)
         spent = time.monotonic() - began
         if spent > budget:
             break
         progress(f"SHAP ({method}): {done:,} of {len(prepared):,} rows")
         step = max(CHUNK, int(done * min(4.0, max(0.1, (budget - spent) / max(spent, 1e-6)))))
-    base = np.atleast_1d(np.asarray(explainer.expected_value, dtype=np.float64)).ravel()
-    one = base[0] if len(base) == 1 else base[at]
-    if len(base) == 1 and at == 0:
-        one = -one
     values = np.concatenate(parts)
     columns = list(dict.fromkeys(names))
     place = np.array([columns.index(name) for name in names])
@@ -207,20 +231,10 @@ def _explained(
         word,
         tuple(columns),
         summed,
-        np.full(done, one),
+        np.full(done, base),
         outputs[:done],
         0 if method == "tree" else len(prepared),
     )
-
-
-def _of_class(raw: Any, at: int, rows: int) -> Array:
-    """The contributions to one class, out of the shapes that explainers answer in."""
-    if isinstance(raw, list):
-        raw = raw[at]
-    values = np.asarray(raw, dtype=np.float64)
-    if values.ndim == 3:
-        return values[:, :, at]
-    return -values.reshape(rows, -1) if at == 0 else values.reshape(rows, -1)
 
 
 def _from_outside(

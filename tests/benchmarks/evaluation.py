@@ -53,16 +53,17 @@ def main() -> None:
     numbers = inputs.assign(
         **{c: inputs[c].astype("category").cat.codes for c in inputs.select_dtypes(exclude="number")}
     )
-    forest = RandomForestClassifier(100, max_depth=10, random_state=0).fit(numbers, adult["income"])
+    forest = RandomForestClassifier(100, random_state=0).fit(numbers, adult["income"])
     some = numbers.sample(1000, random_state=0)
+    attribute(forest, some[:2], 1, budget=np.inf)  # compiled once a machine
 
     def explained() -> float:
         began = time.perf_counter()
         found = attribute(forest, some, 1, budget=np.inf)
         assert len(found.contributions) == 1000
-        assert found.error < 1e-6
+        assert found.error < 1e-9
         return time.perf_counter() - began
 
     ours, limit = in_turn(explained, lambda: SHAP_SECONDS, ROUNDS)
-    what = "SHAP of 1,000 rows, a forest of 100 trees of depth 10"
+    what = "SHAP of 1,000 rows, a forest of 100 trees of full depth"
     compared("evaluation", what, "s", ours, "limit", limit, goal=1.0, goal_is="at most").report()
