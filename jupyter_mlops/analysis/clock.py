@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
+from .dataflow import RANDOM, Flow
 from .known_calls import words
 from .names import dotted_name
 from .parse import Statement
 
-__all__ = ["clock_calls"]
+__all__ = ["clock_calls", "clock_dependents"]
 
 _CALLS = words(
     """
@@ -41,6 +42,31 @@ def clock_calls(statements: Iterable[Statement]) -> list[str]:
             if isinstance(node, ast.Call) and (dotted := dotted_name(node.func)) and _reads(node, dotted):
                 found[f"{dotted}() in {statement.where}"] = None
     return list(found)
+
+
+def clock_dependents(flows: Iterable[Flow]) -> dict[str, list[str]]:
+    r"""The names whose values come from such calls at the end, each with the calls.
+
+    Examples
+    --------
+    >>> from jupyter_mlops.analysis.dataflow import link
+    >>> from jupyter_mlops.analysis.parse import parse_cells
+    >>> from jupyter_mlops.domain.workspace import Cell
+    >>> text = "import time\nstart = time.time()\nn = 3\nlater = start + n"
+    >>> clock_dependents(link(parse_cells([Cell(text, 4, outcome="ok")]).statements))
+    {'start': ['time.time() in [4]'], 'later': ['time.time() in [4]']}
+    """
+    found: dict[str, dict[str, None]] = {}
+    for flow in flows:
+        calls = dict.fromkeys(clock_calls([flow.statement]))
+        for name in flow.reads:
+            calls |= found.get(name, {})
+        for name in flow.writes:
+            found[name] = dict(calls)
+        for name in flow.maybe | flow.mutates:
+            found[name] = found.get(name, {}) | calls
+        found.pop(RANDOM, None)
+    return {name: list(calls) for name, calls in found.items() if calls}
 
 
 def _reads(node: ast.Call, dotted: str) -> bool:

@@ -247,7 +247,7 @@ def _facts(
         "models": _logged_models(context, plan, results),
         "environment": {**versions([]), **pins},
         "unseeded": plan.unseeded,
-        "clock": plan.clock,
+        "clock_of": plan.clock,
         "form": plan.form,
         "whole": plan.whole,
         "hash_seed": os.environ.get("PYTHONHASHSEED", ""),

@@ -51,6 +51,8 @@ DEEPEST = 60
 INPUT_ROWS = 1_000
 _PLAIN = (complex, bytes, bytearray, range, slice)
 _SCALARS = (bool, int, float, str, type(None))
+PLACES: dict[str, str] = {}
+"""The folder that a pipeline runs in, and the notebook's whose copy it is: texts with its path count as with the other."""
 OUTPUTS = ("predict", "predict_proba", "decision_function", "transform")
 
 
@@ -125,9 +127,9 @@ class _Taker:
             return {"kind": "value", "type": "None", "value": None}
         for kind in (bool, int, float, str):
             if isinstance(plain, kind) and not hasattr(plain, "__members__") and type(plain).__module__ != "enum":
-                return {"kind": "value", "type": kind.__name__, "value": jsonable(kind(plain))}
+                return {"kind": "value", "type": kind.__name__, "value": _placed(jsonable(kind(plain)))}
         if type(value).__module__ in ("datetime", "decimal", "fractions", "pathlib", "uuid") or type(value) in _PLAIN:
-            return {"kind": "value", "type": type(value).__name__, "value": repr(value)}
+            return {"kind": "value", "type": type(value).__name__, "value": _placed(repr(value))}
         if id(value) in self.known:
             return {"kind": "value", "type": "the same", "value": self.known[id(value)]}
         self.known[id(value)] = name.partition(".")[2]
@@ -153,7 +155,7 @@ class _Taker:
             if value.dtype.kind == "O":
                 items = self._items([(str(i), v) for i, v in enumerate(value.ravel())], name)
                 return {"kind": "items", "type": "array of objects", "shape": list(value.shape), "items": items}
-            return take_array(value.filled() if hasattr(value, "filled") else value, self.folder)
+            return take_array(value, self.folder)
         if from_package(value, "scipy") and hasattr(value, "tocsr"):
             small = math.prod(value.shape) <= LARGEST_COPY
             return take_array(value.toarray(), self.folder) if small else take_sparse(value)
@@ -197,6 +199,14 @@ def _without_process(value: Any) -> Any:
     return {key: dict.__getitem__(value, key) for key in value if key not in ("backend", "interactive")}
 
 
+def _placed(value: Any) -> Any:
+    """A text as it would be in the folder that this one stands for."""
+    if isinstance(value, str):
+        for here, there in PLACES.items():
+            value = value.replace(here, there)
+    return value
+
+
 def _measured(value: Any) -> Fingerprint:
     """A time taken with a clock: that it is one, and how many there are."""
     return {"kind": "value", "type": "measured time", "value": f"{type(value).__name__} {getattr(value, 'shape', '')}"}
@@ -215,7 +225,11 @@ def _long(values: list[Any], folder: Path | None) -> Fingerprint:
 
     if all(type(v) is float for v in values):
         return take_array(np.asarray(values, dtype=float), folder)
-    return {"kind": "value", "type": "text", "value": f"{len(values)} items, {_digest([repr(v) for v in values])}"}
+    return {
+        "kind": "value",
+        "type": "text",
+        "value": f"{len(values)} items, {_digest([_placed(repr(v)) for v in values])}",
+    }
 
 
 def _digest(texts: list[str]) -> str:

@@ -6,6 +6,7 @@ would hand to pickle; nothing is pickled, and nothing is run but what the class 
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import io
@@ -24,6 +25,8 @@ _MEASURED = re.compile(r"(mean_|std_)?(fit|score)_time")
 _SCORES = re.compile(r"((mean|std|rank|split\d+)_)?(test|train)_\w+|estimator|indices|params")
 _MARKS = ("uuid", "uuid_len")
 """What a table's style is told apart by, made up each time."""
+_OF_USE = ("_parents", "_invalid", "_mtx", "_inverted", "_shorthand_name")
+"""What a transform of matplotlib keeps of those that use it, and what it has worked out already."""
 _LOCAL = ("__main__", "pipeline", "builtins")
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type)
 _PASSING = {
@@ -191,9 +194,22 @@ def _random(value: Any) -> Any:
 # drawings, by what they show
 
 
+def _settle(figure: Any) -> None:
+    """Have a figure draw itself, to nowhere: ticks, labels and limits are only then what a notebook has shown."""
+    if getattr(figure, "stale", False) and hasattr(figure, "draw_without_rendering"):
+        with contextlib.suppress(Exception):  # what cannot be drawn is compared as it is
+            figure.draw_without_rendering()
+
+
 def _drawing(value: Any) -> Any:
+    _settle(value if hasattr(value, "draw_without_rendering") else getattr(value, "figure", None))
     if hasattr(value, "get_axes") and hasattr(value, "get_size_inches"):
         return ("figure", [_drawing(axes) for axes in value.get_axes()])
+    if hasattr(value, "set_children") and hasattr(value, "frozen"):  # a transform: what it consists of, not who uses it
+        return (type(value).__name__, {k: v for k, v in vars(value).items() if k not in _OF_USE})
+    if hasattr(value, "legend_handles"):  # where its box stands is only known once it has been drawn
+        title = value.get_title().get_text()
+        return ("legend", title, [text.get_text() for text in value.get_texts()], [type(h).__name__ for h in value.legend_handles])  # fmt: skip
     if hasattr(value, "axes_dict") or type(value).__name__ in ("PairGrid", "JointGrid", "ClusterGrid"):
         figure = getattr(value, "figure", None) or getattr(value, "fig", None)
         return ("grid", _drawing(figure)) if figure is not None else None

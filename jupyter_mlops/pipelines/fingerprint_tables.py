@@ -89,6 +89,11 @@ def take_pandas(value: Any, folder: Path | None, name: str, *, without: Collecti
         "columns": columns,
         "index": [_column_digest(index.iloc[:, i]) for i in range(index.shape[1])],
         "names": [str(table.index.names), str(table.columns.names), _dtype(getattr(table.columns, "dtype", ""))],
+        "labels": [_dtype(dtype) for dtype in index.dtypes],
+        "freq": [
+            str(getattr(axis, "freqstr", None))
+            for axis in (value if shape.endswith("Index") else table.index, table.columns)
+        ],
     }
     if folder is not None and table.size <= LARGEST_COPY:
         copy = table.set_axis([str(i) for i in range(table.shape[1])], axis=1).reset_index(drop=True)
@@ -145,6 +150,8 @@ def _summary(column: Any) -> dict[str, Any]:
 
 def table_difference(expected: Fingerprint, found: Fingerprint, value: Any, folder: Path) -> str:
     """Where two tables differ, empty if nowhere."""
+    if expected["type"] != found["type"]:
+        return f"was a {expected['type']}, is a {found['type']}"
     if expected["rows"] != found["rows"]:
         return f"{expected['rows']} rows became {found['rows']}"
     names, found_names = ([c["name"] for c in t["columns"]] for t in (expected, found))
@@ -168,6 +175,10 @@ def table_difference(expected: Fingerprint, found: Fingerprint, value: Any, fold
             return f"{where}, {place}"
     if expected["index"] != found["index"]:
         return "the index differs"
+    if expected.get("labels", found["labels"]) != found["labels"]:  # exports of earlier versions have none
+        return f"the index was of {', '.join(expected['labels'])}, is of {', '.join(found['labels'])}"
+    if expected.get("freq", found["freq"]) != found["freq"]:
+        return f"the frequency of the labels was {expected['freq']}, is {found['freq']}"
     if expected["names"] != found["names"]:
         return f"the names of index and columns were {expected['names']}, are {found['names']}"
     return ""
@@ -192,6 +203,8 @@ def _shown(value: Any) -> str:
 def _same_cell(a: Any, b: Any) -> bool:
     if isinstance(a, float) and isinstance(b, float):
         return close(a, b)
+    if any(isinstance(a, kind) != isinstance(b, kind) for kind in (str, bool)):  # 1, "1" and True are three things
+        return False
     try:
         return bool(a == b) or (bool(a != a) and bool(b != b)) or str(a) == str(b)  # noqa: PLR0124 missing values differ from themselves
     except (TypeError, ValueError):
@@ -221,7 +234,7 @@ def take_array(value: Any, folder: Path | None) -> Fingerprint:
     """The fingerprint of an array."""
     import numpy as np
 
-    array = np.ascontiguousarray(value)
+    array = np.ascontiguousarray(value.filled() if hasattr(value, "filled") else value)
     plain = array.dtype.kind in "biufcSUmM"
     if array.dtype.names:  # what lies between the fields is no content
         content = b"".join(np.ascontiguousarray(array[field]).tobytes() for field in array.dtype.names)
@@ -235,6 +248,10 @@ def take_array(value: Any, folder: Path | None) -> Fingerprint:
         "shape": list(np.shape(value)),
         "digest": hashlib.sha256(content).hexdigest()[:32],
     }
+    if type(value) is not np.ndarray:
+        found["class"] = type(value).__name__
+    if hasattr(value, "filled"):
+        found["mask"] = hashlib.sha256(np.ma.getmaskarray(value).tobytes()).hexdigest()[:32]
     if array.dtype.kind in "iuf" and array.size:
         with np.errstate(all="ignore"):
             found["summary"] = {
@@ -260,15 +277,18 @@ def array_difference(expected: Fingerprint, found: Fingerprint, value: Any, fold
     """Where two arrays differ, empty if nowhere."""
     import numpy as np
 
-    for what in ("shape", "dtype"):
-        if expected[what] != found[what]:
-            return f"{what} was {expected[what]}, is {found[what]}"
+    for what in ("shape", "dtype", "class"):
+        if expected.get(what) != found.get(what):
+            return f"{what} was {expected.get(what, 'ndarray')}, is {found.get(what, 'ndarray')}"
+    if expected.get("mask") != found.get("mask"):
+        return "other elements are masked"
     if expected["digest"] == found["digest"]:
         return ""
     if "copy" not in expected or not (folder / expected["copy"]).exists():
         return f"content differs: {_summaries(expected.get('summary', {}), found.get('summary', {}))}"
     was = np.load(folder / expected["copy"], allow_pickle=False)
-    now = np.asarray(value.toarray() if hasattr(value, "toarray") else value)
+    dense = value.toarray() if hasattr(value, "toarray") else value
+    now = np.asarray(dense.filled() if hasattr(dense, "filled") else dense)
     exact = was.dtype.kind not in "fc"
     same = was == now if exact else np.isclose(was, now, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True)
     if same.all():

@@ -7,7 +7,7 @@ import builtins
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,17 +46,19 @@ class Module:
     rest: list[Flow] = field(default_factory=list)
 
 
-def arrange(flows: Sequence[Flow], is_parameters: Callable[[Execution], bool]) -> Module:
+def arrange(flows: Sequence[Flow], is_parameters: Callable[[Execution], bool], wanted: Collection[str] = ()) -> Module:
     """Sort the statements of a slice.
 
     Parameters
     ----------
     is_parameters
         Whether a cell carries papermill's tag ``parameters``.
+    wanted
+        The results: an import that binds one is kept, though nothing reads it.
     """
     touched = Counter(name for flow in flows for name in flow.touches)
     module = Module()
-    left = _imports(module, flows, touched)
+    left = _imports(module, flows, touched, wanted)
     left = _parameters(module, left, touched, is_parameters)
     hoisted = _hoisted(module, left, touched)
     parameters = {p.name for p in module.parameters}
@@ -80,9 +82,9 @@ def arrange(flows: Sequence[Flow], is_parameters: Callable[[Execution], bool]) -
 # imports
 
 
-def _imports(module: Module, flows: Sequence[Flow], touched: Mapping[str, int]) -> list[Flow]:
+def _imports(module: Module, flows: Sequence[Flow], touched: Mapping[str, int], wanted: Collection[str]) -> list[Flow]:
     """Take the imports out; what is bound to two things stays where it is."""
-    read = {name for flow in flows for name in flow.reads}
+    read = {name for flow in flows for name in flow.reads} | set(wanted)
     meanings: dict[str, set[str]] = {}
     for flow in flows:
         for bound, meaning, _ in _aliases(flow.statement.node):

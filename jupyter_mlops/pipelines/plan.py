@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..analysis.clock import clock_calls
+from ..analysis.clock import clock_dependents
 from ..analysis.dataflow import RANDOM, Flow, Slice, link, slice_back
 from ..analysis.magic_lines import plain_transform
 from ..analysis.notebook_file import NotebookFile
@@ -56,8 +56,8 @@ class Plan:
     file: NotebookFile | None = None
     notes: list[str] = field(default_factory=list)
     unseeded: list[str] = field(default_factory=list)
-    clock: list[str] = field(default_factory=list)
-    """Calls that give another value each time."""
+    clock: dict[str, list[str]] = field(default_factory=dict)
+    """What comes from calls that give another value each time, with the calls."""
     form: Literal["functions", "shared"] = "functions"
     """Steps with inputs and outputs, or steps that share the notebook's variables."""
     whole: bool = False
@@ -175,7 +175,7 @@ def make_plan(
     else:
         kept = slice_back(flows, results.names)
         _refuse(kept, trace, file, live)
-        module = arrange(kept.flows, lambda execution: _tagged_parameters(file, execution))
+        module = arrange(kept.flows, lambda execution: _tagged_parameters(file, execution), results.names)
     if states and any(RESTORE in flow.statement.text for flow in kept.flows):
         module.names.add(RESTORE)
     else:
@@ -188,7 +188,8 @@ def make_plan(
     seeds = states or any(flow.effects.outside.seeds for flow in kept.flows)
     if not seeds and any(RANDOM in flow.reads for flow in kept.flows):
         plan.unseeded = [f"{call}() in {f.statement.where}" for f in kept.flows for call in f.effects.outside.unseeded]
-    plan.clock = clock_calls(flow.statement for flow in kept.flows)
+    clock = clock_dependents(kept.flows)
+    plan.clock = {name: clock[name] for name in results.names if name in clock}
     return plan
 
 

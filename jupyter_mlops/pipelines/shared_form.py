@@ -18,12 +18,8 @@ __all__ = ["bound_names", "module_statements", "shared_body"]
 
 
 def module_statements(flows: Sequence[Flow]) -> list[str]:
-    """What can only stand at the top of a module: star imports and switches of the language."""
-    found = [
-        flow.statement.text
-        for flow in flows
-        if isinstance(flow.statement.node, ast.ImportFrom) and _at_top(flow.statement.node)
-    ]
+    """What can only stand at the top of a module, switches of the language, and what may: star imports above all else."""
+    found = [flow.statement.text for flow in flows if _at_top(flow.statement.node)] + _first_stars(flows)
     return sorted(dict.fromkeys(found), key=lambda line: "__future__" not in line)
 
 
@@ -32,31 +28,56 @@ def bound_names(flows: Sequence[Flow]) -> list[str]:
     names: dict[str, None] = {}
     for flow in flows:
         node = flow.statement.node
-        if not _at_top(node):
+        if not _at_top(node) and not _is_star(node):
             names |= dict.fromkeys(sorted(stored_names([node])))
     return list(names)
 
 
-def shared_body(flows: Sequence[Flow]) -> list[str]:
-    """The statements of a step, one text each, with an empty line between cells."""
+def shared_body(flows: Sequence[Flow], every: Sequence[Flow] = ()) -> list[str]:
+    """The statements of a step, one text each, with an empty line between cells.
+
+    Parameters
+    ----------
+    every
+        The statements of all steps, to know what stands at the top of the module.
+    """
     body: list[str] = []
     names = bound_names(flows)
+    above = _first_stars(every or flows)
     if names:
         body += _wrapped_global(names)
     before: Execution | None = None
     for flow in flows:
         statement = flow.statement
-        if _at_top(statement.node) or isinstance(statement.node, ast.Global):
+        if _at_top(statement.node) or isinstance(statement.node, ast.Global) or statement.text in above:
             continue
         gap = before is not None and statement.execution is not before
         before = statement.execution
-        told = _left_out(flow) if statement.opaque else _fitted(statement.text)
+        if _is_star(statement.node):  # no function may hold one, and further up it would bind what is not there yet
+            told = f"exec({statement.text!r}, globals())"
+        else:
+            told = _left_out(flow) if statement.opaque else _fitted(statement.text)
         body.append(("\n" if gap or not body[1:] else "") + told)
     return body
 
 
 def _at_top(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and (node.module == "__future__" or any(a.name == "*" for a in node.names))
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+def _is_star(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names)
+
+
+def _first_stars(flows: Sequence[Flow]) -> list[str]:
+    """The star imports that stand above everything that is no import."""
+    found: list[str] = []
+    for flow in flows:
+        if not isinstance(flow.statement.node, (ast.Import, ast.ImportFrom)):
+            break
+        if _is_star(flow.statement.node):
+            found.append(flow.statement.text)
+    return found
 
 
 def _wrapped_global(names: list[str]) -> list[str]:
@@ -108,9 +129,9 @@ def _between(text: str, first: ast.AST, last: ast.AST, new: str) -> Edit:
     return Edit(after, edit_span(text, last, last, "").start, new)
 
 
-def as_function(name: str, docstring: str, flows: Sequence[Flow]) -> str:
+def as_function(name: str, docstring: str, flows: Sequence[Flow], every: Sequence[Flow] = ()) -> str:
     """A step of the shared form as a function without inputs and outputs."""
-    body = shared_body(flows) or ["pass"]
+    body = shared_body(flows, every) or ["pass"]
     awaits = any(flow.effects.awaits for flow in flows)
     head = ["import asyncio"] if awaits else []
     return f"def {name}():\n" + indent("\n".join([docstring, *head, *body]))

@@ -79,7 +79,7 @@ def verify_project(
     if any(c["verdict"] == "differs" and c["variable"] not in accept for c in verdict["checks"]):
         context.progress("verify: once more, to see what differs each time")
         again = {(c["step"], c["variable"]): c.get("digest", "") for c in once()["checks"]}
-    hint, clock = _hint(description, verdict), list(description.get("clock", ()))
+    hint, clock = _hint(description, verdict), dict(description.get("clock_of", {}))
     checks = tuple(_check(c, again, hint, clock, accept) for c in verdict["checks"])
     return _kept(directory, Verification(given, checks, took, "", steps))
 
@@ -93,15 +93,20 @@ def _kept(directory: Path, verification: Verification) -> Verification:
 
 
 def _check(
-    found: dict[str, Any], again: dict[tuple[str, str], str], hint: str, clock: list[str], accept: Collection[str]
+    found: dict[str, Any],
+    again: dict[tuple[str, str], str],
+    hint: str,
+    clock: dict[str, list[str]],
+    accept: Collection[str],
 ) -> Check:
     verdict, message = found["verdict"], found["message"]
+    measured = _measured(clock.get(found["variable"], []))
     if verdict == "differs":
         digest = again.get((found["step"], found["variable"]), "")
         if digest and digest != found.get("digest", ""):
             verdict, message = (
                 "nondeterministic",
-                f"two runs of the pipeline give two values{_measured(clock)}; against the notebook's, {message}",
+                f"two runs of the pipeline give two values{measured}; against the notebook's, {message}",
             )
         message += hint
     return Check(
@@ -116,7 +121,7 @@ def _check(
 
 
 def _measured(clock: list[str]) -> str:
-    """What in the notebook is different each time, as far as its text tells."""
+    """What the value comes from that is different each time, as far as the notebook's text tells."""
     more = f" and {len(clock) - 3} more" if len(clock) > 3 else ""
     return f" (no two runs share {', '.join(clock[:3])}{more})" if clock else ""
 
@@ -132,10 +137,11 @@ def _verdict_of(
         report = Path(temporary) / "verdict.json"
         folder = directory / str(description["runs_in"])
         folder = folder.resolve() if folder.is_dir() else context.workspace.root
+        stands_for = folder
         if inputs is not None:
             folder = lay_out(inputs, Path(temporary) / "folder")
         command = [python or context.interpreter, "-u", str(copy / "check.py"), "--json", str(report), "--digests"]
-        command += ["--folder", str(folder)]
+        command += ["--folder", str(folder), "--stands-for", str(stands_for)]
         failure = _run(context, command, timeout)
         if report.exists():
             return dict(json.loads(report.read_text()))

@@ -57,6 +57,8 @@ SAME: dict[str, str] = {
     "threads": "from concurrent.futures import ThreadPoolExecutor\ndef f(x):\n    return x ** 2\nwith ThreadPoolExecutor(2) as pool:\n    out = list(pool.map(f, range(5)))\n---\nimport itertools\nchained = list(itertools.chain([1], [2]))\ncounter = itertools.count(5)\nnext(counter)\n---\nfrom functools import reduce, partial\nprod = reduce(lambda a, b: a * b, [1, 2, 3])\ntwice = partial(f)",
     "names of ours": "run = 1\nmain = [2]\nload = 3\nargparse = 4\ngiven = 5\nname = 'n'\nvalue = 6\nparser = 7\npipeline = 8\nsuppress = 9\njson = 10\nos = 11\nnp = 12\n---\nprint(run)\nrun = run + load\n---\ntrain = run + 1\nprepare = train\n---\nlist = [1, 2]\nsum_ = len(list)\n---\nid = 5\nmax = id",
     "underscores": "_, b = (1, 2)\n---\n_private = [3]\n_private.append(b)\n---\nfor _ in range(2):\n    b += 1\n---\n__x = 5\nc = __x + b",
+    "a star import of a file that a cell writes": "%%writefile counted_here.py\ncounter = 0\ndef up():\n    global counter\n    counter += 1\n---\nimport counted_here\ncounted_here.up()\n---\nfrom counted_here import *\n---\nseen = counter\n---\nimport os\nhere = os.getcwd()",
+    "what is only imported": "from functools import reduce\nfrom math import pi, tau as full\nfrom string import ascii_letters\n---\nx = 1",
     "a heading and parameters": "ALPHA = 0.5\nROWS = 10\n---\nimport numpy as np\nbase = np.linspace(0, 1, ROWS)\n---\nscaled = base * ALPHA\n---\nNAMES = ['a', 'b']\ntable = {n: scaled.sum() for n in NAMES}",
 }  # fmt: skip
 

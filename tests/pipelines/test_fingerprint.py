@@ -12,6 +12,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 
+from jupyter_mlops.pipelines import fingerprint
 from jupyter_mlops.pipelines.fingerprint import NotComparable, difference, take
 
 TABLE = pd.DataFrame(
@@ -23,6 +24,8 @@ TABLE = pd.DataFrame(
     },
     index=pd.Index([10, 20, 30], name="i"),
 )
+
+DAYS = pd.date_range("2020-01-01", periods=3)
 
 
 def changed(**columns: Any) -> pd.DataFrame:
@@ -58,6 +61,14 @@ DIFFERENT: list[tuple[Any, Any, str]] = [
     (TABLE, TABLE[["s", "n", "c", "t"]], "the columns are in another order"),
     (TABLE, changed(n=[1, 2, 3]), "column n was float64, is int64"),
     (TABLE, TABLE.reset_index(drop=True), "the index differs"),
+    (pd.Series([1, 2], name=0), pd.DataFrame({0: [1, 2]}), "was a Series, is a DataFrame"),
+    (pd.Series([1, 2], dtype=object), pd.Series(["1", "2"], dtype=object), "1 became '1'"),
+    (pd.Series([1, 0], dtype=object), pd.Series([True, False], dtype=object), "1 became True"),
+    (DAYS.to_series(), pd.DatetimeIndex(list(DAYS)).to_series(), "the frequency of the labels"),
+    (pd.Series(1, DAYS), pd.Series(1, DAYS.asi8), "the index was of datetime64"),
+    (np.ma.array([1, 2], mask=[0, 1], fill_value=2), np.ma.array([1, 2], fill_value=2), "other elements are masked"),
+    (np.ma.array([1, 2]), np.array([1, 2]), "class was MaskedArray, is ndarray"),
+    (np.asmatrix([[1.0]]), np.array([[1.0]]), "class was matrix, is ndarray"),
     (TABLE, TABLE.iloc[::-1], "column n, row 30"),
     (np.zeros(3), np.zeros(4), "shape was [3], is [4]"),
     (np.zeros(3), np.zeros(3, dtype="float32"), "dtype was float64, is float32"),
@@ -202,3 +213,33 @@ def test_where_a_process_draws_is_no_setting_of_a_notebook(tmp_path: Path) -> No
     assert difference(kept, settings, tmp_path) == ""
     settings["font.size"] = 3.0
     assert "font.size" in difference(kept, settings, tmp_path)
+
+
+def test_a_drawing_is_what_it_shows_once_it_is_drawn(tmp_path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    def drawn(*, shown: bool, end: float = 3.0) -> dict[str, Any]:
+        figure = Figure()
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, end], label="a")
+        axes.yaxis.set_major_formatter("{x:.1f} K")
+        found = {"labels": axes.get_yticklabels(), "legend": axes.legend(), "shift": axes.transAxes + axes.transData}
+        if shown:
+            figure.canvas.draw()
+        return found
+
+    expected = {name: take(value, tmp_path, name) for name, value in drawn(shown=True).items()}
+    for name, value in drawn(shown=False).items():
+        assert not difference(expected[name], value, tmp_path), name
+    assert "became" in difference(expected["labels"], drawn(shown=False, end=90.0)["labels"], tmp_path)
+
+
+def test_the_folder_that_a_copy_stands_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    expected = take([str(there / "a.csv"), there, "there"], tmp_path, "paths")
+    given = [str(here / "a.csv"), here, "there"]
+    assert "became" in difference(expected, given, tmp_path)
+    monkeypatch.setitem(fingerprint.PLACES, str(here), str(there))
+    assert not difference(expected, given, tmp_path)

@@ -67,7 +67,7 @@ def _shared_pipeline(plan: Plan, facts: dict[str, Any]) -> str:
     flows = [flow for step in plan.steps for flow in step.flows]
     top = [line for line in module_statements(flows) if "__future__" not in line]
     future = [line for line in module_statements(flows) if "__future__" in line]
-    steps = [as_function(s.name, _docstring(s, "It shares the notebook's variables with the other steps."), s.flows) for s in plan.steps]  # fmt: skip
+    steps = [as_function(s.name, _docstring(s, "It shares the notebook's variables with the other steps."), s.flows, flows) for s in plan.steps]  # fmt: skip
     results = _result_names(plan)
     filled = Template((TEMPLATES / "pipeline.py.txt").read_text()).substitute(
         title=f"{facts['name']}: {', '.join(step.name for step in plan.steps)}.",
