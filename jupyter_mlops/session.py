@@ -7,6 +7,7 @@ workspace's own, and hands out what the stages share.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -168,7 +169,7 @@ class Session(
         context.hooks.update(
             profile=_write_training_profile, digest=_digest, open_context=_open_context, table=_table, final=_final
         )
-        context.hooks["registered"] = _prepare_serving
+        context.hooks.update(registering=_warm_builder, registered=_prepare_serving)
         return cls(context)
 
     @cached_property
@@ -310,6 +311,17 @@ def _final(estimator: Any, width: int) -> Any:
 def _open_context(root: str) -> Context:
     """A context on the workspace at `root`, for a process that a stage has started."""
     return Session.open(root=Path(root)).context
+
+
+def _warm_builder(context: Context) -> None:
+    """Let what compiles models be loaded beside the storing of one; nobody waits for that, nor for the service to start."""
+
+    def ask() -> None:
+        with contextlib.suppress(MLOpsError):
+            context.call("serving.warm", python=context.interpreter)
+
+    if context.settings.prepare:
+        threading.Thread(target=ask, name="warm builder", daemon=True).start()
 
 
 def _prepare_serving(context: Context, model: str) -> None:

@@ -66,6 +66,8 @@ class RegistryCommands(CommandSet):
                     hint="Leave --data out, or give the estimator itself.",
                 )
             return self._call(name=name, alias=alias, source=model)[0]
+        if "registering" in self.context.hooks:
+            self.context.hooks["registering"](self.context)
         folder = self.context.workspace.home / "staging" / "register" / uuid.uuid4().hex
         try:
             return self._register_estimator(model, folder, name, data, alias, allow_pickle)

@@ -130,7 +130,13 @@ def prepare(host: Host, *, model: str, python: str) -> None:
     """Prove in the background how a new model version is served fastest; nothing where it brings code of its own."""
     _, files = locate(host, model)
     if host.settings.prepare and not ModelFolder.open(files).runs_code():
-        supervisor(host).prepare(files, python)
+        supervisor(host).builders.prove(files, python)
+
+
+def warm(host: Host, *, python: str) -> None:
+    """A model is about to be registered: let what proves its plan be loaded meanwhile."""
+    if host.settings.prepare:
+        supervisor(host).builders.warm(python)
 
 
 def files_of(host: Host, *, model: str, allow_pickle: bool) -> dict[str, Any]:
@@ -319,6 +325,7 @@ OPERATIONS: dict[str, Operation] = {
     "serving.ready": Operation(ready),
     "serving.log_of": Operation(log_of),
     "serving.prepare": Operation(prepare),
+    "serving.warm": Operation(warm),
     "serving.files_of": Operation(files_of),
     "serving.traffic": Operation(traffic),
     "serving.set_traffic": Operation(set_traffic, action="deployment.traffic", target="name", topics=("deployments",)),

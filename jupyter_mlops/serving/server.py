@@ -28,7 +28,7 @@ from ..domain.deployment import LogRules
 from ..errors import MLOpsError, NotFound
 from .app import App
 from .compiled.plan import Plan
-from .compiled.proven import key_of, used
+from .compiled.proven import await_other, key_of, used
 from .crew import CannotStart, Crew, Crowd
 from .deployment_folder import DeploymentFolder, listening_of
 from .http_server import BACKLOG, GRACE_SECONDS, Server
@@ -126,6 +126,9 @@ class Versions:
             return Loaded(files, lambda: files.load(allow_pickle=allowed))
         plans = Path(settings.get("plans") or place / "plans")
         plan = plans / key_of(files)
+        with contextlib.suppress(ImportError):
+            import onnxruntime  # noqa: F401 what is needed next is loaded while another process proves the plan
+        await_other(plan, COMPILE_SECONDS)
         if Plan.read(plan) is None:
             self._say(f"compiling {model_ref}")
             failed = _compile(files, plans, settings)
@@ -149,8 +152,6 @@ def _compile(files: ModelFolder, plans: Path, settings: dict[str, Any]) -> str:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     try:
-        import onnxruntime  # noqa: F401 what is needed next is loaded meanwhile
-
         process.wait(COMPILE_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()

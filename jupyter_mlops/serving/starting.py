@@ -1,4 +1,4 @@
-"""Starting: processes that outlive whoever starts them: model servers, and the builds of plans; and waiting for a server."""
+"""Starting: processes that outlive whoever starts them: model servers, and builders of plans; and waiting for a server."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..settings import child_environment
 from .deployment_folder import DeploymentFolder, StoredDeployment
 from .process import Process
 
-__all__ = ["START_SECONDS", "await_ready", "start_build", "start_server"]
+__all__ = ["START_SECONDS", "await_ready", "start_builder", "start_server"]
 
 START_SECONDS = 300.0  # loading a large model from a slow disk takes its time; progress is told meanwhile
 LONGEST_LOG = 5_000_000
-STAND_BACK = 5  # a build that nobody waits for yet leaves the machine to those who do
+STAND_BACK = 1  # who is asked in advance lets those go first whom somebody waits for
 
 
 def start_server(
@@ -48,21 +48,29 @@ def start_server(
         ) from error
 
 
-def start_build(root: Path, plans: Path, model: Path, python: str) -> int:
-    """Start the build of a model's plan; the number of its process, which is the caller's to reap."""
+def start_builder(root: Path, plans: Path, python: str, models: int) -> int:
+    """Start a process that builds plans; the number of it, which is the caller's to reap.
+
+    Parameters
+    ----------
+    models
+        Where it reads the models' folders, a line each; it ends when nobody can write there any more.
+    """
     plans.mkdir(mode=0o700, parents=True, exist_ok=True)
-    command = [python, "-P", "-m", "jupyter_mlops.serving.compiled.build", str(model), str(plans)]
-    return _start([*command, "--root", str(root), "--nice", str(STAND_BACK)], root, plans / "build.log")
+    command = [python, "-P", "-m", "jupyter_mlops.serving.compiled.builder", str(plans), "--root", str(root)]
+    return _start([*command, "--nice", str(STAND_BACK)], root, plans / "build.log", said=models)
 
 
-def _start(command: Sequence[str], root: Path, log: Path, handed: Sequence[int] = ()) -> int:
+def _start(
+    command: Sequence[str], root: Path, log: Path, handed: Sequence[int] = (), said: int = subprocess.DEVNULL
+) -> int:
     if log.exists() and log.stat().st_size > LONGEST_LOG:
         log.replace(log.with_suffix(".log.1"))
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         child = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=said,
             stdout=descriptor,
             stderr=descriptor,
             cwd=root,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from pathlib import Path
 from ..domain.context import now_ms
 from ..domain.deployment import Deployment
 from ..errors import MLOpsError, NotReady
+from .builders import Builders
 from .deployment_folder import DeploymentFolder, StoredDeployment, listening_of
 from .inference_log import count
 from .listening import answers, bind, orders_of, place_of
@@ -26,7 +26,7 @@ from .log_keeping import not_logged
 from .metrics import read_counters
 from .orders import WORKERS, WorkerState, read_workers
 from .process import Process, reap
-from .starting import START_SECONDS, await_ready, start_build, start_server
+from .starting import START_SECONDS, await_ready, start_server
 from .status import parent_of, versions_of, worker_of
 
 __all__ = ["Supervisor"]
@@ -57,6 +57,7 @@ class Supervisor:
         self.home = root / ".mlops"
         self.plans = self.home / "plans"
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
+        self.builders = Builders(root, self.plans)
         self._children: set[int] = set()
         self._listeners: dict[str, socket.socket] = {}
         self._unwell: defaultdict[int, int] = defaultdict(int)
@@ -319,11 +320,12 @@ class Supervisor:
         )
 
     def reap(self) -> None:
-        """Take note of the servers of ours that have ended."""
-        for pid in list(self._children):
-            reap(pid)
-            if Process.of(pid) is None:
-                self._children.discard(pid)
+        """Take note of the servers and builders of ours that have ended."""
+        for children in (self._children, self.builders.children):
+            for pid in list(children):
+                reap(pid)
+                if Process.of(pid) is None:
+                    children.discard(pid)
 
     def _note_death(self, folder: DeploymentFolder, stored: StoredDeployment, why: str) -> tuple[StoredDeployment, str]:
         quick = now_ms() - stored.spawned_ms < QUICK_MS
@@ -353,11 +355,6 @@ class Supervisor:
         server = Process.of(pid) or Process(pid, "ended")
         folder.write_processes({**folder.processes(), server: stored.generation})
         return server
-
-    def prepare(self, model: Path, python: str) -> None:
-        """Prove a model's plan in the background, so that deploying it need not wait for that; see `reap`."""
-        with contextlib.suppress(OSError):  # no such interpreter any more: deploying will tell
-            self._children.add(start_build(self.root, self.plans, model, python))
 
     def _end_others(self, folder: DeploymentFolder, generation: str) -> None:
         """End every server process but this generation's, and remove what those others ran on."""

@@ -296,3 +296,22 @@ def test_a_wrong_plan_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     plan = plan_of(pipeline, SIGNATURE, folder_of(TABLE, tmp_path))
     assert plan.path == "encoder"
     assert "thresholds" in plan.reason or "labels differ" in plan.reason or "difference" in plan.reason
+
+
+def test_which_columns_take_no_missing_and_no_infinite_value_is_asked_of_the_original(tmp_path: Path) -> None:
+    """Some columns are filled and some are not: each is named by what the original itself does with it."""
+    numbers = ["age", "gain"]
+    made = make_pipeline(
+        make_column_transformer((SimpleImputer(), ["gain"]), (StandardScaler(), ["age"])), LogisticRegression()
+    ).fit(TABLE, BINARY)
+    plan = plan_of(made, SIGNATURE, folder_of(TABLE, tmp_path))
+    names = [column.name for column in SIGNATURE.columns]
+    for value, told in ((np.nan, plan.refuses_missing), (np.inf, plan.refuses_infinite)):
+        refused = []
+        for name in numbers:
+            try:
+                made.predict(TABLE.head(2).assign(**{name: [value, 1.0]}))
+            except ValueError:
+                refused.append(names.index(name))
+        assert told == sorted(refused)
+    assert plan.refuses_missing == [names.index("age")]

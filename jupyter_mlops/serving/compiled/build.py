@@ -11,6 +11,7 @@ import math
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from .proven import forget_oldest, key_of, proving
 from .trees import Forest
 from .verify import Differs, Samples, body_of, proven_by_row, refusals, verify
 
-__all__ = ["build", "example_rows", "main", "plan_of"]
+__all__ = ["be_builder", "build", "example_rows", "main", "plan_of", "prove"]
 
 log = logging.getLogger("jupyter_mlops.serving")
 
@@ -52,13 +53,13 @@ def plan_of(estimator: Any, signature: Signature | None, folder: ModelFolder) ->
         samples = Samples(signature, rows, folder.path / "mlops" / "profile")
         operation, width = _preprocessing(estimator, signature)
 
-        def ask(some: list[Any]) -> Any:
+        def parse(some: list[Any]) -> Any:
             data, _, refused = read(Ask(body_of(signature, some)), signature, method)
             if refused is not None:
                 raise ValueError(refused.body.decode())
-            return estimator.predict(data)
+            return data
 
-        missing, infinite = refusals(samples, ask)
+        missing, infinite = refusals(samples, parse, estimator.predict)
         plan = Plan("encoder", "", operation, refuses_missing=missing, refuses_infinite=infinite, method=method)
     except (NotCompilable, ValueError) as error:
         return Plan("dataframe", str(error), method=method)
@@ -154,23 +155,47 @@ def main(arguments: list[str] | None = None) -> int:
         "--allow-pickle", action="store_true", help="loading the model may run code that is stored in it"
     )
     parser.add_argument("--root", default="", help="the project's folder, for classes that the model is made of")
-    parser.add_argument("--nice", type=int, default=0, help="how far to stand back for other processes")
     given = parser.parse_args(arguments)
+    be_builder(given.root)
+    prove(given.model, given.plans, allow_pickle=given.allow_pickle)
+    return 0
+
+
+def be_builder(root: str, nice: int = 0) -> None:
+    """Set this process up for building plans.
+
+    Parameters
+    ----------
+    root
+        The project's folder, for classes that a model is made of.
+    nice
+        How far to stand back for other processes.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     warnings.simplefilter("ignore")  # on edge rows scikit-learn has much to say
-    logging.getLogger("jupyter_mlops.serving").setLevel(logging.ERROR)
+    log.setLevel(logging.ERROR)
     os.umask(0o077)
-    os.nice(given.nice)
-    if given.root:
-        sys.path.append(given.root)
-    folder = ModelFolder.open(given.model)
+    os.nice(nice)
+    if root:
+        sys.path.append(root)
+
+
+def prove(model: Path, plans: Path, *, allow_pickle: bool, loaded: Callable[[], None] = lambda: None) -> None:
+    """Build one model's plan, unless it is there by the time that nobody else builds it.
+
+    Parameters
+    ----------
+    loaded
+        Waits until the libraries are loaded; called when the others know already that this process builds the plan.
+    """
+    folder = ModelFolder.open(model)
     if folder.native():
-        plan = given.plans / key_of(folder)
+        plan = plans / key_of(folder)
         with proving(plan):
             if Plan.read(plan) is None:
-                build(folder, plan, allow_pickle=given.allow_pickle)
-                forget_oldest(given.plans)
-    return 0
+                loaded()
+                build(folder, plan, allow_pickle=allow_pickle)
+                forget_oldest(plans)
 
 
 if __name__ == "__main__":

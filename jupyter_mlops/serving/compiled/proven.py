@@ -15,18 +15,20 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 from ..load import ModelFolder
 
-__all__ = ["forget_oldest", "key_of", "proving", "used"]
+__all__ = ["await_other", "environment", "forget_oldest", "key_of", "proving", "used"]
 
 LIBRARIES = (
     "numpy", "scipy", "pandas", "scikit-learn", "skops", "onnx", "onnxruntime", "xgboost", "lightgbm", "msgspec", "orjson",
 )  # fmt: skip
 COMPILER = ("compiled/*.py", "load.py", "model.py", "request.py", "signature.py", "limits.py")
+LOOK_SECONDS = 0.02
 KEPT = 200  # plans; of more, those that were used longest ago are removed
 
 
@@ -34,16 +36,25 @@ def key_of(model: ModelFolder) -> str:
     """Under which name a model's plan is kept; another for other files, libraries, machines and compilers."""
     digest = hashlib.blake2b(digest_size=20)
     facts = {name: model.facts.get(name) for name in ("flavors", "signature")}
-    environment = [sys.version, platform.machine(), platform.node(), *map(_version, LIBRARIES)]
-    digest.update(json.dumps([facts, environment], sort_keys=True, default=str).encode())
+    digest.update(json.dumps([facts, environment()], sort_keys=True, default=str).encode())
+    files = [path for path in sorted(model.path.rglob("*")) if path.is_file() and path.name != "MLmodel"]
+    for part in _contents(model.path, files):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def environment() -> list[str]:
+    """What compiles and computes here: the interpreter, the machine, the libraries on disk and this package's compiler."""
     serving = Path(__file__).parents[1]
     sources = [path for pattern in COMPILER for path in sorted(serving.glob(pattern))]
-    files = [path for path in sorted(model.path.rglob("*")) if path.is_file() and path.name != "MLmodel"]
-    for base, paths in ((serving, sources), (model.path, files)):
-        for path in paths:
-            content = hashlib.blake2b(path.read_bytes(), digest_size=32).digest()
-            digest.update(str(path.relative_to(base)).encode() + b"\0" + content)
-    return digest.hexdigest()
+    compiler = hashlib.blake2b(b"".join(_contents(serving, sources)), digest_size=20).hexdigest()
+    return [sys.version, platform.machine(), platform.node(), *map(_version, LIBRARIES), compiler]
+
+
+def _contents(base: Path, paths: list[Path]) -> Iterator[bytes]:
+    for path in paths:
+        content = hashlib.blake2b(path.read_bytes(), digest_size=32).digest()
+        yield str(path.relative_to(base)).encode() + b"\0" + content
 
 
 @contextlib.contextmanager
@@ -53,6 +64,22 @@ def proving(plan: Path) -> Iterator[None]:
     with plan.with_name(f".{plan.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def await_other(plan: Path, seconds: float) -> bool:
+    """Wait while another process proves a plan, at most so many seconds; whether one does not any more, or never did."""
+    deadline = time.monotonic() + seconds
+    plan.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with plan.with_name(f".{plan.name}.lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(LOOK_SECONDS)
+            else:
+                return True
 
 
 def forget_oldest(plans: Path, keep: int = KEPT) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,34 +141,61 @@ def proven_by_row(operation: Operation | None, samples: Samples) -> bool:
     return True
 
 
-def refusals(samples: Samples, ask: Any) -> tuple[list[int], list[int]]:
+def refusals(
+    samples: Samples, parse: Callable[[list[Row]], Any], predict: Callable[[Any], Any]
+) -> tuple[list[int], list[int]]:
     """The columns in which the original takes no missing value, and those in which it takes no infinite one.
 
     Parameters
     ----------
-    ask
-        Asks the original with rows; raises where it refuses them.
+    parse
+        Makes of rows what the original is asked with; raises where that cannot be.
+    predict
+        Asks the original; raises where it refuses.
     """
     able = [i for i, kind in enumerate(samples.types) if kind in ("double", "float", "string")]
     real = [i for i, kind in enumerate(samples.types) if kind in ("double", "float")]
-    return _refusing(samples, ask, able, None), _refusing(samples, ask, real, math.inf)
+    return _refusing(samples, parse, predict, able, None), _refusing(samples, parse, predict, real, math.inf)
 
 
-def _refusing(samples: Samples, ask: Any, columns: list[int], value: Any) -> list[int]:
-    """By halves: most models refuse in all columns or in none."""
-    if not columns:
-        return []
-    changed = list(samples.rows[0])
+def _refusing(
+    samples: Samples, parse: Callable[[list[Row]], Any], predict: Callable[[Any], Any], columns: list[int], value: Any
+) -> list[int]:
+    """All columns at once, since most models refuse in all or in none; where they refuse, each by itself."""
+    base, beside = samples.rows[0], samples.rows[1]
+    everywhere = list(base)
     for column in columns:
-        changed[column] = value
-    try:
-        ask([changed, samples.rows[1]])
+        everywhere[column] = value
+
+    def refused(rows: list[Row]) -> bool:
+        try:
+            predict(parse(rows))
+        except Exception:
+            return True
+        return False
+
+    if not columns or not refused([everywhere, beside]):
         return []
+    if len(columns) == 1:
+        return columns
+    alone = [_with(base, column, value) for column in columns]
+    try:
+        together = parse([*alone, beside])  # read once: reading a request takes longer than predicting two rows
+        pairs = [_rows_of(together, [i, len(alone)]) for i in range(len(alone))]
     except Exception:
-        if len(columns) == 1:
-            return columns
-        half = len(columns) // 2
-        return _refusing(samples, ask, columns[:half], value) + _refusing(samples, ask, columns[half:], value)
+        return [column for column, row in zip(columns, alone, strict=True) if refused([row, beside])]
+    found = []
+    for column, pair in zip(columns, pairs, strict=True):
+        try:
+            predict(pair)
+        except Exception:
+            found.append(column)
+    return found
+
+
+def _rows_of(data: Any, rows: list[int]) -> Any:
+    """Some rows of a table or of an array."""
+    return data.iloc[rows] if hasattr(data, "iloc") else data[rows]
 
 
 def verify(
