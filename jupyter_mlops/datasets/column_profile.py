@@ -227,8 +227,7 @@ class ColumnProfile:
             distinct = (
                 len(counts) if first.exact and second.exact else max(first.distinct, second.distinct, len(counts))
             )
-            labels = np.array(list(counts), dtype=object)
-            kept = _ranked(labels, np.array(list(counts.values()), dtype=np.int64))
+            kept = _ranked(pa.array(list(counts), pa.string()), np.array(list(counts.values()), dtype=np.int64))
             rest = first.present + second.present - int(kept[1].sum())
             exact = first.exact and second.exact and not rest
             return replace(base, labels=kept[0], counts=kept[1], rest=rest, distinct=distinct, exact=exact)
@@ -321,7 +320,7 @@ def _of_plain(base: ColumnProfile, values: np.ndarray[Any, Any], kind: Kind | No
         if kind not in (None, "categorical"):
             return None
         true = int(np.count_nonzero(values))
-        return _labelled(base, ["False", "True"], np.array([len(values) - true, true], dtype=np.int64))
+        return _labelled(base, pa.array(["False", "True"]), np.array([len(values) - true, true], dtype=np.int64))
     if kind not in (None, "numeric"):
         return None
     if letter in "mM":
@@ -416,14 +415,14 @@ def _categorical(base: ColumnProfile, texts: pa.Array, *, may_be_free: bool) -> 
         labels, counts = labels.filter(there), counts[there.to_numpy(zero_copy_only=False)]
     if may_be_free and len(labels) > FREE and len(labels) * 2 > len(texts) - texts.null_count:
         return replace(_free(base, texts), distinct=len(labels))
-    return _labelled(base, labels.to_pylist(), counts.astype(np.int64))
+    return _labelled(base, labels, counts.astype(np.int64))
 
 
-def _labelled(base: ColumnProfile, names: list[str], counts: COUNTS) -> ColumnProfile:
+def _labelled(base: ColumnProfile, names: pa.Array, counts: COUNTS) -> ColumnProfile:
     filled = np.flatnonzero(counts)
     if len(filled) < len(names):
-        names, counts = [names[i] for i in filled], counts[filled]
-    labels, kept = _ranked(np.array(names, dtype=object), counts)
+        names, counts = names.take(pa.array(filled)), counts[filled]
+    labels, kept = _ranked(names, counts)
     return replace(
         base,
         kind="categorical",
@@ -435,13 +434,13 @@ def _labelled(base: ColumnProfile, names: list[str], counts: COUNTS) -> ColumnPr
     )
 
 
-def _ranked(names: np.ndarray[Any, Any], counts: COUNTS) -> tuple[tuple[str, ...], COUNTS]:
+def _ranked(names: pa.Array, counts: COUNTS) -> tuple[tuple[str, ...], COUNTS]:
     """The labels with the largest counts, falling; of equal counts in the order of the labels."""
     if not len(names):
         return (), counts
-    table = pa.table({"n": counts, "label": pa.array(names, pa.string())})
-    order = pc.sort_indices(table, sort_keys=[("n", "descending"), ("label", "ascending")]).to_numpy()[:LABELS]
-    return tuple(names[order].tolist()), counts[order]
+    table = pa.table({"n": counts, "label": names})
+    order = pc.sort_indices(table, sort_keys=[("n", "descending"), ("label", "ascending")])[:LABELS]
+    return tuple(names.take(order).to_pylist()), counts[order.to_numpy()]
 
 
 def _free(base: ColumnProfile, texts: pa.Array) -> ColumnProfile:

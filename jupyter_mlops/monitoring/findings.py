@@ -124,10 +124,10 @@ def label_changes(reference: ColumnProfile, current: ColumnProfile) -> list[Labe
     for kind, known, other in (("new-category", reference, current), ("vanished-category", current, reference)):
         if known.rest or not known.present or not other.present:
             continue
-        labels = set(known.labels)
-        only = {x: int(n) for x, n in zip(other.labels, other.counts, strict=True) if x not in labels}
-        if not only:
+        unknown = set(other.labels).difference(known.labels)
+        if not unknown:
             continue
+        only = {x: int(n) for x, n in zip(other.labels, other.counts, strict=True) if x in unknown}
         once, rows = int((known.counts == 1).sum()), sum(only.values())
         more = rows / other.present > once / known.present
         p = two_proportions(once, known.present, rows, other.present) if more else 1.0

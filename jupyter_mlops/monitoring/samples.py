@@ -218,7 +218,7 @@ def aligned(reference: Categories, current: Categories) -> tuple[list[str], Floa
     to the rest of both sides.
     """
     index = reference.index
-    places = np.fromiter((index.get(label, -1) for label in current.labels), np.int64, len(current.labels))
+    places = np.array([index.get(label, -1) for label in current.labels], np.int64)
     known = places >= 0
     labels: list[str] = list(reference.labels)
     r, c = reference.counts, np.zeros(len(labels))
