@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 
 from .dataflow import RANDOM, Flow
@@ -23,6 +24,8 @@ _CALLS = words(
 )
 _ALONE = frozenset(("perf_counter", "process_time", "uuid4", "uuid1", "urandom", "getpid", "default_timer", "id"))
 _NOW = frozenset(("Timestamp", "to_datetime", "datetime64"))
+_SEEDED = frozenset(("RandomState", "default_rng", "SeedSequence", "PCG64", "MT19937", "Random"))
+_TIMES = re.compile(r"((mean|std)_)?(fit|score)_time")
 _SECRETS = frozenset(("secrets", "psutil"))
 
 
@@ -41,6 +44,8 @@ def clock_calls(statements: Iterable[Statement]) -> list[str]:
         for node in ast.walk(statement.node):
             if isinstance(node, ast.Call) and (dotted := dotted_name(node.func)) and _reads(node, dotted):
                 found[f"{dotted}() in {statement.where}"] = None
+            elif told := _measured(node):
+                found[f"{told} in {statement.where}"] = None
     return list(found)
 
 
@@ -69,11 +74,21 @@ def clock_dependents(flows: Iterable[Flow]) -> dict[str, list[str]]:
     return {name: list(calls) for name, calls in found.items() if calls}
 
 
+def _measured(node: ast.AST) -> str:
+    """The name under which scikit-learn keeps a time that it has measured, where a node asks for it."""
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        key = str(node.slice.value)
+        return key if _TIMES.fullmatch(key) else ""
+    return node.attr if isinstance(node, ast.Attribute) and node.attr == "refit_time_" else ""
+
+
 def _reads(node: ast.Call, dotted: str) -> bool:
     parts = dotted.split(".")
     if ".".join(parts[-2:]) in _CALLS or parts[-1] in _CALLS or parts[0] in _SECRETS:
         return True
     if len(parts) == 1 and dotted in _ALONE:
         return True
+    if parts[-1] in _SEEDED and not node.args and not node.keywords:
+        return True  # it seeds itself with true random bytes
     given = [a.value for a in node.args if isinstance(a, ast.Constant)]
     return parts[-1] in _NOW and bool({"now", "today"} & {v for v in given if isinstance(v, str)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "CHANGES_FIRST",
     "DRAWS",
+    "DRAWS_ALONE",
     "FRESH_FUNCTIONS",
     "INPLACE_METHODS",
     "ITERATORS",
@@ -147,6 +148,14 @@ SEEDS = words(
 DRAWS = words(
     """
     fit fit_transform fit_predict shuffle cross_val_score cross_validate permutation rvs
+    """
+)
+
+# What is called so after `from numpy.random import ...` or `from random import ...`.
+DRAWS_ALONE = words(
+    """
+    beta binomial choice choices exponential gauss multivariate_normal normal poisson rand randint randn random
+    random_integers random_sample randrange sample standard_normal uniform
     """
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 
-from .known_calls import DRAWS, RANDOM_CALLS, READS_FILE, SEEDS, WRITES_FILE
+from .known_calls import DRAWS, DRAWS_ALONE, RANDOM_CALLS, READS_FILE, SEEDS, WRITES_FILE
 
 __all__ = ["ANY_FILE", "GENERATORS", "Outside", "depends_on_file", "generators_seeded"]
 
@@ -54,7 +54,7 @@ class Outside:
             self.seeded |= generators_seeded(dotted)
             return writes
         random = ".random." in f".{dotted}"
-        if last in RANDOM_CALLS or last in DRAWS or random:
+        if last in RANDOM_CALLS or last in DRAWS or random or dotted in DRAWS_ALONE:
             fixed = any(k.arg in ("random_state", "seed") and not _is_none(k.value) for k in node.keywords)
             fixed = fixed or (last in ("default_rng", "RandomState") and bool(node.args))
             self.draws = self.draws or not (fixed or last == "default_rng")

@@ -401,7 +401,10 @@ class _Reader:
                     )
                 )
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "display":
-                edits.append(edit_span(text, node.func, node.func, "print"))
+                if node.keywords:  # what it gives is used further down
+                    self._keep("from IPython.display import display", 1)
+                else:
+                    edits.append(edit_span(text, node.func, node.func, "print"))
             elif (magic := find_magic(node)) is not None and magic.name == "!" and magic.line:
                 called = (
                     isinstance(node, ast.Call)

@@ -16,7 +16,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .fingerprint_objects import NotComparable, class_name, is_estimator, measured_times, state_of
+from .fingerprint_objects import (
+    PLACES,
+    NotComparable,
+    class_name,
+    is_estimator,
+    measured_times,
+    placed,
+    state_of,
+    without_process,
+)
 from .fingerprint_tables import (
     ABSOLUTE,
     LARGEST_COPY,
@@ -35,6 +44,7 @@ from .fingerprint_tables import (
 __all__ = [
     "ABSOLUTE",
     "FILES",
+    "PLACES",
     "RELATIVE",
     "Fingerprint",
     "NotComparable",
@@ -51,8 +61,6 @@ DEEPEST = 60
 INPUT_ROWS = 1_000
 _PLAIN = (complex, bytes, bytearray, range, slice)
 _SCALARS = (bool, int, float, str, type(None))
-PLACES: dict[str, str] = {}
-"""The folder that a pipeline runs in, and the notebook's whose copy it is: texts with its path count as with the other."""
 OUTPUTS = ("predict", "predict_proba", "decision_function", "transform")
 
 
@@ -127,9 +135,9 @@ class _Taker:
             return {"kind": "value", "type": "None", "value": None}
         for kind in (bool, int, float, str):
             if isinstance(plain, kind) and not hasattr(plain, "__members__") and type(plain).__module__ != "enum":
-                return {"kind": "value", "type": kind.__name__, "value": _placed(jsonable(kind(plain)))}
+                return {"kind": "value", "type": kind.__name__, "value": placed(jsonable(kind(plain)))}
         if type(value).__module__ in ("datetime", "decimal", "fractions", "pathlib", "uuid") or type(value) in _PLAIN:
-            return {"kind": "value", "type": type(value).__name__, "value": _placed(repr(value))}
+            return {"kind": "value", "type": type(value).__name__, "value": placed(repr(value))}
         if id(value) in self.known:
             return {"kind": "value", "type": "the same", "value": self.known[id(value)]}
         self.known[id(value)] = name.partition(".")[2]
@@ -160,7 +168,7 @@ class _Taker:
             small = math.prod(value.shape) <= LARGEST_COPY
             return take_array(value.toarray(), self.folder) if small else take_sparse(value)
         if isinstance(value, (dict, list, tuple, set, frozenset)):
-            return self._container(_without_process(value), name)
+            return self._container(without_process(value), name)
         if is_estimator(value):
             state = self.take(state_of(value), f"{name}.state", None)
             kept, outputs = _outputs(value, used_on, self.folder, name)
@@ -192,21 +200,6 @@ class _Taker:
         ]
 
 
-def _without_process(value: Any) -> Any:
-    """Matplotlib's settings without those that say where the process draws; anything else as it is."""
-    if type(value).__name__ != "RcParams":
-        return value
-    return {key: dict.__getitem__(value, key) for key in value if key not in ("backend", "interactive")}
-
-
-def _placed(value: Any) -> Any:
-    """A text as it would be in the folder that this one stands for."""
-    if isinstance(value, str):
-        for here, there in PLACES.items():
-            value = value.replace(here, there)
-    return value
-
-
 def _measured(value: Any) -> Fingerprint:
     """A time taken with a clock: that it is one, and how many there are."""
     return {"kind": "value", "type": "measured time", "value": f"{type(value).__name__} {getattr(value, 'shape', '')}"}
@@ -228,7 +221,7 @@ def _long(values: list[Any], folder: Path | None) -> Fingerprint:
     return {
         "kind": "value",
         "type": "text",
-        "value": f"{len(values)} items, {_digest([_placed(repr(v)) for v in values])}",
+        "value": f"{len(values)} items, {_digest([placed(repr(v)) for v in values])}",
     }
 
 
@@ -280,7 +273,7 @@ class _Comparison:
             if len(was) != len(now):
                 return f"{len(was)} items became {len(now)}"
             return next(f"item {_cut(a, '')} became {_cut(b, '')}" for a, b in zip(was, now, strict=True) if a != b)
-        value = _without_process(value)
+        value = without_process(value)
         if isinstance(value, dict):
             values = list(value.values())
         elif "set" in found["type"]:

@@ -12,10 +12,24 @@ import functools
 import io
 import re
 import types
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["NotComparable", "class_name", "is_estimator", "measured_times", "state_of"]
+__all__ = [
+    "PLACES",
+    "NotComparable",
+    "class_name",
+    "is_estimator",
+    "measured_times",
+    "placed",
+    "state_of",
+    "without_process",
+]
+
+PLACES: dict[str, str] = {}
+"""The folder that a pipeline runs in, and the notebook's whose copy it is: texts with its path count as with the other."""
+_ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
 
 _CACHES = re.compile(r"_?cache.*|.*_cache|_reader|_abc_impl|_stop_words_id")
 _TIMES = re.compile(r".*_time_?")
@@ -27,6 +41,7 @@ _MARKS = ("uuid", "uuid_len")
 """What a table's style is told apart by, made up each time."""
 _OF_USE = ("_parents", "_invalid", "_mtx", "_inverted", "_shorthand_name")
 """What a transform of matplotlib keeps of those that use it, and what it has worked out already."""
+_MADE = re.compile(r"Date:\s+(\w{3}, \d\d \w{3} \d{4}|[\d-]{10} [\d:]{5})|Time:\s+[\d:]{8}")
 _LOCAL = ("__main__", "pipeline", "builtins")
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type)
 _PASSING = {
@@ -69,6 +84,22 @@ def measured_times(keys: Iterable[Any]) -> set[str]:
     return times if any(_SCORES.fullmatch(text) for text in texts - times) else set()
 
 
+def placed(value: Any) -> Any:
+    """A text as it would be in the folder that this one stands for, and wherever its objects stand in memory."""
+    if isinstance(value, str):
+        value = _ADDRESS.sub(" at 0x", value) if " at 0x" in value else value
+        for here, there in PLACES.items():
+            value = value.replace(here, there)
+    return value
+
+
+def without_process(value: Any) -> Any:
+    """Matplotlib's settings without those that say where the process draws; anything else as it is."""
+    if type(value).__name__ != "RcParams":
+        return value
+    return {key: dict.__getitem__(value, key) for key in value if key not in ("backend", "interactive")}
+
+
 def state_of(value: Any) -> Any:
     """What a value consists of, in containers, numbers, texts, arrays and tables.
 
@@ -90,12 +121,14 @@ def state_of(value: Any) -> Any:
         return ("pattern", value.pattern, value.flags)
     if isinstance(value, re.Match):
         return ("match", value.span(), value.groups())
+    if isinstance(value, warnings.WarningMessage):  # where it was raised is a place in a notebook, or in a pipeline
+        return ("warning", value.category.__name__, str(value.message))
     if isinstance(value, BaseException):
         return ("exception", value.args)
     root = type(value).__module__.partition(".")[0]
     if root == "sklearn" and hasattr(value, "get_arrays"):  # trees of neighbours count how often they were asked
         return ("neighbours", [_plain_array(part) for part in value.get_arrays()])
-    special = {"matplotlib": _drawing, "seaborn": _drawing, "pandas": _pandas, "scipy": _scipy, "numpy": _numpy, "random": _random}.get(root)  # fmt: skip
+    special = {"matplotlib": _drawing, "mpl_toolkits": _drawing, "seaborn": _drawing, "pandas": _pandas, "scipy": _scipy, "statsmodels": _statsmodels, "numpy": _numpy, "random": _random}.get(root)  # fmt: skip
     found = special(value) if special is not None else None
     return found if found is not None else _reduced(value)
 
@@ -141,6 +174,8 @@ def _reduced(value: Any) -> Any:
 
 def _without_caches(state: dict[Any, Any], *, timed: bool) -> dict[Any, Any]:
     kept = {k: v for k, v in state.items() if not (isinstance(k, str) and _CACHES.fullmatch(k))}
+    # who is told when a drawing changes, and how many have asked to be, is no part of it
+    kept = {k: v for k, v in kept.items() if type(v).__name__ != "CallbackRegistry"}
     if timed:
         kept = {k: v for k, v in kept.items() if not _TIMES.fullmatch(str(k))}
         results = kept.get("cv_results_")
@@ -174,7 +209,14 @@ def _scipy(value: Any) -> Any:
         return ("distribution", value.dist.name, value.args, value.kwds)
     if type(value).__name__.endswith("_gen"):
         return ("distribution", value.name)
+    if hasattr(value, "get_knots") and hasattr(value, "get_residual"):  # a spline, without its workspace
+        return ("spline", value.get_knots(), value.get_coeffs(), value.get_residual())
     return None
+
+
+def _statsmodels(value: Any) -> Any:
+    """A summary tells when it was made; that is no part of what it sums up."""
+    return ("summary", _MADE.sub("", value.as_text())) if hasattr(value, "as_text") else None
 
 
 def _numpy(value: Any) -> Any:
@@ -218,8 +260,11 @@ def _drawing(value: Any) -> Any:
     data = _artist(value)
     if data is not None:
         return data
+    if hasattr(value, "set_under") and hasattr(value, "N"):  # a colour map fills its table when it is first asked
+        return ("colours", type(value).__name__, value.name, value(range(value.N)), value([-1, value.N, float("nan")]))
     if hasattr(value, "get_children") and not hasattr(value, "get_paths"):
-        return (type(value).__name__, [_artist(child) for child in value.get_children()])
+        inner = [child for child in value.get_children() if type(child).__name__ != "FancyBboxPatch"]  # a frame
+        return (type(value).__name__, [_artist(child) for child in inner])
     if type(value).__name__ in ("GridSpec", "SubplotSpec"):
         return (type(value).__name__, str(value))
     if hasattr(value, "mappable"):  # a colour bar

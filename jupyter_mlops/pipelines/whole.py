@@ -108,8 +108,8 @@ def with_random_states(trace: Trace, watch: Watch | None) -> dict[str, dict[str,
         count = execution.cell.count
         drew = seen.drew if seen is not None else frozenset()
         imports = any(isinstance(s.node, _IMPORTS) for s in execution.statements)
-        if drew and imports and not _known(execution):
-            continue  # a library that is loaded draws for itself
+        if imports and not _known(execution):
+            drew -= {"random"}  # a library that is loaded may draw from it for itself
         if (unsure & drew) - _seeded_first(execution):
             state = _state_before(watch, count)
             if state is not None:
