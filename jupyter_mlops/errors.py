@@ -15,6 +15,7 @@
     +-- Unavailable             something we depend on does not answer
         +-- StoreUnavailable    the MLflow store cannot be reached or opened
         +-- ServiceUnavailable  the workspace's background process cannot be started or reached
+            +-- ServiceOutdated the process, or who asks it, runs another version of this package than the other
 
 Every message says what was asked, what there is, and what to do next. The tree knows no HTTP and no IPython:
 the surfaces turn these into a ``UsageError``, an exit code or a status code, each in one place.
@@ -36,6 +37,7 @@ __all__ = [
     "NotReady",
     "PredictionRefused",
     "PromotionRefused",
+    "ServiceOutdated",
     "ServiceUnavailable",
     "StoreUnavailable",
     "Unavailable",
@@ -183,6 +185,12 @@ class ServiceUnavailable(Unavailable):
     """The workspace's background process cannot be started or reached."""
 
     code = "service-unavailable"
+
+
+class ServiceOutdated(ServiceUnavailable):
+    """The background process, or who asks it, runs another version of this package than the other."""
+
+    code = "service-outdated"
 
 
 def from_dict(data: Mapping[str, Any]) -> MLOpsError:

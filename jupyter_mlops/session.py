@@ -143,7 +143,7 @@ class Session(
         super().__init__(context)
         context.hooks.setdefault("record", self.run)
         self.data = DataCommands(context)
-        self.service = ServiceCommands(context)
+        self.service: ServiceCommands = ServiceCommands(context)
         self.pipeline = PipelineRunCommands(context)
 
     @classmethod

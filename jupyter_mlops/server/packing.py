@@ -30,6 +30,7 @@ STATUS: dict[str, int] = {
     "unavailable": 503,
     "store-unavailable": 503,
     "service-unavailable": 503,
+    "service-outdated": 503,
 }
 """The one table from the errors' codes to HTTP."""
 

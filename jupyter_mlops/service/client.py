@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ..domain.workspace import Actor
-from ..errors import MLOpsError, ServiceUnavailable, from_dict
+from ..errors import MLOpsError, ServiceOutdated, ServiceUnavailable, from_dict
 from ..settings import child_environment
+from .release import RELEASE, older
 from .wire import receive, send, socket_path
 
 __all__ = ["LOCK", "LOG", "STOPPED", "ServiceClient"]
@@ -74,6 +75,8 @@ class ServiceClient:
         ------
         ServiceUnavailable
             The service cannot be started, or goes away again and again while it works on this.
+        ServiceOutdated
+            The service is of a newer version than this process; an older service is replaced.
         MLOpsError
             What the operation raised.
         """
@@ -83,8 +86,13 @@ class ServiceClient:
             "arguments": arguments,
             "actor": self.actor().to_dict(),
         }
+        replaced = False
         for attempt in range(TRIES):
             connection = self._connect(start=True, patience=timeout)
+            if timeout is None and operation != "service.stop" and self._replaces():
+                connection.close()
+                self._replace(progress)
+                connection = self._connect(start=True)
             try:
                 answer = self._ask(connection, request, progress, timeout)
             except TimeoutError:
@@ -97,7 +105,12 @@ class ServiceClient:
                 connection.close()
             if answer is not None:
                 if "error" in answer:
-                    raise from_dict(answer["error"])
+                    error = from_dict(answer["error"])
+                    if isinstance(error, ServiceOutdated) and not replaced:
+                        replaced = True
+                        self._replace(progress)
+                        continue
+                    raise error
                 return answer["result"]
             time.sleep(0.05 * (attempt + 1))
         raise ServiceUnavailable(f"the service went away {TRIES} times during {operation!r}.", hint=self._look())
@@ -129,6 +142,30 @@ class ServiceClient:
     def start(self) -> None:
         """Start the service unless it runs."""
         self._connect(start=True).close()
+
+    def _replaces(self) -> bool:
+        """Whether the service that runs is older than this process, and so has to give way.
+
+        Raises
+        ------
+        ServiceOutdated
+            It is newer: this process is what is out of date.
+        """
+        try:
+            theirs = (self.root / ".mlops" / LOCK).read_text(errors="replace").strip()
+        except OSError:
+            return False
+        if theirs == RELEASE or older(theirs, RELEASE):
+            return theirs != RELEASE
+        raise ServiceOutdated(
+            f"the workspace's service is of jupyter_mlops {theirs}, and this process of {RELEASE}.",
+            hint="Restart the kernel; where its environment has the older version, update that.",
+        )
+
+    def _replace(self, progress: Callable[[str], None] | None) -> None:
+        if progress is not None:
+            progress(f"the workspace's service was of another version; it is started anew as {RELEASE}")
+        self.stop(patience=60.0)
 
     def _held(self) -> bool:
         """Whether a service process lives: it holds the lock for as long as it does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import inspect
 import logging
 import os
 import socket
@@ -17,12 +18,13 @@ from ..audit.operations import trail_path
 from ..audit.trail import Trail
 from ..domain.operation import Duty, Operation
 from ..domain.workspace import Actor, Workspace
-from ..errors import InvalidArgument, StoreUnavailable
+from ..errors import InvalidArgument, ServiceOutdated, StoreUnavailable
 from ..settings import Settings, remember_store, remembered_store
 from ..store.host import Host
 from ..store.store import Store
 from .client import LOCK, STOPPED, reraise
 from .feed import Feed
+from .release import RELEASE, state_of_files
 from .wire import receive, send, socket_path
 
 __all__ = ["Daemon"]
@@ -48,6 +50,7 @@ class Daemon:
         self.operations = operations
         self.duties = duties
         self.stopping = threading.Event()
+        self._files = state_of_files()
         self.feed = Feed()
         self._opening = threading.Lock()
         self._store: Store | None = None
@@ -121,11 +124,14 @@ class Daemon:
         return True
 
     def _take_lock(self, path: Path) -> bool:
-        self._lock_file = path.open("wb")
+        self._lock_file = path.open("ab")
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
+        self._lock_file.truncate(0)
+        self._lock_file.write(RELEASE.encode())  # so that a client of another version knows before it asks
+        self._lock_file.flush()
         return True
 
     def _accept(self, listener: socket.socket) -> None:
@@ -175,7 +181,13 @@ class Daemon:
             name, arguments = message["operation"], message["arguments"]
             operation = self.operations.get(name)
             if operation is None:
+                self._check_files(name)
                 raise InvalidArgument.unknown("operation of the service", name, self.operations)
+            taken = inspect.signature(operation.function).parameters
+            unknown = [argument for argument in arguments if argument not in taken]
+            if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+                self._check_files(name)
+                raise InvalidArgument.unknown(f"argument of {name!r}", unknown[0], list(taken)[1:])
             host = replace(
                 self.host,
                 actor=Actor.from_dict(message["actor"]),
@@ -188,6 +200,14 @@ class Daemon:
             if ours is not error:
                 log.exception("operation %s", message.get("operation"))
             return {"error": ours.to_dict()}
+
+    def _check_files(self, operation: str) -> None:
+        """Raise where what is asked may be known to the files on disk, which were changed after this process loaded them."""
+        if state_of_files() != self._files:
+            raise ServiceOutdated(
+                f"the service does not know {operation!r} as it was asked: the package has changed since it started.",
+                hint="`jupyter mlops service stop` ends it; the next command starts the present one.",
+            )
 
     def _audited(self, operation: Operation, host: Host, arguments: dict[str, Any]) -> Any:
         if not operation.action:

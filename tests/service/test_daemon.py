@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_mlops.errors import InvalidArgument, StoreUnavailable
-from jupyter_mlops.service.client import ServiceClient
+from jupyter_mlops.errors import InvalidArgument, ServiceOutdated, StoreUnavailable
+from jupyter_mlops.service.client import LOCK, ServiceClient
+from jupyter_mlops.service.release import RELEASE
 from jupyter_mlops.service.wire import socket_path
 from jupyter_mlops.session import Session
 
@@ -148,6 +150,56 @@ def test_stopping_waits_until_it_has_ended(session: Session) -> None:
     assert session.service.stop() == "the service has ended"
     assert gone(pid, 5)
     assert session.service.stop() == "no service was running"
+
+
+def test_an_older_service_gives_way_to_a_newer_client(session: Session) -> None:
+    """Also one that does not tell its version, as those before 0.1 do not."""
+    lock = session.context.workspace.home / LOCK
+    told: list[str] = []
+    session.context.progress = told.append
+    for theirs in ("0.0.9", ""):
+        first = pid_of(session)
+        assert lock.read_text() == RELEASE
+        lock.write_text(theirs)
+        second = pid_of(session)
+        assert second != first
+        assert gone(first, 1)
+        assert lock.read_text() == RELEASE
+    assert told == [f"the workspace's service was of another version; it is started anew as {RELEASE}"] * 2
+
+
+def test_a_newer_service_stays_and_the_older_client_is_told(shared_session: Session) -> None:
+    pid = pid_of(shared_session)
+    lock = shared_session.context.workspace.home / LOCK
+    lock.write_text("99.1")
+    try:
+        with pytest.raises(ServiceOutdated, match=f"is of jupyter_mlops 99.1, and this process of {RELEASE}. Restart"):
+            shared_session.status()
+        assert shared_session.names("models") == []  # completing is never in the way
+    finally:
+        lock.write_text(RELEASE)
+    assert pid_of(shared_session) == pid
+
+
+def test_what_a_running_service_does_not_know_is_asked_of_a_new_one_where_the_package_has_changed(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package is copied, a service is started from the copy, and the copy learns another argument meanwhile."""
+    import jupyter_mlops
+
+    copied = tmp_path / "package" / "jupyter_mlops"
+    shutil.copytree(
+        Path(jupyter_mlops.__file__).parent, copied, ignore=shutil.ignore_patterns("__pycache__", "labextension")
+    )
+    monkeypatch.setenv("PYTHONPATH", str(copied.parent))
+    pid = pid_of(session)
+    with pytest.raises(InvalidArgument, match="unknown argument of 'workspace.names' 'more'; known: kind"):
+        session.context.call("workspace.names", kind="models", more=1)
+    assert pid_of(session) == pid, "nothing has changed on disk: it is the asker's mistake"
+    source = copied / "service" / "workspace.py"
+    source.write_text(source.read_text().replace("kind: str) -> list[str]:", "kind: str, more: int = 0) -> list[str]:"))
+    assert session.context.call("workspace.names", kind="models", more=1) == []
+    assert pid_of(session) != pid
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
