@@ -21,7 +21,8 @@ import pytest
 
 __all__ = ["free_port", "mlflow_server"]
 
-START_SECONDS = 90.0
+START_SECONDS = 300.0  # as long as it lives it is waited for: MLflow starts four processes, on a busy machine slowly
+STARTS = 3  # another program may take the port before the server does
 
 
 def free_port() -> int:
@@ -36,40 +37,44 @@ def mlflow_server(empty_database: Path, tmp_path_factory: pytest.TempPathFactory
     """The address of a tracking server with a store and artifacts of its own, which it serves itself."""
     home = tmp_path_factory.mktemp("tracking-server")
     shutil.copy(empty_database, home / "mlflow.db")
-    port = free_port()
     command = [
-        *(sys.executable, "-m", "mlflow", "server"),
-        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"),
         *("--artifacts-destination", str(home / "artifacts")),
     ]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
     log = home / "server.log"
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            command, cwd=home, env={**kept, **quiet}, stdout=out, stderr=out, start_new_session=True
-        )
-    uri = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(uri, server, log)
-        yield uri
-    finally:
-        _end(server)
-
-
-def _wait_for(uri: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
+    for _ in range(STARTS):
+        port = free_port()
+        uri = f"http://127.0.0.1:{port}"
+        with log.open("wb") as out:
+            server = subprocess.Popen(
+                [*command, "--port", str(port)],
+                cwd=home,
+                env={**kept, **quiet},
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
         try:
-            with urllib.request.urlopen(f"{uri}/health", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            pass
-        if server.poll() is not None or time.monotonic() > deadline:
-            pytest.fail(f"mlflow server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+            if _answers(uri, server):
+                yield uri
+                return
+        finally:
+            _end(server)
+    pytest.fail(f"mlflow server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def _answers(uri: str, server: subprocess.Popen[bytes]) -> bool:
+    """Wait until a server answers; False when it has ended or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{uri}/health", timeout=10) as answer:
+            if answer.status == 200:
+                return True
         time.sleep(0.2)
+    return False
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -31,12 +31,16 @@ class Share(Record):
         Which share of the requests it answers (of a shadow: is asked copies of), from 0 to 1.
     asked
         As it was asked for: ``clf@challenger``.
+    differs
+        Whether it is meant to answer differently, as a retrained challenger is: a canary's guard then judges it by
+        failed requests, latency and loss, not by the drift of its predictions.
     """
 
     model: str
     weight: float
     role: Role
     asked: str = ""
+    differs: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class Guard(Record):
         How much higher its rate of slow requests may be.
     drift
         How much the mean of its predictions may differ: for classes the frequency of every class, for numbers the mean
-        of their ranks among the stable version's first 500, both from 0 to 1. 0 checks no drift.
+        of their ranks among the stable version's first 500, both from 0 to 1. 0 checks no drift. Not checked of a canary
+        that a retrain brought in: it was found better on labelled rows because it answers differently.
     outcome
         How much higher its mean loss may be, from 0 to 1, when labels come; 0 checks none.
     """

@@ -54,7 +54,9 @@ class AlertCommands(CommandSet):
             ``error_rate > 1%``, ``missing(income) > 5%``, ``drift``, ``drift(age)``, ``drifted > 3``, ``for 6h``.
             Realised metrics wait for 30 labels in a window, and are looked at again when labels come.
         then
-            What follows: ``alert`` (always), ``retrain``, ``rollback``.
+            What follows: ``alert`` (always), ``retrain``, ``rollback``. A retrain that is refused, because too few labels
+            have come, the last one was too lately or the day's are used up, is asked for again when it may be, for as
+            long as the alert stands.
         to
             Where alerts go besides the notebook, the panel and the store: ``log``, ``webhook:URL`` (signed as Standard
             Webhooks has it; the secret is in ``.mlops/monitors/webhook.secret``), ``email:ADDRESS`` (by ``MLOPS_SMTP``).
@@ -65,7 +67,8 @@ class AlertCommands(CommandSet):
         target
             For retrains: the column of truth in the training data, where it is not clear.
         promote
-            For retrains: bring a better challenger in by a canary; by default it is proposed.
+            For retrains: bring a better challenger in by a canary; by default it is proposed. Its guard judges failed
+            requests, latency and loss; that it answers differently is what it was trained for.
         canary_for
             How long the canary must stand its guard before it becomes the champion.
         after_labels

@@ -15,10 +15,10 @@ from ..domain.alert import Monitor, RetrainRules
 from ..domain.context import now_ms
 from ..domain.operation import Duty, Operation
 from ..domain.retrain import Compared, Retrain, RetrainState, RetrainTable
-from ..domain.traffic import Decision, Guard, Share
+from ..domain.traffic import Decision, Share
 from ..domain.workspace import Actor
 from ..errors import MLOpsError, NotFound, NotReady
-from ..monitoring.alerts import states
+from ..monitoring.alerts import State, states
 from ..monitoring.operations_alerts import ask_for_retrain
 from ..monitoring.operations_performance import source_of
 from ..monitoring.performance import labelled_rows, task_of
@@ -120,15 +120,38 @@ def busy(host: Host) -> bool:
 
 
 def _trigger(host: Host) -> None:
-    """Ask for the retrains that a schedule or a number of new labels brings."""
+    """Ask for the retrains that a schedule, a number of new labels, or an alert that still stands brings."""
     for state in states(host.workspace.home):
-        if state.monitor.retrain.after_labels or state.monitor.retrain.every:
-            try:
+        try:
+            if state.monitor.retrain.after_labels or state.monitor.retrain.every:
                 _trigger_one(host, state.monitor)
-            except NotFound:
-                continue  # its deployment is gone
-            except Exception:
-                log.exception("the schedule of retrains of %s", state.monitor.name)
+            if "retrain" in state.monitor.then:
+                _ask_again(host, state)
+        except NotFound:
+            continue  # its deployment is gone
+        except Exception:
+            log.exception("the triggers of retrains of %s", state.monitor.name)
+
+
+def _ask_again(host: Host, state: State) -> None:
+    """Ask once more for what an open alert asked for and was refused, as soon as it may be.
+
+    Each time under an id of its own that follows from the alert's: cut off in between, it is the same request again.
+    """
+    home, now = host.workspace.home, now_ms()
+    for alert in state.alerts:
+        if alert.resolved_ms is not None or state.silenced.get(alert.rule, 0) > now:
+            continue
+        number, last = 1, read_job(home, alert.id)
+        while last is not None and (later := read_job(home, f"{alert.id}-{number + 1}")) is not None:
+            number, last = number + 1, later
+        if last is None or last.state != "refused":
+            continue
+        if source_of(host, state.monitor.name).labels.count() < FEWEST_FRESH:
+            continue
+        wanted = replace(last, id=f"{alert.id}-{number + 1}", rules=state.monitor.retrain)
+        if not _storm(home, wanted):
+            ask_for_retrain(home, wanted.id, state.monitor.name, wanted.rules, f"{alert.sentence} (asked again)")
 
 
 def _trigger_one(host: Host, monitor: Monitor) -> None:
@@ -291,13 +314,12 @@ def _begin_canary(host: Host, job: Retrain) -> None:
             stored = find(home, job.deployment)
             if stored.traffic.of_model(job.challenger) is None:
                 name = job.challenger.partition("@")[0]
-                canary = Share(job.challenger, job.rules.canary, "canary", job.challenger)
+                canary = Share(job.challenger, job.rules.canary, "canary", job.challenger, differs=True)
                 stable = replace(stored.traffic.stable, weight=1 - job.rules.canary)
                 shadows = stored.traffic.of_role("shadow")
                 wanted = replace(
                     stored.traffic,
                     shares=(stable, canary, *shadows),
-                    guard=stored.traffic.guard or Guard(),
                     deployment=stored.name,
                 ).checked()
                 why = Decision(now_ms(), f"canary of {job.challenger}", f"retrain {job.id} of {name}")

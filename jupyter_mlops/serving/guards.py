@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .deployment_folder import DeploymentFolder, StoredDeployment
@@ -88,6 +88,9 @@ class Watch:
     def checks(self, stored: StoredDeployment, canary: str, now: Mapping[str, VersionCounts]) -> list[str]:
         """What is shown to be wrong with a canary, each in a sentence."""
         guard, stable = stored.traffic.guard, stored.model
+        share = stored.traffic.of_model(canary)
+        if share is not None and share.differs:
+            guard = replace(guard, drift=0.0)
         active = 1 + (guard.latency_ms > 0) + (guard.drift > 0) + (guard.outcome > 0)
         alpha = guard.alpha / active / max(len(stored.traffic.of_role("canary")), 1)
         ours, theirs = self._since(now, canary), self._since(now, stable)

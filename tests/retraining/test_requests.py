@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jupyter_mlops.domain.alert import Monitor, RetrainRules
+from jupyter_mlops.domain.alert import Alert, Monitor, RetrainRules
 from jupyter_mlops.domain.context import now_ms
 from jupyter_mlops.domain.retrain import Retrain, RetrainTable
 from jupyter_mlops.errors import NotReady
@@ -130,6 +130,44 @@ def test_a_schedule_waits_until_a_retrain_may_be(host):
     operations._take_up(host)
     (job, _) = read_jobs(home)
     assert (job.state, job.reason) == ("waiting", "100 new labels")
+
+
+def test_what_an_open_alert_was_refused_is_asked_for_again_when_it_may_be(host):
+    home, rules = host.workspace.home, RetrainRules(cooldown="1h", a_day=2)
+    alert = Alert("a1", "m", "m@1", "drift", "3 columns", now_ms(), now_ms())
+    quiet = replace(alert, id="a2", rule="rows > 0")
+    state = State(Monitor("m", "1h", ("drift", "rows > 0"), ("retrain",), retrain=rules), [alert, quiet])
+    state.silenced = {"rows > 0": now_ms() + 3_600_000}
+    write_state(home, state)
+
+    def turn():
+        operations._trigger(host)
+        operations._take_up(host)
+        return {job.id: job.state for job in read_jobs(home)}
+
+    assert turn() == {}  # the alert's own request comes first
+    for id_ in ("a1", "a2"):
+        assert asked(host, id_, cooldown="1h").state == "refused"
+    assert len(turn()) == 2  # no labels yet
+    label_all(host)
+    assert turn() == {"a1": "refused", "a2": "refused", "a1-2": "waiting"}
+    assert "asked again" in read_job(home, "a1-2").reason
+    assert len(turn()) == 3  # it goes on: no storm
+    other = replace(read_job(home, "a1-2"), state="failed", ended_ms=now_ms())
+    write_job(home, other)
+    assert len(turn()) == 3  # one that was carried out is not asked for again
+    # a new alert within the cool-down is refused, and asked for again after it: until it is over
+    state.alerts = [replace(alert, resolved_ms=now_ms()), replace(alert, id="a3")]
+    write_state(home, state)
+    assert "less than 1h ago" in asked(host, "a3", cooldown="1h").error
+    assert "a3-2" not in turn()
+    write_job(home, replace(other, asked_ms=now_ms() - 3_700_000))
+    state.alerts = [replace(state.alerts[1], resolved_ms=now_ms())]
+    write_state(home, state)
+    assert "a3-2" not in turn()
+    state.alerts = [replace(state.alerts[0], resolved_ms=None)]
+    write_state(home, state)
+    assert turn()["a3-2"] == "waiting"
 
 
 def test_a_process_from_before_a_kill_is_gone_on_with(host, monkeypatch):
