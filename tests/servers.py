@@ -21,7 +21,7 @@ import pytest
 
 __all__ = ["free_port", "mlflow_server"]
 
-START_SECONDS = 300.0  # as long as it lives it is waited for: MLflow starts four processes, on a busy machine slowly
+START_SECONDS = 240.0  # below what a test may take; on a busy machine MLflow's four processes start slowly
 STARTS = 3  # another program may take the port before the server does
 
 

@@ -28,6 +28,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .cells import UNITS, decoded, is_text, numbers_of, texts_of
 from .columns import to_arrow
 from .identity import type_of
 from .sorted_numbers import (
@@ -47,7 +48,6 @@ Kind = Literal["numeric", "categorical", "text", "other"]
 
 LABELS = 20_000
 FREE = 50  # labels from which a text that hardly repeats is free text
-UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,15 +183,15 @@ class ColumnProfile:
         [2.0]
         """
         declared = declared or pa.types.is_boolean(array.type)
-        array = _decoded(array)
+        array = decoded(array)
         base = cls(name, "other", type_, len(array), array.null_count)
-        if kind == "numeric" and _is_text(array.type):
+        if kind == "numeric" and is_text(array.type):
             read = pd.to_numeric(array.to_pandas(), errors="coerce")
             if int(read.isna().sum()) == array.null_count:
                 array = to_arrow(read, name)
-        if kind not in ("categorical", "text", "other") and (numbers := _numbers(array)) is not None:
+        if kind not in ("categorical", "text", "other") and (numbers := numbers_of(array)) is not None:
             return _numeric(base, numbers, most)
-        texts = _texts(array)
+        texts = texts_of(array)
         if texts is None or kind == "other":
             return _lengths(base, array if texts is None else texts)
         if kind == "text":
@@ -309,7 +309,7 @@ def _moments(values: FLOATS, counts: COUNTS, *, single: bool) -> tuple[float, fl
 
 def _type_of(column: pd.Series[Any], name: str, array: pa.Array) -> str:
     """The logical type; of plain texts without reading them."""
-    plain = _is_text(array.type) and not isinstance(column.dtype, pd.CategoricalDtype)
+    plain = is_text(array.type) and not isinstance(column.dtype, pd.CategoricalDtype)
     return "string" if plain else type_of(column, name)
 
 
@@ -331,57 +331,6 @@ def _of_plain(base: ColumnProfile, values: np.ndarray[Any, Any], kind: Kind | No
         empty = int(np.searchsorted(whole, np.iinfo(np.int64).min, side="right"))
         return _numeric(replace(base, missing=empty), whole[empty:] / unit, most, ordered=True)
     return _numeric(base, values, most)
-
-
-def _decoded(array: pa.Array) -> pa.Array:
-    if not pa.types.is_dictionary(array.type):
-        return array
-    if isinstance(array.type.value_type, pa.BaseExtensionType) or pa.types.is_nested(array.type.value_type):
-        labels = pa.array([str(value) for value in array.dictionary.to_pylist()])
-        array = pa.DictionaryArray.from_arrays(array.indices, labels)
-    # What was declared to be categories stays so, whatever they are called.
-    return _texts(array.dictionary_decode())
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _numbers(array: pa.Array) -> np.ndarray[Any, Any] | None:
-    """The cells that are present as numbers; None where they are none."""
-    kind = array.type
-    array = array.drop_null() if array.null_count else array
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        plain: np.ndarray[Any, Any] = array.to_numpy(zero_copy_only=False)
-        return plain
-    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or pa.types.is_time(kind):
-        unit = UNITS[kind.unit]
-        whole = array.view(pa.int32() if kind.bit_width == 32 else pa.int64())
-        return np.asarray(whole.to_numpy(zero_copy_only=False), dtype=np.float64) / unit
-    if pa.types.is_date(kind):
-        days = array.cast(pa.date32()).view(pa.int32()).to_numpy(zero_copy_only=False)
-        return np.asarray(days, dtype=np.float64) * 86_400.0
-    if pa.types.is_decimal(kind):
-        return np.asarray(array.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
-    return None
-
-
-def _texts(array: pa.Array) -> pa.Array | None:
-    """The cells as labels; None where they have none. Whole numbers read the same whether stored as such or not."""
-    kind = array.type
-    if _is_text(kind):
-        return array
-    if pa.types.is_boolean(kind):
-        return pc.if_else(array, "True", "False")
-    if pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_temporal(kind):
-        return array.cast(pa.string())
-    if pa.types.is_floating(kind):
-        values = array.to_numpy(zero_copy_only=False).astype(np.float64)
-        labels = [None if np.isnan(v) else (str(int(v)) if v.is_integer() else repr(v)) for v in values.tolist()]
-        return pa.array(labels, pa.string())
-    if pa.types.is_null(kind):
-        return array.cast(pa.string())
-    return None
 
 
 def _numeric(base: ColumnProfile, numbers: np.ndarray[Any, Any], most: int, *, ordered: bool = False) -> ColumnProfile:
@@ -451,7 +400,7 @@ def _free(base: ColumnProfile, texts: pa.Array) -> ColumnProfile:
 def _lengths(base: ColumnProfile, array: pa.Array) -> ColumnProfile:
     present = array.drop_null()
     kind = array.type
-    if _is_text(kind):
+    if is_text(kind):
         lengths = pc.utf8_length(present)
     elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         lengths = pc.binary_length(present)

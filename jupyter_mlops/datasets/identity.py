@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,10 +26,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from blake3 import blake3
 
 from ..errors import InvalidArgument
+from .column_hash import HEX_DIGITS, Stream, hash_arrow, hash_codes, hash_plain, hash_texts
 from .columns import to_arrow
 
 __all__ = [
@@ -45,11 +44,7 @@ __all__ = [
 ]
 
 SCHEME = "b3"  # canonical form 1, BLAKE3 cut to 128 bits: 35 characters, where MLflow holds 36
-HEX_DIGITS = 32
-BLOCK = 65_536  # values canonicalised at a time: they stay in the processor's cache
 PARALLEL = 1_000_000  # cells from which threads are worth starting
-BYTES = (pa.binary(), pa.large_binary())
-NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
 @dataclass(frozen=True)
@@ -220,19 +215,19 @@ def identify_column(values: pd.Series[Any] | pd.Index[Any], name: Any) -> Column
 
 def _identified(values: pd.Series[Any] | pd.Index[Any], name: Any, mark: int) -> tuple[ColumnIdentity, str]:
     dtype = values.dtype
-    stream = _Stream()
+    stream = Stream()
     if isinstance(dtype, np.dtype) and dtype.kind in "biufmM":
         stream.mark = mark
-        kind = _hash_plain(_plain_values(values), stream)
+        kind = hash_plain(_plain_values(values), stream)
     elif isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow":
         held: Any = values.array
         array = held.__arrow_array__()
-        _hash_texts(array.chunks if isinstance(array, pa.ChunkedArray) else [array], stream)
+        hash_texts(array.chunks if isinstance(array, pa.ChunkedArray) else [array], stream)
         kind = "string"
     elif isinstance(dtype, pd.CategoricalDtype):
-        kind = _hash_codes(values.array.codes, to_arrow(values[:0], name), stream)
+        kind = hash_codes(values.array.codes, to_arrow(values[:0], name), stream)
     else:
-        kind = _hash_arrow(to_arrow(values, name), stream)
+        kind = hash_arrow(to_arrow(values, name), stream)
         if isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype):
             kind = str(dtype)
     return ColumnIdentity(name, kind, stream.digest(), stream.missing), stream.begin
@@ -241,230 +236,3 @@ def _identified(values: pd.Series[Any] | pd.Index[Any], name: Any, mark: int) ->
 def _plain_values(values: pd.Series[Any] | pd.Index[Any]) -> np.ndarray[Any, Any]:
     plain = values.to_numpy()
     return plain if plain.dtype.isnative else plain.astype(plain.dtype.newbyteorder("="))
-
-
-class _Stream:
-    """The digest of one column: its values, with a fixed value in the empty places, and which places are empty."""
-
-    def __init__(self) -> None:
-        self._values = blake3()
-        self._masks: list[np.ndarray[Any, Any]] = []
-        self._parts: list[str] = []
-        self._rows = 0
-        self.missing = 0
-        self.mark = 0
-        """After how many rows to keep the digest of what has come; `blocks` ends one there."""
-        self.begin = ""
-
-    def add(self, values: np.ndarray[Any, Any], missing: np.ndarray[Any, Any] | None = None) -> None:
-        """Take in values, and where they are missing if any are."""
-        self.add_bytes(np.ascontiguousarray(values).view(np.uint8))
-        if missing is not None and missing.any():
-            self.missing += int(np.count_nonzero(missing))
-            self._masks += [np.zeros(self._rows - sum(map(len, self._masks)), dtype=bool), missing]
-        self._rows += len(values) if missing is None else len(missing)
-        if self._rows == self.mark:
-            self.begin = self.digest()
-
-    def blocks(self, values: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
-        """A column's values in pieces that stay in the processor's cache."""
-        start = 0
-        while start < len(values):
-            stop = min(start + BLOCK, len(values))
-            if start < self.mark < stop:
-                stop = self.mark
-            yield values[start:stop]
-            start = stop
-
-    def add_bytes(self, values: Any) -> None:
-        """Take in bytes that are no values by themselves."""
-        self._values.update(values)
-
-    def add_part(self, part: str) -> None:
-        """Take in the digest of something within: a list's items, categories."""
-        self._parts.append(part)
-
-    def digest(self) -> str:
-        """The digest, once everything is taken in."""
-        whole = blake3(self._values.digest())
-        if self.missing:
-            mask = np.concatenate(self._masks)
-            whole.update(np.packbits(mask[: np.flatnonzero(mask)[-1] + 1]).tobytes())
-        whole.update(json.dumps([self._rows, self.missing, self._parts]).encode())
-        return str(whole.hexdigest()[:HEX_DIGITS])
-
-
-def _hash_plain(values: np.ndarray[Any, Any], stream: _Stream) -> str:
-    kind = values.dtype.kind
-    if kind == "f":
-        _hash_floats(values, stream)
-    elif kind in "mM":
-        unit = np.datetime_data(values.dtype)[0]
-        _hash_moments(values.view(np.int64), unit, stream)
-        return "timestamp" if kind == "M" else "duration"
-    else:
-        for block in stream.blocks(values):
-            stream.add(block)
-    return str(values.dtype.name)
-
-
-def _hash_floats(values: np.ndarray[Any, Any], stream: _Stream) -> None:
-    room = np.empty(min(BLOCK, len(values)), values.dtype)
-    for block in stream.blocks(values):
-        canonical = np.add(block, values.dtype.type(0), out=room[: len(block)])  # -0.0 + 0.0 is 0.0
-        if not np.isnan(canonical.min()):  # one NaN makes the least one NaN
-            stream.add(canonical)
-            continue
-        missing = np.isnan(canonical)
-        canonical[missing] = 0
-        stream.add(canonical, missing)
-
-
-def _hash_moments(values: np.ndarray[Any, Any], unit: str, stream: _Stream) -> None:
-    """Whole numbers of the finest unit in which all of them fit into 64 bits; the lowest number is a missing one."""
-    empty = np.iinfo(np.int64).min
-    reach, holed = 0, False
-    for block in stream.blocks(values):
-        least, present = int(block.min()), block
-        if least == empty:
-            holed, present = True, block[block != empty]
-            least = int(present.min()) if len(present) else 0
-        if len(present):
-            reach = max(reach, -least, int(present.max()))
-    finest = next(u for u in ("ns", "us", "ms", "s") if reach * NANOSECONDS[unit] // NANOSECONDS[u] < 2**63)
-    factor, divisor = NANOSECONDS[unit], NANOSECONDS[finest]
-    stream.add_part(finest)
-    room = np.empty(min(BLOCK, len(values)), np.int64)
-    for block in stream.blocks(values):
-        missing = block == empty if holed else None
-        scaled = block if missing is None else np.where(missing, 0, block)
-        if factor > divisor:
-            scaled = np.multiply(scaled, factor // divisor, out=room[: len(block)])
-        elif factor < divisor:
-            scaled = scaled // (divisor // factor)
-        stream.add(scaled, missing)
-
-
-def _hash_arrow(array: pa.Array, stream: _Stream) -> str:
-    kind = array.type
-    if isinstance(kind, pa.BaseExtensionType):
-        return _hash_arrow(array.storage, stream)
-    if pa.types.is_floating(kind):
-        _hash_floats(array.fill_null(np.nan).to_numpy(zero_copy_only=False), stream)
-        return str(np.dtype(kind.to_pandas_dtype()).name)
-    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        missing = _nulls(array)
-        values = array if missing is None else array.fill_null(0 if pa.types.is_integer(kind) else False)
-        stream.add(values.to_numpy(zero_copy_only=False), missing)
-        return str(kind)
-    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
-        _hash_moments(_as_int64(array), kind.unit, stream)
-        zone = getattr(kind, "tz", None)
-        return f"timestamp[{_zone(zone)}]" if zone else ("timestamp" if pa.types.is_timestamp(kind) else "duration")
-    if pa.types.is_time(kind):
-        unit = pa.time64("ns")
-        _hash_moments(_as_int64(array.cast(unit)), "ns", stream)
-        return "time"
-    if pa.types.is_date(kind):
-        _hash_moments(_as_int64(array.cast(pa.date32()).cast(pa.timestamp("s"))), "s", stream)
-        return "date"
-    if pa.types.is_decimal(kind):
-        _hash_arrow(array.cast(pa.string()), stream)
-        return f"decimal({kind.scale})"
-    return _hash_nested(array, stream)
-
-
-def _hash_codes(codes: np.ndarray[Any, Any], empty: pa.DictionaryArray, stream: _Stream) -> str:
-    """A categorical column by its codes, -1 where a cell is missing, and a column without rows of the same categories."""
-    kind = _hash_arrow(empty, stream)
-    for block in stream.blocks(codes):
-        missing = block < 0 if int(block.min()) < 0 else None
-        wide = block.astype(np.int64)
-        if missing is not None:
-            wide[missing] = 0
-        stream.add(wide, missing)
-    return kind
-
-
-def _hash_nested(array: pa.Array, stream: _Stream) -> str:
-    kind = array.type
-    if pa.types.is_null(kind):
-        stream.add(np.empty(0), np.ones(len(array), dtype=bool))
-        return "null"
-    if pa.types.is_dictionary(kind):
-        inner = _Stream()
-        label = _hash_arrow(array.dictionary, inner)
-        stream.add_part(inner.digest())
-        codes = array.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-        stream.add(codes, _nulls(array.indices))
-        return f"{'ordered' if kind.ordered else 'category'}[{label}]"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        inner = _Stream()
-        label = _hash_arrow(array.flatten(), inner)
-        stream.add_part(inner.digest())
-        missing = _nulls(array)
-        lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-        stream.add(lengths if missing is None else np.where(missing, 0, lengths), missing)
-        return f"list[{label}]"
-    if pa.types.is_struct(kind):
-        labels = []
-        for i in range(kind.num_fields):
-            inner = _Stream()
-            labels.append(f"{kind.field(i).name}: {_hash_arrow(array.flatten()[i], inner)}")
-            stream.add_part(inner.digest())
-        stream.add(np.empty(0), _nulls(array) if array.null_count else np.zeros(len(array), dtype=bool))
-        return f"struct[{', '.join(labels)}]"
-    text = kind not in BYTES
-    try:
-        _hash_texts([array if not text else array.cast(pa.large_string())], stream)
-    except pa.ArrowException as error:
-        raise InvalidArgument(f"a data version cannot hold a column of type {kind}.", hint="Convert it.") from error
-    return "string" if text else "binary"
-
-
-def _hash_texts(pieces: list[pa.Array], stream: _Stream) -> None:
-    """All lengths, then all bytes: how the column is cut into pieces does not count."""
-    bodies = []
-    for piece in pieces:
-        missing = _nulls(piece)
-        array, places = piece, _text_places(piece)
-        if missing is not None and np.diff(places)[missing].any():
-            # Arrow may keep bytes in an empty place: they are no content.
-            array = piece.fill_null(b"" if piece.type in BYTES else "")
-            places = _text_places(array)
-        for start in range(0, len(array), BLOCK):
-            lengths = np.diff(places[start : start + BLOCK + 1]).astype(np.int64, copy=False)
-            stream.add(lengths, None if missing is None else missing[start : start + BLOCK])
-        data = array.buffers()[2]
-        if data is not None and len(places):
-            bodies.append(memoryview(data)[int(places[0]) : int(places[-1])])
-    for body in bodies:
-        stream.add_bytes(body)
-
-
-def _text_places(array: pa.Array) -> np.ndarray[Any, Any]:
-    """Where each text begins in the bytes, and after them where the last ends."""
-    offsets = array.buffers()[1]
-    width = np.int32 if array.type in (pa.string(), pa.binary()) else np.int64
-    if offsets is None or not len(array):
-        return np.zeros(0, width)
-    return np.frombuffer(offsets, dtype=width)[array.offset : array.offset + len(array) + 1]
-
-
-def _nulls(array: pa.Array) -> np.ndarray[Any, Any] | None:
-    if not array.null_count:
-        return None
-    missing: np.ndarray[Any, Any] = array.is_null().to_numpy(zero_copy_only=False)
-    return missing
-
-
-def _as_int64(array: pa.Array) -> np.ndarray[Any, Any]:
-    whole = array.view(pa.int64())
-    if array.null_count:
-        whole = whole.fill_null(np.iinfo(np.int64).min)
-    found: np.ndarray[Any, Any] = whole.to_numpy(zero_copy_only=False)
-    return found
-
-
-def _zone(name: str) -> str:
-    return "UTC" if name in ("+00:00", "Etc/UTC", "UTC+00:00") else name
