@@ -116,7 +116,7 @@ class _Reader:
             return ""
         if node.id in _UNDERSCORES and not self.own & set(_UNDERSCORES):
             back = len(node.id)
-            return self._value(before[-back]) if len(before) >= back else ""
+            return self._value(before[-back]) if len(before) >= back else "''"  # as IPython begins
         counted, given = _COUNTED.fullmatch(node.id), _INPUT.fullmatch(node.id)
         if counted:
             return self._value(int(counted[1]))

@@ -154,17 +154,43 @@ def _read_cell_magic(name: str, line: str, body: str) -> Meaning:
         return Meaning(
             "code", f'with open({file!r}, {mode!r}, encoding="utf-8") as written:\n    written.write({body!r})'
         )
-    shell = SHELLS.get(name) or (line if name == "script" and line in SHELLS else "")
-    if shell and (name == "script" or not line):
-        return Meaning(
-            "code", f"import subprocess\nsubprocess.run([{shell!r}], input={body!r}, text=True, check=False)"
-        )
+    script = _read_script(name, line, body)
+    if script:
+        return Meaning("code", script)
     if name in ("python", "python3") and not line:
         return Meaning(
             "code",
             f"import subprocess\nimport sys\nsubprocess.run([sys.executable], input={body!r}, text=True, check=False)",
         )
     return Meaning("shown" if name in SHOWS_CELL else "opaque")
+
+
+def _read_script(name: str, line: str, body: str) -> str:
+    """``%%bash`` and its like as Python; empty where an option says more than we can do."""
+    words = line.split()
+    program = words.pop(0) if name == "script" and words else name
+    shell = SHELLS.get(program, "") if program != "script" else ""
+    kept: dict[str, str] = {}
+    while words:
+        option, equals, value = words.pop(0).partition("=")
+        if option == "--no-raise-error":
+            continue
+        value = value if equals else words.pop(0) if words else ""
+        if option not in ("--out", "--err") or not value.isidentifier():
+            return ""
+        kept[option] = value
+    if not shell:
+        return ""
+    streams = "".join(
+        f", {stream}=subprocess.PIPE" for option, stream in (("--out", "stdout"), ("--err", "stderr")) if option in kept
+    )
+    call = f"subprocess.run([{shell!r}], input={body!r}, text=True, check=False{streams})"
+    names = [f"{value} = {{}}.{'stdout' if option == '--out' else 'stderr'}" for option, value in kept.items()]
+    if len(names) == 1:
+        return f"import subprocess\n{names[0].format(call)}"
+    if names:
+        return "import subprocess\n" + "\n".join([f"ran = {call}", *(text.format("ran") for text in names)])
+    return f"import subprocess\n{call}"
 
 
 def only_looks(command: str) -> bool:

@@ -128,7 +128,9 @@ def state_of(value: Any) -> Any:
     root = type(value).__module__.partition(".")[0]
     if root == "sklearn" and hasattr(value, "get_arrays"):  # trees of neighbours count how often they were asked
         return ("neighbours", [_plain_array(part) for part in value.get_arrays()])
-    special = {"matplotlib": _drawing, "mpl_toolkits": _drawing, "seaborn": _drawing, "pandas": _pandas, "scipy": _scipy, "statsmodels": _statsmodels, "numpy": _numpy, "random": _random}.get(root)  # fmt: skip
+    if root in ("ipywidgets", "ipympl") and hasattr(value, "trait_values"):
+        return _widget(value)
+    special = {"matplotlib": _drawing, "mpl_toolkits": _drawing, "seaborn": _drawing, "pandas": _pandas, "scipy": _scipy, "sqlalchemy": _sqlalchemy, "statsmodels": _statsmodels, "numpy": _numpy, "random": _random}.get(root)  # fmt: skip
     found = special(value) if special is not None else None
     return found if found is not None else _reduced(value)
 
@@ -168,7 +170,11 @@ def _reduced(value: Any) -> Any:
     if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict) and isinstance(state[0], (dict, type(None))):  # fmt: skip
         state = {**(state[0] or {}), **state[1]}
     if isinstance(state, dict):
-        state = _without_caches(state, timed=is_estimator(value))
+        kind = type(value)
+        state = {
+            k: v for k, v in state.items() if not isinstance(getattr(kind, str(k), None), functools.cached_property)
+        }
+        state = _without_caches(state, timed=is_estimator(value)) or None
     return (arguments, state, list(items) if items is not None else None, list(pairs) if pairs is not None else None)
 
 
@@ -214,9 +220,27 @@ def _scipy(value: Any) -> Any:
     return None
 
 
+def _sqlalchemy(value: Any) -> Any:
+    """By what it says of itself: what it has worked out for itself so far is no part of it."""
+    return ("sqlalchemy", repr(value), [repr(table) for table in getattr(value, "tables", {}).values()])
+
+
 def _statsmodels(value: Any) -> Any:
     """A summary tells when it was made; that is no part of what it sums up."""
     return ("summary", _MADE.sub("", value.as_text())) if hasattr(value, "as_text") else None
+
+
+def _widget(value: Any) -> Any:
+    """A widget by what it is set to and what stands in it: it is shown in a notebook alone, under names made up each time."""
+    plain = (bool, int, float, str, type(None))
+    told = {
+        name: held
+        for name, held in sorted(value.trait_values().items())
+        if not name.startswith("_")
+        and name not in ("msg_id", "outputs", "comm")
+        and (isinstance(held, plain) or (isinstance(held, (list, tuple)) and all(isinstance(v, plain) for v in held)))
+    }
+    return ("widget", told, [_widget(child) for child in getattr(value, "children", ())])
 
 
 def _numpy(value: Any) -> Any:
