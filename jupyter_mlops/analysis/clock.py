@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from .dataflow import RANDOM, Flow
 from .known_calls import words
 from .names import dotted_name
-from .parse import Statement
+from .trace import Statement
 
 __all__ = ["clock_calls", "clock_dependents"]
 
@@ -23,7 +23,7 @@ _CALLS = words(
     """
 )
 _ALONE = frozenset(("perf_counter", "process_time", "uuid4", "uuid1", "urandom", "getpid", "default_timer", "id"))
-_NOW = frozenset(("Timestamp", "to_datetime", "datetime64"))
+_NOW = frozenset(("Timestamp", "to_datetime", "datetime64", "date_range", "bdate_range"))
 _SEEDED = frozenset(("RandomState", "default_rng", "SeedSequence", "PCG64", "MT19937", "Random"))
 _TIMES = re.compile(r"((mean|std)_)?(fit|score)_time")
 _SECRETS = frozenset(("secrets", "psutil"))

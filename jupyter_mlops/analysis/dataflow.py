@@ -18,8 +18,8 @@ from .effects import Call, Effects, FunctionEffects
 from .known_calls import SHOWING
 from .names import dotted_name, shared_names, stored_names
 from .outside import GENERATORS, depends_on_file
-from .parse import Statement
 from .statement_reader import effects_of
+from .trace import Statement
 
 __all__ = ["Flow", "Missing", "Slice", "link", "slice_back"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidArgument, NotFound
-from .parse import Execution
+from .trace import Execution
 
 __all__ = ["FileCell", "NotebookFile"]
 

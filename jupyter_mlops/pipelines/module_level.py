@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..analysis.dataflow import Flow
-from ..analysis.parse import Execution
+from ..analysis.trace import Execution
 from ..domain.pipeline import Parameter
 
 __all__ = ["Module", "arrange"]

@@ -13,7 +13,8 @@ from ..analysis.clock import clock_dependents
 from ..analysis.dataflow import RANDOM, Flow, Slice, link, slice_back
 from ..analysis.magic_lines import plain_transform
 from ..analysis.notebook_file import NotebookFile
-from ..analysis.parse import Execution, Trace, parse_cells
+from ..analysis.parse import parse_cells
+from ..analysis.trace import Execution, Trace
 from ..domain.context import Context
 from ..domain.pipeline import Parameter, Step
 from ..domain.workspace import Cell

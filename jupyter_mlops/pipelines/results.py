@@ -9,7 +9,7 @@ from typing import Any
 
 from ..analysis.dataflow import Flow
 from ..analysis.own_lines import metric_calls
-from ..analysis.parse import Trace
+from ..analysis.trace import Trace
 from ..errors import NotFound
 
 __all__ = ["Results", "choose", "data_used", "is_estimator", "is_number"]

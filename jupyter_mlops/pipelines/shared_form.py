@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from ..analysis.dataflow import Flow
 from ..analysis.names import stored_names
-from ..analysis.parse import Execution
 from ..analysis.source import Edit, apply_edits, edit_span, indent
+from ..analysis.trace import Execution
 
 __all__ = ["bound_names", "module_statements", "shared_body"]
 

@@ -13,7 +13,7 @@ from typing import Any
 from ..analysis.dataflow import Flow
 from ..analysis.names import dotted_name
 from ..analysis.own_lines import metric_calls
-from ..analysis.parse import Execution
+from ..analysis.trace import Execution
 from .module_level import Module
 
 __all__ = ["PlannedStep", "group"]

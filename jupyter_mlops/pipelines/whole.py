@@ -18,8 +18,9 @@ from typing import Any
 
 from ..analysis.evidence import Watch
 from ..analysis.outside import GENERATORS
-from ..analysis.parse import Execution, Statement, Trace, parse_statement
+from ..analysis.parse import parse_statement
 from ..analysis.statement_reader import effects_of
+from ..analysis.trace import Execution, Statement, Trace
 
 __all__ = ["RESTORE", "data_names", "with_random_states", "with_seeded_generators", "without_open_figures"]
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..analysis.dataflow import SIDE_EFFECT_IMPORTS, link
 from ..analysis.magic_lines import plain_transform
-from ..analysis.parse import Execution, parse_cells
+from ..analysis.parse import parse_cells
+from ..analysis.trace import Execution
 from ..domain.workspace import Cell
 from .executions import star_names
 from .provenance import Maker, Provenance, trace_provenance

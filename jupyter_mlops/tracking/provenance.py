@@ -17,7 +17,7 @@ from typing import Any
 from ..analysis.dataflow import RANDOM, Flow
 from ..analysis.known_calls import DRAWS, STEADY
 from ..analysis.outside import ANY_FILE
-from ..analysis.parse import Execution
+from ..analysis.trace import Execution
 
 __all__ = ["Maker", "Provenance", "code_of", "trace_provenance"]
 

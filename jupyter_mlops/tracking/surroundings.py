@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..analysis.parse import Execution
+from ..analysis.trace import Execution
 from ..domain.run import Run
 from ..domain.run_columns import RunColumns
 from ..domain.workspace import Cell

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..analysis.dataflow import KNOWN, RANDOM
 from ..analysis.magic_lines import plain_transform
-from ..analysis.parse import Execution
+from ..analysis.trace import Execution
 from ..domain.run import Trust
 from ..domain.workspace import Cell
 from .code_slice import read_trace

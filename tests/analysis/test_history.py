@@ -8,7 +8,8 @@ from jupyter_mlops.analysis.clock import clock_calls
 from jupyter_mlops.analysis.dataflow import link, slice_back
 from jupyter_mlops.analysis.evidence import CellEvidence
 from jupyter_mlops.analysis.history import with_history
-from jupyter_mlops.analysis.parse import Trace, parse_cells
+from jupyter_mlops.analysis.parse import parse_cells
+from jupyter_mlops.analysis.trace import Trace
 from jupyter_mlops.domain.workspace import Cell
 
 
@@ -50,8 +51,8 @@ def test_a_name_that_the_user_bound_is_the_users() -> None:
     assert resolved("Out = {1: 2}", "x = Out[1]", shown=set())[1] == "x = Out[1]"
     assert resolved("5;", "x = _", shown=set()) == [
         "5;",
-        "x = _",
-    ]  # nothing was shown: there is nothing to stand for it
+        "x = ''",
+    ]  # nothing was shown: it is what IPython begins with
 
 
 def traced(*sources: str, shown: set[int] | None = None, changed: dict[int, set[str]] | None = None) -> Trace:
