@@ -120,11 +120,8 @@ def _tree(tree: Any, at: int) -> Tree:
     left, right = (np.ascontiguousarray(side, dtype=np.int64) for side in (tree.children_left, tree.children_right))
     column = np.ascontiguousarray(tree.feature, dtype=np.int64)
     value = np.ascontiguousarray(tree.value[:, 0, at], dtype=np.float64)
-    inner = np.flatnonzero(left >= 0)
-    for node in inner[::-1]:  # children come after their parent: the mean over training rows, from the leaves up
-        value[node] = (value[left[node]] * cover[left[node]] + value[right[node]] * cover[right[node]]) / (
-            cover[left[node]] + cover[right[node]]
-        )
+    inner, leaves = left >= 0, left < 0
+    value[0] = cover[leaves] @ value[leaves] / cover[leaves].sum()  # the tree's own may be a median
     degree = min(tree.max_depth, len(np.unique(column[inner])))
     points, weights = np.polynomial.legendre.leggauss(max(1, (degree + 1) // 2))
     missing = getattr(tree, "missing_go_to_left", np.zeros(len(left), dtype=np.uint8))
