@@ -15,7 +15,8 @@ from ..errors import InvalidArgument, MLOpsError
 from .disturbances import DISTURBANCES, adversarial
 from .measures import measure_names
 from .measuring import value_of, wilson
-from .paired import paired_difference, taken
+from .paired import paired_difference
+from .shift import shift_checks
 from .subject import Subject, predicted
 
 if TYPE_CHECKING:
@@ -75,7 +76,12 @@ def robustness_report(
         for column in columns:
             progress(f"robustness: {disturbance.name} {column}".rstrip())
             checks += _disturbed(disturbance, column, frame, base, ask, metric, level, rng)
-    checks += _shifted(subject, metric, higher=higher)
+    progress("robustness: covariate shift")
+    whole_base = value_of(metric, subject.rows)
+    for shift in shift_checks(
+        whole.iloc[:, :MOST_COLUMNS], subject.rows, metric, higher=higher, level=level, seed=seed
+    ):
+        checks.append(replace(shift, severity=_severity(shift.change or 0.0, whole_base, higher=higher)))
     if subject.rows.task != "regression":
         progress("robustness: attack")
         checks.append(_attacked(subject, whole, arrays, base, some, rng))
@@ -89,7 +95,8 @@ def robustness_report(
         tuple(checks),
         f"{metric} on {len(base):,} rows, seed {seed}; change is disturbed minus undisturbed with its paired interval; a "
         f"warning from {WARNING:.0%}, serious from {SERIOUS:.0%} ({'points' if higher else 'of the value'}), and where the "
-        "model refuses the input altogether",
+        "model refuses the input altogether; a covariate shift weights the rows there are, and is the worst of its column, picked "
+        "on one half of them and measured on the other",
     )
 
 
@@ -136,22 +143,6 @@ def _disturbed(
 def _severity(change: float, base: float, *, higher: bool) -> str:
     worse = -change if higher else change / max(abs(base), 1e-12)
     return "serious" if worse >= SERIOUS else "warning" if worse >= WARNING else "ok"
-
-
-def _shifted(subject: Subject, metric: str, *, higher: bool) -> list[RobustnessCheck]:
-    """The metric if the rows were more like the half that the model finds hardest to tell: reweighted by resampling."""
-    rows = subject.rows
-    if rows.probabilities is None:
-        return []
-    sure = np.asarray(rows.probabilities).max(axis=1)
-    rng = np.random.default_rng(0)
-    weight = np.where(sure <= np.median(sure), 3.0, 1.0)
-    at = rng.choice(len(rows), len(rows), p=weight / weight.sum())
-    value, base = value_of(metric, taken(rows, at)), value_of(metric, rows)
-    meaning = "covariate shift: rows the model is unsure of come three times as often"
-    return [
-        RobustnessCheck("shift", meaning, value, value - base, severity=_severity(value - base, base, higher=higher))
-    ]
 
 
 def _attacked(
