@@ -67,7 +67,7 @@ class Stream:
         whole = blake3(self._values.digest())
         if self.missing:
             mask = np.concatenate(self._masks)
-            whole.update(np.packbits(mask[: np.flatnonzero(mask)[-1] + 1]).tobytes())
+            whole.update(np.packbits(mask[: len(mask) - int(mask[::-1].argmax())]).tobytes())  # up to the last one
         whole.update(json.dumps([self._rows, self.missing, self._parts]).encode())
         return str(whole.hexdigest()[:HEX_DIGITS])
 
@@ -95,7 +95,7 @@ def _hash_floats(values: np.ndarray[Any, Any], stream: Stream) -> None:
             stream.add(canonical)
             continue
         missing = np.isnan(canonical)
-        canonical[missing] = 0
+        np.copyto(canonical, 0, where=missing)
         stream.add(canonical, missing)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from .data_erasure import ErasedRows
-from .display import Displayed, ago, clock, table
+from .display import Displayed, ago, clock, several, table
 from .record import Record
 
 if TYPE_CHECKING:
@@ -99,8 +99,10 @@ class DataVersion(Displayed, Record):
 
     def text(self) -> str:
         what = "" if self.new else " (unchanged: this content was already saved)"
-        size = f"{self.rows:,} rows x {len(self.columns)} columns" if self.kind != "folder" else f"{self.rows:,} files"
-        told = f"{self.ref}{what}: {size}, {self.bytes / 1e6:.2f} MB added, digest {self.digest[:12]}"
+        cells = f"{several(self.rows, 'row')} x {several(len(self.columns), 'column')}"
+        size = cells if self.kind != "folder" else several(self.rows, "file")
+        added = f"{self.bytes / 1e6:.2f} MB added" if self.new else "nothing stored"
+        told = f"{self.ref}{what}: {size}, {added}, digest {self.digest[:12]}"
         if self.personal:
             told += f"; personal: {', '.join(self.personal)}"
         if self.errors is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["Displayed", "ago", "clock", "seconds", "set_draw", "table"]
+__all__ = ["Displayed", "ago", "clock", "seconds", "set_draw", "several", "table"]
 
 MimeBundle = tuple[dict[str, Any], dict[str, Any]]
 
@@ -57,6 +57,17 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
     )
+
+
+def several(count: int, noun: str) -> str:
+    """A number of things in words.
+
+    Examples
+    --------
+    >>> several(1, "row"), several(2_000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def clock(ms: int | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from .data_version import Column
-from .display import Displayed, table
+from .display import Displayed, several, table
 from .record import Record
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class FeatureView(Displayed, Record):
         when = f"known from {self.time}" if self.time else "always known"
         life = f", for {span(self.ttl)}" if self.ttl is not None else ""
         lines = [
-            f"{self.ref}{same}: {len(self.features)} features by {', '.join(self.entities)}, {when}{life}",
+            f"{self.ref}{same}: {several(len(self.features), 'feature')} by {', '.join(self.entities)}, {when}{life}",
             f"rows: {self.rows:,} of {', '.join(self.versions)}",
             f"features: {', '.join(f'{c.name} ({c.type})' for c in self.features)}",
         ]
@@ -216,7 +216,8 @@ class JoinedTable(Displayed, Record):
     def text(self) -> str:
         when = f" as of {self.time}" if self.time else ""
         head = (
-            f"{self.rows:,} rows{f' of {self.labels}' if self.labels else ''} with {len(self.features)} features{when}"
+            f"{several(self.rows, 'row')}{f' of {self.labels}' if self.labels else ''} "
+            f"with {several(len(self.features), 'feature')}{when}"
         )
         rows = [
             [

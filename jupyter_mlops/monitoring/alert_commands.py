@@ -9,7 +9,7 @@ from ..domain.alert import AlertTable, Monitor, MonitorTable, RetrainRules
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet, now_ms
 from ..errors import InvalidArgument
-from .retrain_choices import checked_choices
+from .retrain_choices import Folder, Frozen, Length, Target, checked_choices
 from .stretch import parse_length
 
 __all__ = ["AlertCommands"]
@@ -23,18 +23,18 @@ class AlertCommands(CommandSet):
         self,
         model: Annotated[str, Arg(complete="deployments", metavar="MODEL")],
         *,
-        every: Annotated[str, Arg(metavar="LENGTH")] = "1h",
+        every: Length = "1h",
         when: Annotated[list[str] | None, Arg(metavar="RULE")] = None,
         then: Annotated[list[str] | None, Arg(choices=("alert", "retrain", "rollback"))] = None,
         to: Annotated[list[str] | None, Arg(metavar="SINK")] = None,
-        pipeline: Annotated[str, Arg(value="path", metavar="DIR")] = "",
-        frozen: Annotated[str, Arg(complete="data", metavar="DATA")] = "",
-        target: Annotated[str, Arg(metavar="COLUMN")] = "",
+        pipeline: Folder = "",
+        frozen: Frozen = "",
+        target: Target = "",
         promote: bool = False,
-        canary_for: Annotated[str, Arg(metavar="LENGTH")] = "1h",
+        canary_for: Length = "1h",
         after_labels: Annotated[int, Arg(metavar="NUMBER")] = 0,
-        retrain_every: Annotated[str, Arg(metavar="LENGTH")] = "",
-        cooldown: Annotated[str, Arg(metavar="LENGTH")] = "6h",
+        retrain_every: Length = "",
+        cooldown: Length = "6h",
         a_day: Annotated[int, Arg(metavar="NUMBER")] = 4,
         allow_pickle: bool = False,
     ) -> Monitor:
@@ -213,7 +213,7 @@ class AlertCommands(CommandSet):
         model: Annotated[str, Arg(complete="deployments", metavar="MODEL")],
         *,
         rule: Annotated[str, Arg(metavar="RULE")] = "",
-        length: Annotated[str, Arg(metavar="LENGTH")] = "24h",
+        length: Length = "24h",
         off: bool = False,
     ) -> Monitor:
         """Let a monitor's rules send nothing and do nothing for a while; what they find is kept in the store all the same.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..datasets.profile import ColumnProfile
+from ..domain.display import several
 from ..domain.drift_report import Finding
 from .correction import benjamini_hochberg, two_proportions
 from .thresholds import Thresholds
@@ -88,7 +89,7 @@ def infinities(reference: ColumnProfile, current: ColumnProfile) -> Finding | No
     """Infinite numbers: a warning where the reference has none."""
     if not (reference.infinite or current.infinite):
         return None
-    message = f"{reference.name!r} holds {_times(current.infinite, 'infinite value')}"
+    message = f"{reference.name!r} holds {several(current.infinite, 'infinite value')}"
     tail = f", {reference.infinite:,} in the reference; they are left out of the comparison"
     new = bool(current.infinite) and not reference.infinite
     return Finding(reference.name, "infinite", message + tail, "warning" if new else "info")
@@ -164,7 +165,7 @@ def named(counts: dict[str, int]) -> str:
     "the categories 'b' (3 rows), 'a' (1 row)"
     """
     falling = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shown = ", ".join(f"{label[:40]!r} ({_times(n, 'row')})" for label, n in falling[:LISTED])
+    shown = ", ".join(f"{label[:40]!r} ({several(n, 'row')})" for label, n in falling[:LISTED])
     more = f" and {len(falling) - LISTED:,} more" if len(falling) > LISTED else ""
     return f"the {'category' if len(falling) == 1 else 'categories'} {shown}{more}"
 
@@ -180,7 +181,3 @@ def _chance(p_value: float) -> str:
 
 def _share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
-
-
-def _times(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

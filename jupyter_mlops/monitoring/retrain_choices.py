@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+from ..domain.command import Arg
 from ..errors import InvalidArgument
 from .stretch import parse_length
 
-__all__ = ["checked_choices"]
+__all__ = ["Folder", "Frozen", "Length", "Target", "checked_choices"]
+
+Folder = Annotated[str, Arg(value="path", metavar="DIR")]
+"""The folder of an exported pipeline."""
+Frozen = Annotated[str, Arg(complete="data", metavar="DATA")]
+"""A labelled data version to compare on."""
+Target = Annotated[str, Arg(metavar="COLUMN")]
+"""The column of truth."""
+Length = Annotated[str, Arg(metavar="LENGTH")]
+"""A length of time: ``6h``."""
 
 
 def checked_choices(pipeline: str, *lengths: str) -> str:

@@ -10,6 +10,7 @@ from ..domain.command import Arg, command
 from ..domain.context import CommandSet
 from ..domain.retrain import Retrain, RetrainTable
 from ..errors import InvalidArgument
+from ..monitoring.retrain_choices import Folder, Frozen, Length, Target, checked_choices
 
 __all__ = ["RetrainingCommands"]
 
@@ -24,12 +25,12 @@ class RetrainingCommands(CommandSet):
         self,
         model: Annotated[str, Arg(complete="deployments", metavar="MODEL")],
         *,
-        pipeline: Annotated[str, Arg(value="path", metavar="DIR")] = "",
-        frozen: Annotated[str, Arg(complete="data", metavar="DATA")] = "",
-        target: Annotated[str, Arg(metavar="COLUMN")] = "",
+        pipeline: Folder = "",
+        frozen: Frozen = "",
+        target: Target = "",
         metric: Annotated[str, Arg(metavar="NAME")] = "",
         promote: bool = False,
-        canary_for: Annotated[str, Arg(metavar="LENGTH")] = "1h",
+        canary_for: Length = "1h",
         no_wait: bool = False,
         allow_pickle: bool = False,
     ) -> Retrain:
@@ -67,8 +68,6 @@ class RetrainingCommands(CommandSet):
         %mlops retrain adult-clf
         %mlops retrain adult-clf --pipeline pipeline --frozen adult-test@v1 --promote
         """
-        from ..monitoring.retrain_choices import checked_choices
-
         rules = RetrainRules(
             pipeline=checked_choices(pipeline, canary_for),
             frozen=frozen,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..domain.display import several
 from ..domain.feature_view import FeatureView, FeatureViewTable, JoinedTable, ViewJoin, span
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 
@@ -68,7 +69,7 @@ def feature_view_table(table: FeatureViewTable) -> Markup:
 
 def joined_table(joined: JoinedTable) -> Markup:
     """The joined rows' first ones, and what became of the labels in each view."""
-    title = f"{joined.rows:,} rows, {len(joined.features)} features"
+    title = f"{several(joined.rows, 'row')}, {several(len(joined.features), 'feature')}"
     rows = [[tag("b", j.view), _bar(j, joined.rows), Number(j.joined, ","), *_ages(j)] for j in joined.joins]
     used = [(words, colour) for name, words, colour in REASONS if any(getattr(j, name) for j in joined.joins)]
     return page(
