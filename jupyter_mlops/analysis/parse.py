@@ -11,6 +11,7 @@ import keyword
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from typing import Any
 
 from ..domain.workspace import Cell
@@ -284,7 +285,7 @@ class _Reader:
     def _named(self, name: str, value: ast.expr, segment: Segment, *, in_run: bool) -> Statement:
         """Keep what was logged or shown under a name of its own."""
         name = f"{name}_" if keyword.iskeyword(name) else name
-        free = next(n for n in (name, *(f"{name}_{i}" for i in range(2, 10_000))) if n not in self.taken)
+        free = next(n for n in chain((name,), (f"{name}_{i}" for i in count(2))) if n not in self.taken)
         self.taken.add(free)
         return self._keep(f"{free} = {self._written(value)}", segment.line, in_run=in_run, metric=free)
 

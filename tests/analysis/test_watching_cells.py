@@ -1,0 +1,53 @@
+"""Evidence: draws from the global generators are seen, whichever way they are made, and what does not draw is not taken for it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from jupyter_mlops.analysis.evidence import Watch
+
+CELLS: list[tuple[str, Callable[[], object], set[str]]] = [
+    ("nothing", lambda: None, set()),
+    ("one normal number, of two that NumPy makes at once", np.random.randn, {"numpy"}),
+    ("the other one, which it held back", np.random.randn, {"numpy"}),
+    ("nothing again", lambda: None, set()),
+    ("more than the state holds", lambda: np.random.rand(624), {"numpy"}),  # noqa: NPY002
+    ("Python's own", random.random, {"random"}),
+    ("a seed", lambda: np.random.seed(3), {"numpy"}),  # noqa: NPY002
+    ("a generator of one's own", lambda: np.random.default_rng(0).normal(), set()),
+    ("both", lambda: (random.random(), np.random.rand()), {"random", "numpy"}),  # noqa: NPY002
+]
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_draws_are_seen(short: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not short:  # another generator than the usual one has no state that can be read where it lies
+        monkeypatch.setattr("jupyter_mlops.analysis.evidence._short_random_mark", tuple)
+    watch = Watch()
+    kept = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        np.random.seed(0)  # noqa: NPY002
+        moved = True
+        for count, (told, cell, drew) in enumerate(CELLS, 1):
+            watch.before({}, count)
+            assert (count in watch.random_states) == moved, told
+            cell()
+            assert watch.after({}).drew == drew, told
+            moved = bool(drew)
+    finally:
+        np.random.set_state(kept[0])  # noqa: NPY002
+        random.setstate(kept[1])
+
+
+def test_a_draw_between_cells_is_kept() -> None:
+    watch = Watch()
+    watch.before({}, 1)
+    watch.after({})
+    np.random.rand()  # noqa: NPY002
+    watch.before({}, 2)
+    assert watch.after({}).drew == set()
+    assert 2 in watch.random_states
