@@ -68,4 +68,8 @@ class ErasingCommands(CommandSet):
                     notes.append(f"the inference log of {deployment.name} was not looked through: {error.message}")
                     continue
                 erased[deployment.name] = erased.get(deployment.name, 0) + int(found["rows"])
+            if erased.get(deployment.name):
+                gone = int(self.context.call("monitoring.forget_labels", name=deployment.name)["labels"])
+                if gone:
+                    notes.append(f"with them went {gone:,} labels of predictions of {deployment.name}.")
         return replace(told, logs=erased or None, notes=tuple(notes))

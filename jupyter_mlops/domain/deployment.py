@@ -275,14 +275,16 @@ class Rollback(Displayed, Record):
 
 @dataclass(frozen=True)
 class Erasure(Displayed, Record):
-    """Rows that were erased from an inference log."""
+    """Rows that were erased from an inference log, and the labels of predictions that are in it no more."""
 
     deployment: str
     rows: int
     files: int = 0
+    labels: int = 0
 
     def text(self) -> str:
-        return f"{self.rows} rows were erased from the inference log of {self.deployment}"
+        labels = f", and {self.labels} labels" if self.labels else ""
+        return f"{self.rows} rows were erased from the inference log of {self.deployment}{labels}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,12 +59,17 @@ class Labels:
 
     def batches(self) -> list[Batch]:
         """Every batch, in the order in which they came."""
-        found = []
+        found: list[Batch] = []
         for path in sorted(self._folder.glob("*.parquet")) if self._folder.is_dir() else ():
             parts = NAME.fullmatch(path.name)
             if parts:
                 came, first, last, new, rows = (int(parts[i]) for i in (1, 3, 4, 5, 6))
-                found.append(Batch(path, came, parts[2], first, last, new, rows))
+                batch = Batch(path, came, parts[2], first, last, new, rows)
+                if found and (found[-1].came_ms, found[-1].request) == (came, parts[2]):
+                    # what `forget` was interrupted in: the one that holds less is the newer
+                    found[-1] = min(found[-1], batch, key=lambda b: b.rows)
+                else:
+                    found.append(batch)
         return found
 
     def count(self) -> int:
@@ -128,16 +133,62 @@ class Labels:
                 delay_ms=float(np.median(delays)) if delays else None,
             )
 
+    def forget(self, answered: Callable[[int, int], Collection[str]]) -> int:
+        """Remove the labels of predictions that are in the log no more; how many predictions lost theirs.
+
+        Each file gives way to one without them in one step; asked again after a crash, it goes on.
+
+        Parameters
+        ----------
+        answered
+            Gives the ids of the predictions in the log from a time on until before another.
+        """
+        import pyarrow.parquet as pq
+
+        if not self._folder.is_dir():
+            return 0
+        with self._locked():
+            gone: set[str] = set()
+            counted: set[str] = set()  # a prediction's label is new in the first file that has it
+            for batch in self.batches():
+                rows = list(zip(*pq.ParquetFile(batch.path).read().to_pydict().values(), strict=True))
+                there = set(answered(batch.first_ms, batch.last_ms + 1)) if rows else set()
+                left = [row for row in rows if row[0] in there]
+                new = len({row[0] for row in left} - counted)
+                counted |= {row[0] for row in left}
+                gone |= {row[0] for row in rows} - there
+                if len(left) < len(rows) or new != batch.new:
+                    times = [row[2] for row in left] or [batch.first_ms]
+                    put = self._put(batch.came_ms, batch.request, left, (min(times), max(times)), new)
+                    if put != batch.path:
+                        batch.path.unlink()
+            known = {batch.path for batch in self.batches()}
+            for path in set(self._folder.glob("*.parquet")) - known:  # what an interrupted one left
+                path.unlink()
+            _sync(self._folder)
+        return len(gone)
+
     def _write(self, request: str, came_ms: int, rows: list[tuple[str, str, int]], new: int) -> None:
+        times = [row[2] for row in rows]
+        # later ones win, also if clocks go back
+        came = max(came_ms, max((b.came_ms + 1 for b in self.batches()), default=0))
+        self._put(came, request, rows, (min(times), max(times)), new)
+
+    def _put(
+        self, came: int, request: str, rows: list[tuple[str, str, int]], between: tuple[int, int], new: int
+    ) -> Path:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        ids, labels, times = zip(*rows, strict=True)
-        table = pa.table({"id": pa.array(ids), "label": pa.array(labels), "time_ms": pa.array(times, pa.int64())})
-        came = max(
-            came_ms, max((b.came_ms + 1 for b in self.batches()), default=0)
-        )  # later ones win, also if clocks go back
-        name = f"{came:013d}-{request}-{min(times)}-{max(times)}-{new}-{len(rows)}.parquet"
+        ids, labels, times = zip(*rows, strict=True) if rows else ((), (), ())
+        table = pa.table(
+            {
+                "id": pa.array(ids, pa.string()),
+                "label": pa.array(labels, pa.string()),
+                "time_ms": pa.array(times, pa.int64()),
+            }
+        )
+        name = f"{came:013d}-{request}-{between[0]}-{between[1]}-{new}-{len(rows)}.parquet"
         temporary = self._folder / f".{name}.{os.getpid()}"
         try:
             with temporary.open("wb") as file:
@@ -148,6 +199,7 @@ class Labels:
             _sync(self._folder)
         finally:
             temporary.unlink(missing_ok=True)
+        return self._folder / name
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from ..serving.operations import names as deployment_names
 from ..store.host import Host
 from .operations_alerts import alerts, busy, look_at_all, monitor, monitors, prometheus, silence, unmonitor
 from .operations_arms import arms
-from .operations_performance import label, performance, rows_for_shap
+from .operations_performance import forget_labels, label, performance, rows_for_shap
 from .operations_places import log_called
 from .operations_traffic_samples import sample_traffic
 from .operations_windows import compare_windows, history
@@ -103,6 +103,7 @@ OPERATIONS: dict[str, Operation] = {
     "monitoring.history": Operation(drift_history),
     "monitoring.reports": Operation(reports),
     "monitoring.report": Operation(report),
+    "monitoring.forget_labels": Operation(forget_labels, action="deployment.forget_labels", target="name"),
     "monitoring.label": Operation(label, action="deployment.label", target="name", topics=("deployments",)),
     "monitoring.performance": Operation(performance),
     "monitoring.arms": Operation(arms),

@@ -98,6 +98,17 @@ def label(host: Host, *, name: str, file: str, on: str, target: str, replace: bo
     return done.to_dict()
 
 
+def forget_labels(host: Host, *, name: str) -> dict[str, Any]:
+    """Remove the labels of predictions that are in the inference log no more: erased, or past their retention."""
+    from ..serving.inference_log import read
+
+    source = source_of(host, name)
+    gone = source.labels.forget(
+        lambda since, until: {str(i) for i in read(source.folder, since_ms=since, until_ms=until).times.index}
+    )
+    return {"deployment": source.deployment, "labels": gone}
+
+
 def _counted(told: Labelled, source: Source, predictions: int | None = None) -> Labelled:
     from ..serving.inference_log import count
 

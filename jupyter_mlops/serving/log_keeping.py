@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from .log_frames import GAP, SEGMENT_SUFFIX, Segment, segment_paths
 from .log_masking import hashed, mask_key
 from .log_parquet import PARQUET_SUFFIX, PREFIX, Facts, facts_of, part_of, read_part, write_part
 
-__all__ = ["Erased", "compact", "forget", "not_logged", "remove_old"]
+__all__ = ["Erased", "Expired", "compact", "forget", "not_logged", "remove_old"]
 
 DAY_MS = 86_400_000
 
@@ -70,24 +72,57 @@ def not_logged(folder: Path) -> int:
     return rows
 
 
-def remove_old(folder: Path, rules: LogRules, now_ms: int) -> int:
+@dataclass(frozen=True)
+class Expired:
+    """What is about to be removed because the rules keep it no longer: what the audit trail tells of it.
+
+    Parameters
+    ----------
+    until_ms
+        When the newest of the rows was answered.
+    digest
+        SHA-256 over the SHA-256 of each file, oldest first: whoever has a copy can show that it was this.
+    """
+
+    files: int
+    rows: int
+    until_ms: int
+    digest: str
+
+
+def remove_old(
+    folder: Path, rules: LogRules, now_ms: int, *, telling: Callable[[Expired], None] = lambda _expired: None
+) -> int:
     """Remove the Parquet files that are older or more than the rules keep; gives how many rows went.
 
     A file goes when its newest row is too old, so rows are kept up to one file's length longer than asked.
+
+    Parameters
+    ----------
+    telling
+        Is told before anything goes, and again after a crash that left some of it.
     """
     files = sorted(folder.glob(f"[0-9]*{PARQUET_SUFFIX}"))
     sizes = {path: path.stat().st_size for path in files}
     total = sum(sizes.values()) + sum(path.stat().st_size for path in segment_paths(folder))
-    removed = 0
+    doomed: list[tuple[Path, Facts]] = []
     for path in files:
         facts = facts_of(path)
         aged = rules.keep_days > 0 and facts.last_ms < now_ms - rules.keep_days * DAY_MS
         large = rules.keep_bytes > 0 and total > rules.keep_bytes
         if aged or large:
-            path.unlink(missing_ok=True)
-            removed += facts.rows
+            doomed.append((path, facts))
             total -= sizes[path]
-    return removed
+    if not doomed:
+        return 0
+    rows, whole = sum(facts.rows for _, facts in doomed), hashlib.sha256()
+    for path, _ in doomed:
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    telling(Expired(len(doomed), rows, max(facts.last_ms for _, facts in doomed), whole.hexdigest()))
+    for path, _ in doomed:
+        path.unlink(missing_ok=True)
+    return rows
 
 
 def forget(folder: Path, column: str, value: Any) -> Erased:

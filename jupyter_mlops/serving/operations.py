@@ -6,7 +6,8 @@ import contextlib
 import logging
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ..store.host import Host
 from .deployment_folder import DeploymentFolder, StoredDeployment, find, stored_deployments
 from .inference_log import count
 from .load import ModelFolder
-from .log_keeping import compact, forget, remove_old
+from .log_keeping import Expired, compact, forget, remove_old
 from .on_boot import start_on_boot
 from .operations_traffic import follow, guard, outcomes, resolved, rollback, set_traffic, supervisor, switch, traffic
 from .signature import signature_columns
@@ -306,9 +307,17 @@ def keep_logs(host: Host) -> None:
                 compact(folder.log)
                 stored = folder.read()
                 if stored is not None:
-                    remove_old(folder.log, stored.log, now_ms())
+                    remove_old(folder.log, stored.log, now_ms(), telling=partial(_tell_expired, host, stored))
         except Exception:
             log.exception("the inference log of %s cannot be looked after", folder.path.name)
+
+
+def _tell_expired(host: Host, stored: StoredDeployment, expired: Expired) -> None:
+    """Write into the audit trail what of an inference log is about to go, and by which rule."""
+    rules = {"keep_days": stored.log.keep_days, "keep_bytes": stored.log.keep_bytes}
+    actor = Actor(host.settings.user, host.settings.host, "service")
+    action = "deployment.log_expire"
+    host.audit(f"{action}/{stored.name}/{expired.digest}", actor, action, stored.name, {**asdict(expired), **rules})
 
 
 def busy(host: Host) -> bool:

@@ -163,7 +163,7 @@ class TrafficCommands(CommandSet):
         column: Annotated[str, Arg(metavar="COLUMN")],
         value: Annotated[str, Arg(metavar="VALUE")],
     ) -> Erasure:
-        """Erase a person's rows from a deployment's inference log, also where the column is kept hashed.
+        """Erase a person's rows from a deployment's inference log, also where the column is kept hashed, and their labels.
 
         Parameters
         ----------
@@ -178,7 +178,8 @@ class TrafficCommands(CommandSet):
         --------
         %mlops forget adult-clf customer_id 4711
         """
-        return Erasure.from_dict(self.context.call("serving.erase", name=name, column=column, value={"is": value}))
+        told = Erasure.from_dict(self.context.call("serving.erase", name=name, column=column, value={"is": value}))
+        return replace(told, labels=int(self.context.call("monitoring.forget_labels", name=name)["labels"]))
 
     def _shares(self, now: Traffic, texts: list[str], shadow: list[str] | None) -> tuple[Share, ...]:
         shadows = now.of_role("shadow") if shadow is None else parse_shares(shadow, "shadow")

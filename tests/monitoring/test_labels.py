@@ -21,7 +21,7 @@ from jupyter_mlops.domain.context import now_ms
 from jupyter_mlops.domain.performance import Performance
 from jupyter_mlops.errors import InvalidArgument, NotFound, NotReady
 from jupyter_mlops.monitoring.labels import Labels, match
-from jupyter_mlops.monitoring.operations_performance import label, performance, source_of
+from jupyter_mlops.monitoring.operations_performance import forget_labels, label, performance, source_of
 from jupyter_mlops.monitoring.operations_traffic_samples import error_rate
 from jupyter_mlops.monitoring.stretch import Span
 
@@ -119,6 +119,34 @@ def test_what_was_acknowledged_survives_a_kill_and_what_was_not_is_invisible(hos
     window = source_of(host, "m").window(None)
     assert labels.add("b", 3, window, dict.fromkeys(window.inputs.index, 1), replace_=False).new == 15
     assert labels.count() == 20
+
+
+def test_labels_of_erased_predictions_go_and_the_rest_stays_counted(host, tmp_path):
+    folder = deployed(host)
+    writer = writer_of(folder)
+    ids = answered(writer, np.linspace(-2, 2, 20), START)
+    give(host, tmp_path, pd.DataFrame({"id": ids[:12], "y": [1] * 12}))
+    again = replace(host, request="r2")
+    give(again, tmp_path, pd.DataFrame({"id": [*ids[10:12], *ids[15:18]], "y": [0] * 5}), replace=True)
+    labels = source_of(host, "m").labels
+    assert (labels.count(), len(labels.read())) == (15, 15)
+    assert forget_labels(host, name="m") == {"deployment": "m", "labels": 0}
+    left = [ids[i] for i in range(20) if i not in (0, 11, 17)]  # one labelled first, one replaced, one labelled second
+    batches = labels.batches()
+    before = {batch.path.name: batch.path.read_bytes() for batch in batches}
+    assert labels.forget(lambda _since, _until: left) == 3
+    assert labels.count() == len(labels.read()) == 12
+    assert set(labels.read()) == set(left) - {ids[i] for i in (12, 13, 14, 18, 19)}
+    assert labels.read()[ids[10]] == 0
+    for name, held in before.items():  # killed before the old files went: they are not read, and go the next time
+        (folder.path / "labels" / name).write_bytes(held)
+    assert labels.count() == len(labels.read()) == 12
+    assert labels.forget(lambda _since, _until: left) == 0
+    assert len(list((folder.path / "labels").glob("*.parquet"))) == 2
+    assert labels.forget(lambda _since, _until: []) == 12
+    assert (labels.count(), labels.read()) == (0, {})
+    assert {batch.request for batch in labels.batches()} == {"r1", "r2"}  # asked again, they are still known
+    assert give(again, tmp_path, pd.DataFrame({"id": ids[15:18], "y": [0] * 3}))["new"] == 0
 
 
 def test_performance_over_time_estimated_before_and_realised_after_the_labels(host, tmp_path):

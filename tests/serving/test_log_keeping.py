@@ -3,6 +3,7 @@ be sampled, masked, aged out and erased, and a log that cannot be written refuse
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -21,7 +22,7 @@ from jupyter_mlops.domain.deployment import LogRules
 from jupyter_mlops.errors import NotReady
 from jupyter_mlops.serving.inference_log import Window, count, read, read_after, read_shadow
 from jupyter_mlops.serving.log_frames import Segment, segment_paths
-from jupyter_mlops.serving.log_keeping import compact, forget, not_logged, remove_old
+from jupyter_mlops.serving.log_keeping import Expired, compact, forget, not_logged, remove_old
 from jupyter_mlops.serving.log_segments import Entry, LogWriter
 
 COLUMNS = {"x": "double", "n": "long", "s": "string", "b": "boolean", "t": "datetime"}
@@ -258,12 +259,25 @@ def test_old_rows_go_by_age_and_by_size(tmp_path: Path) -> None:
         log.append(entry(day, [row(day)], time_ms=day * DAY))
         log.close()
     compact(tmp_path)
-    assert remove_old(tmp_path, LogRules(), 5 * DAY) == 0
-    assert remove_old(tmp_path, LogRules(keep_days=3), 5 * DAY) == 2
+    held = [path.read_bytes() for path in sorted(tmp_path.glob("[0-9]*.parquet"))]
+    told: list[Expired] = []
+    assert remove_old(tmp_path, LogRules(), 5 * DAY, telling=told.append) == 0
+    assert not told
+    with pytest.raises(KeyboardInterrupt):  # killed before anything went: it is told again, and goes
+        remove_old(tmp_path, LogRules(keep_days=3), 5 * DAY, telling=lambda expired: _killed(told, expired))
+    assert count(tmp_path) == 6
+    assert remove_old(tmp_path, LogRules(keep_days=3), 5 * DAY, telling=told.append) == 2
+    digests = b"".join(hashlib.sha256(file).digest() for file in held[:2])
+    assert told == [Expired(2, 2, DAY, hashlib.sha256(digests).hexdigest())] * 2
     assert read(tmp_path).inputs["n"].tolist() == [2, 3, 4, 5]
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert remove_old(tmp_path, LogRules(keep_bytes=size - 1), 5 * DAY) == 1
     assert read(tmp_path).inputs["n"].tolist() == [3, 4, 5]
+
+
+def _killed(told: list[Expired], expired: Expired) -> None:
+    told.append(expired)
+    raise KeyboardInterrupt
 
 
 def no_space(_file: int, _data: bytes) -> int:
