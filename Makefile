@@ -17,6 +17,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export UV_LINK_MODE = copy
 export MLFLOW_DISABLE_TELEMETRY = true
 export NPM_CONFIG_UPDATE_NOTIFIER = false
+# Every kernel, service and server under test is a process of its own: each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-all test-fast lab lint format bench setup browser prometheus clean
 

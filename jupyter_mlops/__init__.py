@@ -72,12 +72,12 @@ class _Package(types.ModuleType):
             module = import_module(".session", __name__)
             if name == "Session":
                 return module.Session
-            if name in module.API:
+            if module.offers(name):
                 return getattr(current(), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:
-        return sorted({*__all__, *import_module(".session", __name__).API})
+        return sorted({*__all__, *import_module(".session", __name__).offered()})
 
 
 sys.modules[__name__].__class__ = _Package

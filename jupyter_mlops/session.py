@@ -10,40 +10,72 @@ import contextlib
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property, partial
+from importlib import import_module
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from .audit.commands import AuditCommands
-from .audit.evidence_commands import EvidenceCommands
-from .audit.lineage_commands import LineageCommands
-from .datasets.commands import DataCommands
 from .domain.command import Arg, Command, collect, command
+from .domain.command_table import CommandTable, Source
 from .domain.context import CommandSet, Context
-from .domain.panel import Panel
 from .domain.workspace import Actor, Status, Via
 from .errors import InvalidArgument, MLOpsError
-from .evaluation.candidate_commands import CandidateCommands
-from .evaluation.commands import EvaluationCommands
-from .evaluation.compress_commands import CompressCommands
-from .monitoring.alert_commands import AlertCommands
-from .monitoring.commands import MonitoringCommands
-from .monitoring.performance_commands import PerformanceCommands
-from .pipelines.commands import PipelineCommands
-from .pipelines.run_commands import PipelineRunCommands
-from .registry.card_commands import CardCommands
-from .registry.commands import RegistryCommands
-from .retraining.commands import RetrainingCommands
 from .service.client import ServiceClient
-from .serving.commands import ServingCommands
-from .serving.parity_commands import ParityCommands
-from .serving.traffic_commands import TrafficCommands
 from .settings import Settings
-from .tracking.commands import TrackingCommands
-from .tracking.reproduction_commands import ReproductionCommands
-from .tracking.sweep_commands import SweepCommands
 
-__all__ = ["API", "ServiceCommands", "Session", "current", "set_current"]
+if TYPE_CHECKING:
+    from .audit.commands import AuditCommands
+    from .audit.evidence_commands import EvidenceCommands
+    from .audit.lineage_commands import LineageCommands
+    from .datasets.commands import DataCommands
+    from .evaluation.candidate_commands import CandidateCommands
+    from .evaluation.commands import EvaluationCommands
+    from .evaluation.compress_commands import CompressCommands
+    from .monitoring.alert_commands import AlertCommands
+    from .monitoring.commands import MonitoringCommands
+    from .monitoring.performance_commands import PerformanceCommands
+    from .panel_commands import PanelCommands
+    from .pipelines.commands import PipelineCommands
+    from .pipelines.run_commands import PipelineRunCommands
+    from .registry.card_commands import CardCommands
+    from .registry.commands import RegistryCommands
+    from .retraining.commands import RetrainingCommands
+    from .serving.commands import ServingCommands
+    from .serving.parity_commands import ParityCommands
+    from .serving.traffic_commands import TrafficCommands
+    from .tracking.commands import TrackingCommands
+    from .tracking.reproduction_commands import ReproductionCommands
+    from .tracking.sweep_commands import SweepCommands
+
+    class _Stages(
+        TrackingCommands,
+        PanelCommands,
+        ReproductionCommands,
+        SweepCommands,
+        EvaluationCommands,
+        CandidateCommands,
+        CompressCommands,
+        RegistryCommands,
+        CardCommands,
+        ServingCommands,
+        TrafficCommands,
+        ParityCommands,
+        MonitoringCommands,
+        PerformanceCommands,
+        AlertCommands,
+        PipelineCommands,
+        RetrainingCommands,
+        AuditCommands,
+        LineageCommands,
+        EvidenceCommands,
+    ):
+        """What a session offers, as type checkers and editors see it; `PARTS` says where it is."""
+
+else:
+    _Stages = CommandSet
+
+__all__ = ["ServiceCommands", "Session", "current", "offered", "offers", "set_current"]
 
 STAGES = (
     "workspace",
@@ -58,6 +90,34 @@ STAGES = (
     "audit",
 )
 """In the order in which help lists them."""
+
+PARTS = {
+    "tracking.commands.TrackingCommands": "",
+    "panel_commands.PanelCommands": "",
+    "tracking.sweep_commands.SweepCommands": "",
+    "tracking.reproduction_commands.ReproductionCommands": "",
+    "evaluation.commands.EvaluationCommands": "",
+    "evaluation.candidate_commands.CandidateCommands": "",
+    "evaluation.compress_commands.CompressCommands": "",
+    "registry.commands.RegistryCommands": "",
+    "registry.card_commands.CardCommands": "",
+    "serving.commands.ServingCommands": "",
+    "serving.traffic_commands.TrafficCommands": "",
+    "serving.parity_commands.ParityCommands": "",
+    "monitoring.commands.MonitoringCommands": "",
+    "monitoring.performance_commands.PerformanceCommands": "",
+    "monitoring.alert_commands.AlertCommands": "",
+    "pipelines.commands.PipelineCommands": "",
+    "retraining.commands.RetrainingCommands": "",
+    "audit.commands.AuditCommands": "audit",
+    "audit.lineage_commands.LineageCommands": "",
+    "audit.evidence_commands.EvidenceCommands": "",
+}
+"""The stages' commands, each with the first word that all of its names share, if they share one. They are imported when
+something of theirs is asked for, in this order: most sessions need the first few, and all of them take half a second."""
+
+GROUPS = ("data", "pipeline", "service")
+"""The attributes that hold commands of two words."""
 
 
 class ServiceCommands(CommandSet):
@@ -103,27 +163,7 @@ class ServiceCommands(CommandSet):
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
-class Session(
-    TrackingCommands,
-    ReproductionCommands,
-    SweepCommands,
-    EvaluationCommands,
-    CandidateCommands,
-    CompressCommands,
-    RegistryCommands,
-    CardCommands,
-    ServingCommands,
-    TrafficCommands,
-    ParityCommands,
-    MonitoringCommands,
-    PerformanceCommands,
-    AlertCommands,
-    PipelineCommands,
-    RetrainingCommands,
-    AuditCommands,
-    LineageCommands,
-    EvidenceCommands,
-):
+class Session(_Stages):
     """One workspace, as seen from one notebook, shell or server.
 
     Parameters
@@ -141,10 +181,49 @@ class Session(
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        context.hooks.setdefault("record", self.run)
-        self.data = DataCommands(context)
-        self.service: ServiceCommands = ServiceCommands(context)
-        self.pipeline = PipelineRunCommands(context)
+        self._parts: dict[str, CommandSet] = {}
+        context.hooks["session"] = lambda: self
+        context.hooks.setdefault("record", self._record)
+
+    if not TYPE_CHECKING:  # there the base has it all
+
+        def __getattr__(self, name: str) -> Any:
+            if not name.startswith("_"):
+                for part in PARTS:
+                    if hasattr(_part(part), name):
+                        return getattr(self._held(part), name)
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}", name=name, obj=self)
+
+    def _record(self, *given: Any, **named: Any) -> Any:
+        return self.run(*given, **named)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *(name for part in PARTS for name in dir(_part(part)))})
+
+    def _held(self, part: str) -> CommandSet:
+        """This session's own object of one of the `PARTS`."""
+        if part not in self._parts:
+            self._parts[part] = _part(part)(self.context)
+        return self._parts[part]
+
+    @cached_property
+    def data(self) -> DataCommands:
+        """The commands about data versions."""
+        from .datasets.commands import DataCommands
+
+        return DataCommands(self.context)
+
+    @cached_property
+    def pipeline(self) -> PipelineRunCommands:
+        """The commands about exported pipelines."""
+        from .pipelines.run_commands import PipelineRunCommands
+
+        return PipelineRunCommands(self.context)
+
+    @cached_property
+    def service(self) -> ServiceCommands:
+        """The commands about the workspace's background process."""
+        return ServiceCommands(self.context)
 
     @classmethod
     def open(
@@ -173,15 +252,22 @@ class Session(
         return cls(context)
 
     @cached_property
-    def commands(self) -> dict[str, Command]:
+    def commands(self) -> CommandTable:
         """Every command by name, the one list that all surfaces read."""
-        found = collect(type(self))
-        for group in self.groups:
-            found |= collect(type(getattr(self, group)), group)
-        return dict(sorted(found.items(), key=lambda item: STAGES.index(item[1].stage)))
+        own = Source(lambda: collect(Session))
+        parts = [Source(partial(_collected, part), head) for part, head in PARTS.items()]
+        groups = [Source(partial(self._group, name), name) for name in GROUPS]
+        return CommandTable([own, *parts, *groups], STAGES)
 
-    groups = ("data", "pipeline", "service")
-    """The attributes that hold commands of two words."""
+    def _group(self, name: str) -> dict[str, Command]:
+        return collect(type(getattr(self, name)), name)
+
+    def owner(self, command: Command) -> CommandSet:
+        """The object whose method `command` is."""
+        if command.group:
+            held: CommandSet = getattr(self, command.group)
+            return held
+        return next((self._held(part) for part in PARTS if _collected(part).get(command.name) is command), self)
 
     def invoke(self, name: str, arguments: Mapping[str, Any], *, via: Via) -> Any:
         """Carry out a command for a surface: find it, read its arguments, call it.
@@ -197,9 +283,8 @@ class Session(
         if found is None:
             raise InvalidArgument.unknown("command", name, self.commands)
         given = found.read(arguments)
-        owner = getattr(self, found.group) if found.group else self
         with self.context.acting(via):
-            return found.call(owner, given)
+            return found.call(self.owner(found), given)
 
     def names(self, kind: str) -> list[str]:
         """What completion offers for a kind of name out of the store, see `domain.command.Arg`.
@@ -222,35 +307,6 @@ class Session(
         """
         told = Status.from_dict(self.context.call("workspace.status"))
         return replace(told, notebook=self.context.notebook.path, notes=(*self.context.settings.notes(), *told.notes))
-
-    @command("panel", stage="workspace", changes=False)
-    def panel(self, *, limit: int = 10) -> Panel:
-        """Show the newest of everything in the workspace: what the sidebar shows, where there is no sidebar.
-
-        Alive while the kernel is: models are promoted and deployments stopped from it. Saved with the notebook it
-        stays readable anywhere.
-
-        Parameters
-        ----------
-        limit
-            How many runs, drift reports and alerts at the most, 1 or more.
-
-        Examples
-        --------
-        %mlops panel
-        """
-        if limit < 1:
-            raise InvalidArgument("--limit has to be 1 or more.")
-        return Panel(
-            status=self.status(),
-            runs=self.runs(limit=limit, top=True),
-            data=self.data.log(),
-            models=self.models(),
-            deployments=self.deployments(),
-            reports=self.reports(limit=limit),
-            alerts=self.alerts(limit=limit),
-            limit=limit,
-        )
 
     @command("connect", stage="workspace", changes=True)
     def connect(
@@ -336,8 +392,34 @@ def _client(context: Context) -> ServiceClient:
     return context.service
 
 
-API = frozenset({"run", *Session.groups, *(c.function.__name__ for c in collect(Session).values())})
-"""What the package offers as functions: the commands of one word, the groups, and `Session.run`."""
+def offers(name: str) -> bool:
+    """Whether the package has a function of this name: a command of one word, a group, or `Session.run`."""
+    if name == "run" or name in GROUPS or name in _functions(collect(Session)):
+        return True
+    return any(name in _functions(_collected(part)) for part in PARTS)
+
+
+def offered() -> list[str]:
+    """Every function that the package has."""
+    parts = [_functions(_collected(part)) for part in PARTS]
+    return sorted({"run", *GROUPS, *_functions(collect(Session)), *chain.from_iterable(parts)})
+
+
+def _functions(commands: Mapping[str, Command]) -> set[str]:
+    return {found.function.__name__ for found in commands.values()}
+
+
+@cache
+def _part(name: str) -> type[CommandSet]:
+    module, _, of = name.rpartition(".")
+    found: type[CommandSet] = getattr(import_module(f".{module}", __package__), of)
+    return found
+
+
+@cache
+def _collected(name: str) -> dict[str, Command]:
+    return collect(_part(name))
+
 
 _current: Session | None = None
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from ..tracking.skops_import import skops_io
+
 __all__ = ["ask_session", "open_session"]
 
 REPEATS, BATCHES = 60, 5
@@ -85,9 +87,9 @@ def main(kind: str, model: str, rows: str, answers: str) -> None:
         labels, probabilities = ask_session(session, told, feeds)
     else:
         import pandas as pd
-        import skops.io
 
-        estimator = skops.io.load(model, trusted=skops.io.get_untrusted_types(file=model))
+        skops = skops_io()
+        estimator = skops.load(model, trusted=skops.get_untrusted_types(file=model))
         frame: Any = pd.read_pickle(rows)  # noqa: S301 written by us a moment ago
         take = np.resize(np.arange(len(frame)), 1000)
         thousand = frame.iloc[take] if hasattr(frame, "iloc") else frame[take]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import IntegrityFailure, InvalidArgument, NotFound
+from ..tracking.skops_import import skops_io
 
 __all__ = ["load_estimator"]
 
@@ -46,9 +47,7 @@ def load_estimator(folder: Path, name: str, *, allow_pickle: bool = False) -> An
         )
     try:
         if kind == "skops":
-            import skops.io
-
-            return skops.io.load(path, trusted=facts.get("skops_trusted_types") or [])
+            return skops_io().load(path, trusted=facts.get("skops_trusted_types") or [])
         if kind == "cloudpickle":
             import cloudpickle
 

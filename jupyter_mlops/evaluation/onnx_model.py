@@ -213,7 +213,8 @@ def write_onnx_package(data: bytes, estimator: Any, folder: Path, *, inputs: Any
 
     import yaml
 
-    from ..tracking.model_code import build_requirements, python_version, requirements, version
+    from ..tracking.installed import version
+    from ..tracking.model_code import build_requirements, python_version, requirements
     from ..tracking.model_package import PROFILE, describe
     from ..tracking.model_signature import output_schema, schema_of
 

@@ -11,7 +11,7 @@ from ..errors import MLOpsError
 from ..session import Session, current, set_current
 from .completer import Matcher
 from .hooks import CellHooks
-from .magic import Magic
+from .magic import Magic, MagicFunction
 from .progress import Progress
 
 __all__ = ["Extension"]
@@ -42,7 +42,7 @@ class Extension:
         self.hooks = CellHooks(shell, self.session, self.magic, self.progress)
         self.matcher = Matcher(self.magic)
         self._connect()
-        shell.register_magic_function(self.magic.function(), "line_cell", self.name)
+        shell.register_magic_function(MagicFunction(self.magic), "line_cell", self.name)
         self.hooks.register()
         shell.Completer.custom_matchers.append(self.matcher)
         set_current(self.session)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from IPython.display import display
 
 from ..session import Session
+from .idle import get_ready
 from .magic import Magic
 from .progress import Progress
 from .summary import RunSummary
@@ -30,6 +32,7 @@ class CellHooks:
         self.session = session
         self.magic = magic
         self.progress = progress
+        self._ready = False
 
     def register(self) -> None:
         """Begin to listen."""
@@ -72,5 +75,7 @@ class CellHooks:
                 made = self.session.cell_finished("interrupted" if interrupted else "error" if error else "ok", error)
                 if made is not None:
                     display(RunSummary.of(made))  # type: ignore[no-untyped-call]
+            if not self._ready and "sklearn" in sys.modules:
+                self._ready = get_ready(self.session.get_ready())
         except Exception:
             _log.debug("the hook after a cell failed", exc_info=True)

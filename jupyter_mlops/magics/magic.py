@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -18,7 +17,7 @@ from .body import BodyRunner
 from .progress import Progress
 from .variables import expand, look_up
 
-__all__ = ["Magic", "Said"]
+__all__ = ["Magic", "MagicFunction", "Said"]
 
 TAKING_CELLS = ("sweep",)
 """The commands that take a cell in the place of a function."""
@@ -67,6 +66,25 @@ class Said(str):
         printer.text(str(self))
 
 
+class MagicFunction:
+    """What IPython calls for ``%mlops``; its docstring, which ``%mlops?`` shows, lists every command once somebody reads it."""
+
+    _ipython_magic_no_var_expand = True  # braces stand in JSON; `variables.expand` does what is safe
+    needs_local_scope = True  # magics inside functions work
+
+    def __init__(self, magic: Magic) -> None:
+        self.magic = magic
+        self.__name__ = magic.name
+
+    @property
+    def __doc__(self) -> str:  # type: ignore[override]
+        """The life of a model, and its commands."""
+        return f"The life of a model in the notebook.\n\n{self.magic.overview()}\n"
+
+    def __call__(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
+        return self.magic(line, cell, local_ns)
+
+
 class Magic:
     """``%mlops`` and ``%%mlops`` of one shell.
 
@@ -93,23 +111,16 @@ class Magic:
     @cached_property
     def tree(self) -> CommandLine:
         """The commands as this magic writes them; `run`, which takes a cell, first among its stage's."""
-        stages = [command.stage for command in self.session.commands.values()]
-        first = stages.index("tracking") if "tracking" in stages else stages.count("workspace")
-        pairs = list(self.session.commands.items())
-        commands = dict([*pairs[:first], *collect(CellCommands).items(), *pairs[first:]])
+        commands = self.session.commands.preceded_by(collect(CellCommands))
         return CommandLine(f"%{self.name}", commands, OWN, SHORTS)
 
-    def function(self) -> Callable[..., Any]:
-        """The function to register; its docstring, which ``%mlops?`` shows, lists every command."""
-
-        def mlops(line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
-            return self(line, cell, local_ns)
-
-        mlops.__doc__ = f"The life of a model in the notebook.\n\n{self._overview()}\n"
-        # Braces stand in JSON; `variables.expand` does what is safe. Locals make magics inside functions work.
-        mlops._ipython_magic_no_var_expand = True  # type: ignore[attr-defined]  # noqa: SLF001 IPython's own mark
-        mlops.needs_local_scope = True  # type: ignore[attr-defined]
-        return mlops
+    def overview(self) -> str:
+        """Every command in a line."""
+        tail = (
+            f"\n`%{self.name}` alone shows the workspace. A variable stands for its table or object, "
+            "{expression} for its value.\nEvery command is also a function: `import jupyter_mlops as mlops`."
+        )
+        return overview(self.tree, tail=tail)
 
     def __call__(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         """Carry out one line, or one cell.
@@ -218,14 +229,7 @@ class Magic:
     def _help(self, call: Call) -> str:
         if call.command is not None:
             return command_help(self.tree, call.command)
-        return overview(self.tree, group=call.group) if call.group else self._overview()
-
-    def _overview(self) -> str:
-        tail = (
-            f"\n`%{self.name}` alone shows the workspace. A variable stands for its table or object, "
-            "{expression} for its value.\nEvery command is also a function: `import jupyter_mlops as mlops`."
-        )
-        return overview(self.tree, tail=tail)
+        return overview(self.tree, group=call.group) if call.group else self.overview()
 
 
 def _checked_name(name: str | None) -> str:

@@ -7,17 +7,17 @@ file records as trusted; so are XGBoost's and LightGBM's own files, which hold n
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidArgument, NotFound
+from ..tracking.skops_import import skops_io
 from .model import PyfuncModel, ServedModel, SklearnModel
 from .signature import Signature
 
-__all__ = ["ModelFolder", "skops_reader"]
+__all__ = ["ModelFolder"]
 
 PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle", ".pt", ".pth", ".dill")
 # flavours whose files hold data and no code, unless a file beside them is a pickle
@@ -215,25 +215,8 @@ def _sklearn(folder: ModelFolder) -> Any:
         return reader.load(file)
 
 
-def skops_reader() -> Any:
-    """skops, without what its first import would load for nothing.
-
-    It asks scikit-learn for every estimator there is, which loads Dask and pytest where they are installed: a fifth of the
-    time that a builder takes to be ready. Both are there again afterwards, for models that use them.
-    """
-    hidden = [name for name in ("dask", "pytest") if name not in sys.modules and "skops.io" not in sys.modules]
-    for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment] # an import of it fails, which scikit-learn takes as absent
-    try:
-        import skops.io
-    finally:
-        for name in hidden:
-            sys.modules.pop(name, None)
-    return skops.io
-
-
 def _skops(folder: ModelFolder) -> Any:
-    return skops_reader().load(folder._stored, trusted=folder.own.get("skops_trusted_types") or [])  # noqa: SLF001 the same
+    return skops_io().load(folder._stored, trusted=folder.own.get("skops_trusted_types") or [])  # noqa: SLF001 the same
 
 
 def _xgboost(folder: ModelFolder) -> Any:

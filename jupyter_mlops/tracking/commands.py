@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import Annotated, Any, Literal
 
 from ..analysis.evidence import Watch
@@ -16,9 +17,12 @@ from ..domain.workspace import Cell, Notebook
 from ..errors import InvalidArgument
 from .identity import find_notebook
 from .recording import Recording
+from .skops_import import skops_io
 from .tracker import Tracker
 
 __all__ = ["TrackingCommands"]
+
+NEEDED = ("sklearn.metrics", "yaml", "pyarrow.parquet")
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +178,13 @@ class TrackingCommands(CommandSet):
         if cells and cells[-1].outcome == "running":
             cells[-1] = replace(cells[-1], ended_ms=now_ms(), outcome=outcome)
         return made
+
+    def get_ready(self) -> Iterator[None]:
+        """Import, a step at a time, what the first recorded fit will need."""
+        for name in NEEDED:
+            import_module(name)
+            yield
+        skops_io()
 
     def locate_notebook(self, user_ns: Mapping[str, Any] | None = None) -> Notebook:
         """Find out which notebook this kernel runs and note it in the context; one without a name if nobody tells."""

@@ -11,7 +11,6 @@ import ast
 import hashlib
 import logging
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -23,13 +22,13 @@ from typing import Any
 
 from ..analysis.known_calls import SEEDS
 from ..errors import MissingDependency
+from .installed import installed
 
 __all__ = ["Energy", "Meter", "environment", "seeds_in"]
 
 EVERY = 0.2
 MIB = 1 << 20
 NVIDIA = Path("/proc/driver/nvidia/gpus")
-DISTRIBUTION = re.compile(r"^(?P<name>.+?)-(?P<version>[^-]+)\.(dist|egg)-info$")
 MOST_SEEDS = 20
 POWER = {
     "cpu_load": "power from its load and design power",
@@ -130,19 +129,8 @@ def environment() -> tuple[str, str]:
 
 @cache
 def _environment(path: tuple[str, ...]) -> tuple[str, str]:
-    # The names of the folders say it; reading every METADATA takes a hundred times as long.
-    found: dict[str, tuple[str, str]] = {}
-    for place in path:
-        try:
-            names = os.listdir(place or ".")  # noqa: PTH208 a Path for each of thousands of names costs
-        except OSError:
-            continue
-        for name in names:
-            match = DISTRIBUTION.match(name)
-            if match is not None:
-                found.setdefault(re.sub(r"[-_.]+", "-", match["name"]).lower(), (match["name"], match["version"]))
     lines = [f"# Python {sys.version.split()[0]}, {sys.platform}"]
-    lines += [f"{name.replace('_', '-')}=={version}" for _, (name, version) in sorted(found.items())]
+    lines += [f"{name.replace('_', '-')}=={version}" for _, (name, version) in sorted(installed().items())]
     text = "\n".join(lines) + "\n"
     return text, hashlib.sha256(text.encode()).hexdigest()
 

@@ -13,20 +13,13 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from .installed import version
+
 __all__ = ["build_requirements", "copy_code", "python_version", "requirements"]
 
 # what every model folder of ours needs to be read and served by MLflow
 OURS = __name__.partition(".")[0]
 ALWAYS = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy")
-
-
-@cache
-def version(package: str) -> str:
-    """The installed version of a package, empty if it is not installed."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def python_version() -> str:
@@ -90,11 +83,7 @@ def copy_code(modules: Iterable[str], folder: Path) -> list[str]:
 
 @cache
 def _packages_of(root: str) -> tuple[str, ...]:
-    try:
-        metadata.version(root)
-    except metadata.PackageNotFoundError:
-        return tuple(_providers().get(root, ()))
-    return (root,)
+    return (root,) if version(root) else tuple(_providers().get(root, ()))
 
 
 @cache

@@ -7,24 +7,21 @@ estimator's identity. What is written is read back before it counts as stored.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
 import io
 import json
 import pickletools
-import pkgutil
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import FunctionType, SimpleNamespace
+from types import FunctionType
 from typing import Any
 
 from ..errors import InvalidArgument
-from .patches import Patches
+from .skops_import import skops_io
 
-__all__ = ["PICKLE", "SKOPS", "Stored", "skops_io", "store_estimator"]
+__all__ = ["PICKLE", "SKOPS", "Stored", "store_estimator"]
 
 SKOPS = "skops"
 PICKLE = "pickle"
@@ -33,7 +30,6 @@ HINT = (
     "Define it in a module (a .py file beside the notebook) and import it from there, "
     "or store a pickle: `--allow-pickle` (`allow_pickle=True`)."
 )
-NO_ESTIMATORS = frozenset({"tests", "externals"})
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -97,34 +93,6 @@ def store_estimator(model: Any, *, allow_pickle: bool = False) -> tuple[Stored, 
 
 class _CannotStore(Exception):
     """Why skops cannot store an estimator."""
-
-
-def skops_io() -> Any:
-    """``skops.io``, imported without what its import drags in.
-
-    At its import it has scikit-learn list all estimators, which imports every package inside to look for them: also the
-    tests and the bridges to other array libraries, and with them Dask and the like, in which none can be.
-    """
-    if "skops.io" not in sys.modules:
-        from sklearn.utils import discovery
-
-        patches = Patches()
-        if hasattr(discovery, "pkgutil"):
-            patches.set(discovery, "pkgutil", SimpleNamespace(walk_packages=_walk))
-        try:
-            importlib.import_module("skops.io")
-        finally:
-            patches.undo()
-    return sys.modules["skops.io"]
-
-
-def _walk(path: Iterable[str], prefix: str) -> Iterator[pkgutil.ModuleInfo]:
-    """As `pkgutil.walk_packages`, but not into packages that hold no estimators."""
-    for found in pkgutil.iter_modules(path, prefix):
-        yield found
-        if found.ispkg and found.name.rpartition(".")[2] not in NO_ESTIMATORS:
-            with contextlib.suppress(ImportError):  # as there
-                yield from _walk(importlib.import_module(found.name).__path__, f"{found.name}.")
 
 
 def _skops(model: Any) -> tuple[Stored, Any]:

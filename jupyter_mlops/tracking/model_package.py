@@ -27,7 +27,8 @@ from typing import Any
 from ..domain.model_version import SignatureColumn
 from ..domain.signature import Schema, columns_of
 from ..errors import InvalidArgument, MLOpsError, NotReady
-from .model_code import build_requirements, copy_code, python_version, requirements, version
+from .installed import version
+from .model_code import build_requirements, copy_code, python_version, requirements
 from .model_example import write_example
 from .model_file import Stored, store_estimator
 from .model_signature import categories_of, output_schema, schema_of

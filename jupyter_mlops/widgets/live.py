@@ -175,10 +175,10 @@ def _same_name(table: ModelTable) -> dict[str, str]:
 
 
 def _static(thing: Any) -> str:
-    from . import STATIC
+    from . import static_html
 
-    drawn = STATIC.get(type(thing))
-    return str(drawn(thing)) if drawn is not None else str(page(str(thing)))
+    drawn = static_html(thing) if isinstance(thing, Displayed) else None
+    return str(drawn if drawn is not None else page(str(thing)))
 
 
 @cache

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ..domain.audit_entry import AuditCheck, AuditTrail
-from ..domain.display import Displayed, seconds
+from ..domain.display import seconds
 from ..domain.drift_report import ReportTable
 from ..domain.panel import Panel
 from ..domain.pipeline import Check, Pipeline, Verification
@@ -55,21 +53,15 @@ def status_parts(told: Status) -> list[Markup | str]:
     ]  # fmt: skip
 
 
-def panel(told: Panel, drawn: Callable[[Displayed], Markup]) -> Markup:
-    """Every stage's newest in a section of its own, open where there is something in it.
+def panel(told: Panel) -> Markup:
+    """Every stage's newest in a section of its own, open where there is something in it."""
+    from . import static_html
 
-    Parameters
-    ----------
-    told
-        What there is.
-    drawn
-        How a section's table is drawn.
-    """
     sections = [
         tag(
             "details",
             tag("summary", tag("b", title), f" {count:,}"),
-            drawn(table),
+            static_html(table),
             open="open" if count else None,
             class_="mlops-section",
         )

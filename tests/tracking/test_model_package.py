@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -352,15 +353,38 @@ def run(code: str, folder: Path) -> str:
 
 
 @pytest.mark.slow
-def test_skops_knows_the_same_types_however_it_is_imported() -> None:
+def test_skops_knows_the_same_types_however_it_is_imported(tmp_path: Path) -> None:
     code = (
-        "{}\nfrom skops.io import _trusted_types as types\n"
-        "print(sorted(types.SKLEARN_ESTIMATOR_TYPE_NAMES), sorted(types.NUMPY_UFUNC_TYPE_NAMES))"
+        "{}\nfrom skops.io import _trusted_types as types\nimport skops.io\n"
+        "from sklearn.preprocessing import FunctionTransformer\nimport numpy as np\n"
+        "held = skops.io.dumps(FunctionTransformer(np.log1p))\n"
+        "assert skops.io.get_untrusted_types(data=held) == []\n"
+        "names = [name for name in vars(types) if name.endswith('_NAMES')]\n"
+        "print({{name: sorted(getattr(types, name)) for name in sorted(names)}})"
     )
-    ways = ("import skops.io", "from jupyter_mlops.tracking.model_file import skops_io; skops_io()")
-    told = [
-        subprocess.run([sys.executable, "-c", code.format(way)], capture_output=True, text=True, check=True).stdout
-        for way in ways
-    ]
-    assert told[0] == told[1]
+    ours = "from jupyter_mlops.tracking.skops_import import skops_io; skops_io()"
+    told = [printed(code.format(way), tmp_path) for way in ("import skops.io", ours, ours)]
+    assert told[0] == told[1] == told[2]
     assert "LogisticRegression" in told[0]
+
+
+@pytest.mark.parametrize("kept", ["", "{", "[]", '{"SKLEARN_ESTIMATOR_TYPE_NAMES": ["builtins.eval"]}'])
+def test_lists_of_types_that_cannot_be_used_are_worked_out_again(kept: str, tmp_path: Path) -> None:
+    place = "from jupyter_mlops.tracking.skops_import import _place; print(_place())"
+    file = Path(printed(place, tmp_path).strip())
+    file.parent.mkdir(parents=True)
+    file.write_text(kept)
+    code = (
+        "from jupyter_mlops.tracking.skops_import import skops_io; skops_io()\n"
+        "from skops.io._trusted_types import SKLEARN_ESTIMATOR_TYPE_NAMES as names; print(len(names), names[0])"
+    )
+    count, first = printed(code, tmp_path).split()
+    assert int(count) > 150
+    assert first.startswith("sklearn.")
+    assert len(json.loads(file.read_text())) > 3
+
+
+def printed(code: str, cache: Path) -> str:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    return done.stdout

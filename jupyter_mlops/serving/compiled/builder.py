@@ -15,7 +15,7 @@ import sys
 import threading
 from pathlib import Path
 
-from ..load import skops_reader
+from ...tracking.skops_import import skops_io
 from .build import be_builder, prove
 from .proven import environment
 
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _load() -> None:
     with contextlib.suppress(ImportError):  # what a model needs and lacks, its build tells
-        skops_reader()
+        skops_io()
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             __import__(name)
