@@ -102,6 +102,8 @@ class Context:
     cells: list[Cell] = field(default_factory=list)
     evidence: Any = None
     """What each cell was seen to bind and change, an `analysis.evidence.Watch`; None where nobody watches."""
+    tracker: Any = None
+    """What records this process's runs, a `tracking.tracker.Tracker`; None until the first is begun."""
     recorder: Recorder | None = None
     known_tables: KnownObjects = field(default_factory=KnownObjects)
     """Tables in memory that hold a saved data version: its ref and digest."""

@@ -18,7 +18,7 @@ from ..errors import InvalidArgument
 from .identity import find_notebook
 from .recording import Recording
 from .skops_import import skops_io
-from .tracker import Tracker
+from .tracker import tracker_of
 
 __all__ = ["TrackingCommands"]
 
@@ -34,7 +34,7 @@ class TrackingCommands(CommandSet):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._tracker = Tracker(context)
+        self._tracker = tracker_of(context)
 
     def run(self, name: str | None = None, *, source: str = "", again: str = "") -> Recording:
         """A run to record: ``with session.run("baseline") as run: ...``.

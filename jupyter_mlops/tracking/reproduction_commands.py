@@ -12,15 +12,13 @@ from ..domain.context import CommandSet
 from ..domain.reproduction import Reproduction, RunCode
 from .rehearsal import Rehearsal
 from .reproducing import execute_again, judge, stored_run, timed
-from .tracker import Tracker
+from .tracker import tracker_of
 
 __all__ = ["ReproductionCommands"]
 
 
 class ReproductionCommands(CommandSet):
     """From a run back to what made it."""
-
-    _tracker: Tracker
 
     @command("code", stage="tracking", changes=False)
     def code(self, run: Annotated[str, Arg(complete="runs", metavar="RUN")]) -> RunCode:
@@ -77,7 +75,7 @@ class ReproductionCommands(CommandSet):
         accepted = [accept] if isinstance(accept, str) else list(accept)
 
         def verdict(found: Mapping[str, Any], again: Mapping[str, Any] | None) -> Reproduction:
-            now = self._tracker.surroundings.assessment(stored.run.id)
+            now = tracker_of(self.context).surroundings.assessment(stored.run.id)
             return judge(context, stored, found, again, now=now, accept=accepted, took_ms=timed(began))
 
         found = execute_again(context, stored)
@@ -90,5 +88,5 @@ class ReproductionCommands(CommandSet):
 
     def rehearse(self, spec: Mapping[str, Any], folder: Path) -> Rehearsal:
         """Let this session record into a folder and change nothing, to execute a stored run again; for that process alone."""
-        self._tracker.place = folder
+        tracker_of(self.context).place = folder
         return Rehearsal(self.context, spec, folder)

@@ -12,7 +12,7 @@ from ..domain.reference import check_name
 from ..domain.sweep import Sweep
 from ..errors import InvalidArgument, NotFound
 from .search_space import SearchSpace
-from .tracker import Tracker
+from .tracker import tracker_of
 
 __all__ = ["SweepCommands"]
 
@@ -21,8 +21,6 @@ PREFIX = "sweep"
 
 class SweepCommands(CommandSet):
     """Many runs out of one function."""
-
-    _tracker: Tracker
 
     @command("sweep", stage="tracking", changes=True)
     def sweep(
@@ -203,7 +201,7 @@ class SweepCommands(CommandSet):
             study.again(params)
         search = Search(
             self.context,
-            self._tracker,
+            tracker_of(self.context),
             function,
             study,
             trials=trials,

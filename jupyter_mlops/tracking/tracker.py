@@ -27,7 +27,7 @@ from .surroundings import Surroundings
 from .used_tables import record_used_tables
 from .user_mlflow import UserMLflow
 
-__all__ = ["Tracker"]
+__all__ = ["Tracker", "tracker_of"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,14 @@ LARGEST_JOURNAL = 1 << 24  # a drained journal is removed whole, so a new one is
 PATIENCE = 15.0  # beyond what the service is given to answer
 START_SECONDS = 60.0
 GIT_SECONDS = 2.0
+
+
+def tracker_of(context: Context) -> Tracker:
+    """The one tracker of a context."""
+    if context.tracker is None:
+        context.tracker = Tracker(context)
+    tracker: Tracker = context.tracker
+    return tracker
 
 
 class Tracker:
