@@ -40,7 +40,7 @@ class Heard:
     Parameters
     ----------
     sent
-        The headers as they came.
+        The headers as they came, word by word.
     headers
         The same by name in lower case; the first of several wins.
     token
@@ -156,8 +156,8 @@ class ShortWay:
             and before.keep_alive == keep_alive
         ):
             return before
-        headers = dict(reversed(sent))
-        if not self.takes(headers):
+        headers = {name.lower(): value for name, value in reversed(sent)}
+        if b"expect" in headers or not self.takes(headers):
             return None
         return Heard(sent, headers, self._app.secret, keep_alive=keep_alive)
 
@@ -298,11 +298,13 @@ def protocol_for(app: App) -> type[HttpToolsProtocol]:
             self.headers = []
             self._reading = None
 
+        def on_header(self, name: bytes, value: bytes) -> None:
+            self.headers.append((name, value))  # mostly the same as before, which is seen without looking into them
+
         def on_headers_complete(self) -> None:
             if (
                 self.url == PATH
                 and (self.cycle is None or self.cycle.response_complete)
-                and not self.expect_100_continue
                 and self.parser.get_method() == b"POST"
                 and not self.parser.should_upgrade()
                 and self.parser.get_http_version() == "1.1"
@@ -312,10 +314,11 @@ def protocol_for(app: App) -> type[HttpToolsProtocol]:
                     self._heard = heard
                     self._reading = self.cycle = Asked(self, heard)  # type: ignore[assignment]
                     return
-            url, headers_sent, expects = self.url, self.headers, self.expect_100_continue
+            url, sent = self.url, self.headers
             super().on_message_begin()
-            self.url, self.expect_100_continue = url, expects
-            self.headers.extend(headers_sent)
+            self.url = url
+            for name, value in sent:
+                super().on_header(name, value)
             super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:

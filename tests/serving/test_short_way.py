@@ -76,6 +76,21 @@ def test_a_request_in_pieces(server: RunningServer) -> None:
     assert len(json.loads(body)["predictions"]) == 3
 
 
+def test_the_case_of_headers_and_a_client_that_waits_to_be_told_to_go_on(server: RunningServer) -> None:
+    body = split_body(PEOPLE.head(1))
+    whole = request(server, body)
+    shouted = whole.replace(b"Authorization", b"AUTHORIZATION").replace(b"Content-Length", b"content-LENGTH")
+    waits = request(server, body, Expect="100-continue")
+    with connected(server) as connection:
+        connection.sendall(shouted + whole + shouted)
+        assert [status for status, _, _ in answers(connection, 3)] == [200] * 3
+        connection.sendall(waits[: -len(body)])
+        assert received(connection) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        ((status, headers, _),) = answers(connection, 1)
+    assert (status, headers["x-model-version"]) == (200, "people@1")
+
+
 def test_every_request_has_an_id_of_its_own(server: RunningServer) -> None:
     with connected(server) as connection:
         connection.sendall(request(server, split_body(PEOPLE.head(1))) * 50)

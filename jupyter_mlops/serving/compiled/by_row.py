@@ -18,6 +18,7 @@ from .operations import MISSING, Arithmetic, Codes, FillMissing, Join, Numbers, 
 __all__ = ["FEW", "ByRow"]
 
 FEW = 48  # rows, beyond which whole columns are quicker
+REFUSED, ABSENT = -2, -3  # places of a value that the model does not take, and of one that it never saw
 Step = tuple[str, float]
 
 
@@ -42,7 +43,7 @@ class ByRow:
     def __init__(self, operation: Operation) -> None:
         self._scaled: list[tuple[int, int, float, float]] = []  # place, column, subtracted, divisor
         self._stepped: list[tuple[int, int, tuple[Step, ...]]] = []
-        self._switches: list[tuple[int, int, dict[Any, int], int]] = []  # first place, column, places, unknown
+        self._switches: list[tuple[int, dict[Any, int], int]] = []  # column, places, that of an unknown value
         self._coded: list[tuple[int, int, dict[Any, float], float]] = []
         try:
             self.width = self._add(operation, 0)
@@ -64,12 +65,14 @@ class ByRow:
                 for place, column, steps in stepped:
                     value = row[column]
                     cells[base + place] = _stepped(math.nan if value is None else float(value), steps)
-                for first, column, places, unknown in switches:
+                for column, places, unknown in switches:
                     value = row[column]
-                    found = places.get(value if value == value else MISSING, unknown)  # noqa: PLR0124 NaN is not equal to itself
+                    found = places.get(value, ABSENT)
+                    if found == ABSENT:
+                        found = places.get(value if value == value else MISSING, unknown)  # noqa: PLR0124 NaN is not equal to itself
                     if found >= 0:
-                        cells[base + first + found] = 1.0
-                    elif found == -2:
+                        cells[base + found] = 1.0
+                    elif found == REFUSED:
                         return None
                 for place, column, codes, code in coded:
                     value = row[column]
@@ -89,7 +92,8 @@ class ByRow:
             for column, values, places, unknown in zip(
                 _columns(operation.of), operation.values, operation.places, operation.unknown, strict=True
             ):
-                self._switches.append((at, column, _table(values, places), unknown))
+                there = [at + place if place >= 0 else place for place in places]
+                self._switches.append((column, _table(values, there), at + unknown if unknown >= 0 else unknown))
             return at + operation.width
         if isinstance(operation, Codes) and operation.dtype == "float64" and not operation.refuses:
             for column, values, codes, code in zip(

@@ -65,6 +65,9 @@ class Final:
     def __post_init__(self) -> None:
         self._session: Any = None
         self._run: Any = None
+        # what `two` asks itself at every request
+        self._of_two = self.link in ("sigmoid", "share") and len(self.base) <= 1 and self.bias.size <= 1
+        self._base = float(self.base[0]) if len(self.base) else 0.0
 
     def start(self, trees: bytes) -> None:
         """Make ready to compute; `trees` is the ONNX model, empty for a linear model."""
@@ -100,12 +103,12 @@ class Final:
         As `sums`, `choices` and `probabilities`, without NumPy's cost for every step; an exponential may differ in its
         last bit. `features` are float64, row after row.
         """
-        if self.link not in ("sigmoid", "share") or len(self.base) > 1 or self.bias.size > 1:
+        if not self._of_two:
             return None
         if self._run is None or self.single:
             found: list[float] = self.sums(features)[:, 0].tolist()
         else:
-            base, divide = float(self.base[0]), self.divide
+            base, divide = self._base, self.divide
             found = [(value + base) / divide for value in self._run(OUTPUTS, {"x": features}, None)[0].ravel().tolist()]
         above = self.above
         told: list[float] = []

@@ -82,6 +82,8 @@ class CompiledModel:
             found = self._found(ask)
             if found is not None and len(found[0]) <= FEW:
                 taken.append((number, *found))
+        if len(taken) == len(asks):
+            return self._together(taken)
         answers: list[Answer | None] = [None] * len(asks)
         if taken:
             for (number, _, _), answer in zip(taken, self._together(taken), strict=True):
@@ -187,7 +189,11 @@ class CompiledModel:
     def _answers(self, taken: Sequence[tuple[int, Rows, str]], features: Any, *, by_row: bool) -> list[Answer]:
         final = self._final
         assert final is not None  # noqa: S101 for the type checker
-        if by_row and self.classes and all(method == "predict" for _, _, method in taken):
+        if (
+            by_row
+            and self.classes
+            and (taken[0][2] == "predict" if len(taken) == 1 else all(method == "predict" for _, _, method in taken))
+        ):
             two = final.two(features)
             if two is not None:
                 return self._two(taken, *two)
