@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,8 @@ from pathlib import Path
 from ..domain.display import clock
 from ..domain.evidence_pack import EvidenceFile, EvidencePack
 from ..domain.written import Bullets, Grid, Link, Pill, Section, Written
-from ..errors import Conflict, InvalidArgument
+from ..errors import Conflict
+from ..pipelines.new_folder import new_folder
 from ..registry.card import missing
 from .evidence import DOCUMENTS
 from .evidence.coverage import counted
@@ -66,11 +65,7 @@ def write_pack(evidence: Evidence, directory: Path, *, rows: Mapping[str, Rows])
         It cannot be written.
     """
     check_free(directory)
-    new = directory.with_name(f".{directory.name}.{os.getpid()}.new")
-    old = directory.with_name(f".{directory.name}.{os.getpid()}.old")
-    shutil.rmtree(new, ignore_errors=True)
-    try:
-        new.mkdir(parents=True)
+    with new_folder(directory) as new:
         evidence = replace(evidence, tables={ref: _table(new, ref, write) for ref, write in rows.items()})
         files = [_kept(new, table.file, "the rows of the training data", "Parquet", "pyarrow") for table in evidence.tables.values()]  # fmt: skip
         for document in DOCUMENTS.values():
@@ -83,19 +78,6 @@ def write_pack(evidence: Evidence, directory: Path, *, rows: Mapping[str, Rows])
         files.insert(0, _kept(new, INDEX, "what is in the pack; read it first", "HTML", "a browser"))
         sums = "".join(f"{file.sha256}  {file.name}\n" for file in files)
         (new / SUMS).write_text(sums, encoding="utf-8")
-        _sync(new)
-        if directory.exists():
-            directory.rename(old)
-        new.rename(directory)
-    except OSError as error:
-        raise InvalidArgument(
-            f"{directory} cannot be written: {error.strerror or error}.", hint="Choose another directory with `-o DIR`."
-        ) from error
-    finally:
-        if old.exists() and not directory.exists():
-            old.rename(directory)
-        shutil.rmtree(old, ignore_errors=True)
-        shutil.rmtree(new, ignore_errors=True)
     digest = hashlib.sha256(sums.encode()).hexdigest()
     return EvidencePack(
         evidence.dossier.model.ref, str(directory), tuple(files), counted(evidence), digest, tuple(gaps)
@@ -167,13 +149,3 @@ def _index(evidence: Evidence, files: list[EvidenceFile], gaps: tuple[str, ...])
         "Everything that is known of one model version, for people and for tools.",
         sections,
     )
-
-
-def _sync(folder: Path) -> None:
-    """Have every file safely on disk before the pack takes its name."""
-    for path in folder.rglob("*"):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

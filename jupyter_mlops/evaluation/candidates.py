@@ -141,18 +141,28 @@ def rows_of(model: Any, subject: Subject, at: Any) -> Any:
     return replace(predicted(model, taken_rows(subject.inputs, at), subject.truth.iloc[at], positive)[0], row_id=at)
 
 
-def register_model(context: Context, model: Any, subject: Subject, name: str) -> str:
-    """Register the candidate under `name`; its version, empty where no name was given."""
+def register_model(context: Context, model: Any, subject: Subject, name: str, onnx: bytes = b"") -> str:
+    """Register the candidate under `name`; its version, empty where no name was given.
+
+    Parameters
+    ----------
+    onnx
+        The file to register in the place of `model`, which gives its answers.
+    """
     if not name:
         return ""
-    from ..tracking.model_package import write_package
-
     folder = context.workspace.home / "staging" / "register" / uuid.uuid4().hex
+    profile = context.hooks.get("profile")
     try:
         context.progress(f"registering {name}")
-        write_package(
-            model, folder, training=subject.inputs, target=subject.truth, profile=context.hooks.get("profile")
-        )
+        if onnx:
+            from .onnx_model import write_onnx_package
+
+            write_onnx_package(onnx, model, folder, inputs=subject.inputs, profile=profile, target=subject.truth)
+        else:
+            from ..tracking.model_package import write_package
+
+            write_package(model, folder, training=subject.inputs, target=subject.truth, profile=profile)
         answer = context.call(
             "registry.register",
             name=name,

@@ -69,8 +69,9 @@ class CompressCommands(CommandSet):
         %mlops compress adult-clf@champion --data adult@v3 --name adult-small
         %mlops compress clf --data holdout --ways onnx --edge clf.onnx
         """
-        from .compression import WAYS, compressed
+        from .compression import compressed
         from .evaluating import named
+        from .smaller import WAYS
         from .subject import model_of, subject_of
 
         wanted = named(ways) or tuple(WAYS)

@@ -21,6 +21,7 @@ from .edits import Edited, Previous, keep_base
 from .environment import local_modules, pinned
 from .fingerprint import FILES, NotComparable, take, versions
 from .graph import step_graph
+from .new_folder import new_folder
 from .plan import Plan
 from .results import data_used, is_estimator, is_number
 from .targets import TARGETS
@@ -65,11 +66,8 @@ def write_project(
     """
     directory = directory.expanduser().absolute()
     _check_free(directory, old, edited)
-    new = directory.with_name(f".{directory.name}.{os.getpid()}.new")
-    away = directory.with_name(f".{directory.name}.{os.getpid()}.old")
-    shutil.rmtree(new, ignore_errors=True)
-    try:
-        (new / "expected").mkdir(parents=True)
+    with new_folder(directory) as new:
+        (new / "expected").mkdir()
         results = _take_results(plan, new / "expected")
         facts = _facts(context, plan, targets, directory, results)
         facts["schedule"] = schedule
@@ -85,18 +83,6 @@ def write_project(
         _write_json(new / "expected.json", {"schema": SCHEMA, "results": results})
         _write_json(new / DESCRIPTION, facts)
         write_text(new / PICTURE, draw(plan.step_records(), alone=True))
-        if directory.exists():
-            directory.rename(away)
-        new.rename(directory)
-    except OSError as error:
-        raise InvalidArgument(
-            f"{directory} cannot be written: {error.strerror or error}.", hint="Choose another directory with `-o DIR`."
-        ) from error
-    finally:
-        if away.exists() and not directory.exists():
-            away.rename(directory)
-        shutil.rmtree(away, ignore_errors=True)
-        shutil.rmtree(new, ignore_errors=True)
     return Pipeline(
         directory=shown(directory),
         name=plan.name,
