@@ -11,7 +11,16 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Magic", "find_magic", "only_looks", "plain_transform", "read_magic", "shell_call", "timed_runs"]
+__all__ = [
+    "Magic",
+    "find_magic",
+    "only_looks",
+    "plain_transform",
+    "read_magic",
+    "shell_call",
+    "timed_result",
+    "timed_runs",
+]
 
 # Only change what is shown, or ask for something; the pipeline needs none of them.
 SHOWS = frozenset(
@@ -239,12 +248,36 @@ def timed_runs(line: str) -> tuple[int, str] | None:
     >>> timed_runs("-n 10 -r2 f(x)"), timed_runs("f(x)")
     ((20, 'f(x)'), None)
     """
+    given, rest = _timeit_options(line)
+    return (given["n"] * given["r"], rest) if given.keys() >= {"n", "r"} else None
+
+
+def _timeit_options(line: str) -> tuple[dict[str, int], str]:
     given: dict[str, int] = {}
     rest = line.strip()
-    while found := re.match(r"-(?:([nr])\s*(\d+)|[qo]|[tcp]\s*\d*)\s*", rest):
+    while found := re.match(r"-(?:([nr])\s*(\d+)|[qov]+\b|[tcp]\s*\d*)\s*", rest):
         given |= {found[1]: int(found[2])} if found[1] else {}
         rest = rest[found.end() :]
-    return (given["n"] * given["r"], rest) if given.keys() >= {"n", "r"} else None
+    return given, rest
+
+
+def timed_result(bound: str, line: str, *, cell: int) -> str:
+    """The Python that gives what ``bound = %timeit -o code`` gives: the seconds a run takes, under IPython's names for them.
+
+    Parameters
+    ----------
+    cell
+        The execution count, for names of its own.
+    """
+    given, code = _timeit_options(line)
+    loops, name = given.get("n", 1), f"timed_{cell}"
+    return (
+        f"import timeit\nfrom statistics import fmean, pstdev\nfrom types import SimpleNamespace\n"
+        f"def {name}():\n    {code}\n"
+        f"{name}_runs = [seconds / {loops} for seconds in timeit.repeat({name}, number={loops}, repeat={given.get('r', 3)})]\n"
+        f"{bound} = SimpleNamespace(best=min({name}_runs), worst=max({name}_runs), average=fmean({name}_runs), "
+        f"stdev=pstdev({name}_runs), timings={name}_runs, all_runs={name}_runs, loops={loops}, repeat=len({name}_runs))"
+    )
 
 
 def find_magic(node: ast.AST) -> Magic | None:

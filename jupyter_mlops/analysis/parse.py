@@ -17,7 +17,7 @@ from typing import Any
 from ..domain.workspace import Cell
 from .evidence import CellEvidence
 from .history import with_history
-from .magic_lines import Magic, find_magic, plain_transform, read_magic, shell_call, timed_runs
+from .magic_lines import Magic, find_magic, plain_transform, read_magic, shell_call, timed_result, timed_runs
 from .own_lines import NAMES, Own, Scope, metric_calls, metric_name, read_line
 from .source import Edit, Segment, apply_edits, edit_span, indent, segments
 from .trace import Execution, Statement, Trace
@@ -203,6 +203,11 @@ class _Reader:
         if held in self.read and magic.body is not None:
             code = f"from IPython.utils.capture import capture_output\nwith capture_output() as {held}:\n"
             self._code(code + indent(magic.body), in_run=in_run, magic=magic.title)
+            return
+        if magic.name == "timeit" and bound and magic.body is None:
+            self._code(
+                timed_result(bound, magic.line, cell=self.execution.cell.count), in_run=in_run, magic=magic.title
+            )
             return
         if magic.name == "timeit" and self._timed(magic, in_run=in_run):
             return

@@ -128,6 +128,8 @@ def state_of(value: Any) -> Any:
     root = type(value).__module__.partition(".")[0]
     if root == "sklearn" and hasattr(value, "get_arrays"):  # trees of neighbours count how often they were asked
         return ("neighbours", [_plain_array(part) for part in value.get_arrays()])
+    if root == "tqdm":
+        raise NotComparable("a progress bar, which belongs to what it is shown in")
     if root in ("ipywidgets", "ipympl") and hasattr(value, "trait_values"):
         return _widget(value)
     special = {"matplotlib": _drawing, "mpl_toolkits": _drawing, "seaborn": _drawing, "pandas": _pandas, "scipy": _scipy, "sqlalchemy": _sqlalchemy, "statsmodels": _statsmodels, "numpy": _numpy, "random": _random}.get(root)  # fmt: skip
@@ -272,7 +274,8 @@ def _drawing(value: Any) -> Any:
     if hasattr(value, "get_axes") and hasattr(value, "get_size_inches"):
         return ("figure", [_drawing(axes) for axes in value.get_axes()])
     if hasattr(value, "set_children") and hasattr(value, "frozen"):  # a transform: what it consists of, not who uses it
-        return (type(value).__name__, {k: v for k, v in vars(value).items() if k not in _OF_USE})
+        worked_out = (*_OF_USE, "_points") if "_bbox" in vars(value) else _OF_USE
+        return (type(value).__name__, {k: v for k, v in vars(value).items() if k not in worked_out})
     if hasattr(value, "legend_handles"):  # where its box stands is only known once it has been drawn
         title = value.get_title().get_text()
         return ("legend", title, [text.get_text() for text in value.get_texts()], [type(h).__name__ for h in value.legend_handles])  # fmt: skip

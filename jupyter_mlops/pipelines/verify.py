@@ -142,17 +142,20 @@ def _verdict_of(
             folder = lay_out(inputs, Path(temporary) / "folder")
         command = [python or context.interpreter, "-u", str(copy / "check.py"), "--json", str(report), "--digests"]
         command += ["--folder", str(folder), "--stands-for", str(stands_for)]
-        failure = _run(context, command, timeout)
+        seed = str(description.get("hash_seed", ""))  # else the check starts itself once more to have it
+        failure = _run(context, command, timeout, seed)
         if report.exists():
             return dict(json.loads(report.read_text()))
     return {"checks": [], "error": failure, "seconds": 0.0}
 
 
-def _run(context: Context, command: list[str], timeout: float) -> str:
+def _run(context: Context, command: list[str], timeout: float, hash_seed: str) -> str:
     """Run the check, showing the steps as they come; returns why it gave no verdict."""
     environment = child_environment(
         MPLBACKEND="Agg", MLOPS_WORKSPACE=str(context.workspace.root), PYTHONDONTWRITEBYTECODE="1"
     )
+    if hash_seed:
+        environment["PYTHONHASHSEED"] = hash_seed
     try:
         child = subprocess.Popen(
             command,

@@ -20,7 +20,7 @@ class Warm:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def run(self, _context: Any, command: list[str], _timeout: float) -> str:
+    def run(self, _context: Any, command: list[str], _timeout: float, _hash_seed: str) -> str:
         """Stands in for the function of `verify` that starts a process; gives why there is no verdict."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
