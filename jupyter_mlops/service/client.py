@@ -151,16 +151,21 @@ class ServiceClient:
         ServiceOutdated
             It is newer: this process is what is out of date.
         """
-        try:
-            theirs = (self.root / ".mlops" / LOCK).read_text(errors="replace").strip()
-        except OSError:
-            return False
+        theirs = self._told()[0]
         if theirs == RELEASE or older(theirs, RELEASE):
             return theirs != RELEASE
         raise ServiceOutdated(
             f"the workspace's service is of jupyter_mlops {theirs}, and this process of {RELEASE}.",
             hint="Restart the kernel; where its environment has the older version, update that.",
         )
+
+    def _told(self) -> tuple[str, str]:
+        """What the service says of itself beside its lock: its version, and where it listens; empty where it does not."""
+        try:
+            version, socket, *_ = ((self.root / ".mlops" / LOCK).read_text(errors="replace") + "\n\n").split("\n")
+        except OSError:
+            return "", ""
+        return version, socket
 
     def _replace(self, progress: Callable[[str], None] | None) -> None:
         if progress is not None:
@@ -201,7 +206,7 @@ class ServiceClient:
         while True:
             connection = socket.socket(socket.AF_UNIX)
             try:
-                connection.connect(str(socket_path(self.root)))
+                connection.connect(self._told()[1] or str(socket_path(self.root)))
             except OSError:
                 connection.close()
             else:

@@ -130,7 +130,8 @@ class Daemon:
         except OSError:
             return False
         self._lock_file.truncate(0)
-        self._lock_file.write(RELEASE.encode())  # so that a client of another version knows before it asks
+        # so that a client of another version knows before it asks, and one with another folder for sockets finds it
+        self._lock_file.write(f"{RELEASE}\n{socket_path(self.settings.root)}\n".encode())
         self._lock_file.flush()
         return True
 

@@ -6,12 +6,13 @@ A systemd user unit where systemd is, else a line in the user's crontab; what wa
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["start_on_boot", "unit_text"]
+__all__ = ["crontab_line", "start_on_boot", "unit_text"]
 
 
 def unit_text(root: Path) -> str:
@@ -24,9 +25,9 @@ def unit_text(root: Path) -> str:
             "[Service]",
             "Type=oneshot",
             "RemainAfterExit=yes",
-            f"WorkingDirectory={root}",
-            f'ExecStart="{_script()}" service start',
-            f'ExecStop="{_script()}" service stop',
+            f"WorkingDirectory={_escaped(str(root))}",
+            f"ExecStart={_escaped(_command('start'))}",
+            f"ExecStop={_escaped(_command('stop'))}",
             "KillMode=process",
             "",
             "[Install]",
@@ -34,6 +35,11 @@ def unit_text(root: Path) -> str:
             "",
         ]
     )
+
+
+def crontab_line(root: Path, name: str) -> str:
+    """The line of a crontab that starts a workspace's service; a percent sign would end the command there."""
+    return f"@reboot cd {shlex.quote(str(root))} && {_command('start')}  # {name}".replace("%", r"\%")
 
 
 def start_on_boot(root: Path) -> str:
@@ -49,7 +55,7 @@ def start_on_boot(root: Path) -> str:
             return f"starts at boot by the systemd unit {unit}{linger}"
     crontab = shutil.which("crontab")
     if crontab:
-        line = f'@reboot cd "{root}" && "{_script()}" service start  # {name}'
+        line = crontab_line(root, name)
         there = subprocess.run([crontab, "-l"], capture_output=True, text=True, check=False).stdout
         kept = [old for old in there.splitlines() if not old.endswith(f"# {name}")]
         done = subprocess.run(
@@ -60,8 +66,14 @@ def start_on_boot(root: Path) -> str:
     return "does not start at boot: neither a systemd user session nor crontab is here"
 
 
-def _script() -> Path:
-    return Path(sys.executable).with_name("jupyter-mlops")
+def _command(verb: str) -> str:
+    """The service's start or stop, by the interpreter that runs it now."""
+    return f"{shlex.quote(sys.executable)} -m jupyter_mlops.cli service {verb}"
+
+
+def _escaped(text: str) -> str:
+    """As systemd reads it: a percent sign begins a specifier of its own."""
+    return text.replace("%", "%%")
 
 
 def _runs(command: list[str]) -> bool:

@@ -159,26 +159,36 @@ def test_an_older_service_gives_way_to_a_newer_client(session: Session) -> None:
     session.context.progress = told.append
     for theirs in ("0.0.9", ""):
         first = pid_of(session)
-        assert lock.read_text() == RELEASE
-        lock.write_text(theirs)
+        assert lock.read_text().splitlines()[0] == RELEASE
+        lock.write_text(lock.read_text().replace(RELEASE, theirs) if theirs else "")
         second = pid_of(session)
         assert second != first
         assert gone(first, 1)
-        assert lock.read_text() == RELEASE
+        assert lock.read_text().splitlines()[0] == RELEASE
     assert told == [f"the workspace's service was of another version; it is started anew as {RELEASE}"] * 2
 
 
 def test_a_newer_service_stays_and_the_older_client_is_told(shared_session: Session) -> None:
     pid = pid_of(shared_session)
     lock = shared_session.context.workspace.home / LOCK
-    lock.write_text("99.1")
+    before = lock.read_text()
+    lock.write_text(before.replace(RELEASE, "99.1"))
     try:
         with pytest.raises(ServiceOutdated, match=f"is of jupyter_mlops 99.1, and this process of {RELEASE}. Restart"):
             shared_session.status()
         assert shared_session.names("models") == []  # completing is never in the way
     finally:
-        lock.write_text(RELEASE)
+        lock.write_text(before)
     assert pid_of(shared_session) == pid
+
+
+def test_it_is_found_where_another_session_has_its_sockets(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was started at boot or by cron knows no folder of a login's."""
+    pid = pid_of(session)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert pid_of(Session.open(root=session.context.workspace.root)) == pid
 
 
 def test_what_a_running_service_does_not_know_is_asked_of_a_new_one_where_the_package_has_changed(

@@ -234,6 +234,7 @@ def test_deploying_again_replaces_without_a_gap(registered: Session) -> None:
     finally:
         registered.context.progress = lambda _: None
     assert (after.model, after.url) == ("people@2", before.url)
+    lines = [line for line in lines if not line.startswith("compiling")]  # unless an earlier test had it compiled
     assert lines == ["people goes on serving people@1 until people@2 answers", "loading people@2", "warming up"]
     assert Process.of(before.pid) is None
     assert registered.predict("people", TABLE.head(1)).model == "people@2"
