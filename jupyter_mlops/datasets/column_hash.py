@@ -13,10 +13,10 @@ from blake3 import blake3
 
 from ..errors import InvalidArgument
 
-__all__ = ["HEX_DIGITS", "Stream", "hash_arrow", "hash_codes", "hash_plain", "hash_texts"]
+__all__ = ["BLOCK", "HEX_DIGITS", "Stream", "hash_arrow", "hash_codes", "hash_plain", "hash_texts"]
 
 HEX_DIGITS = 32
-BLOCK = 65_536  # values canonicalised at a time: they stay in the processor's cache
+BLOCK = 32_768  # values canonicalised at a time: they stay in the processor's cache
 BYTES = (pa.binary(), pa.large_binary())
 NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
@@ -33,6 +33,9 @@ class Stream:
         self.mark = 0
         """After how many rows to keep the digest of what has come; `blocks` ends one there."""
         self.begin = ""
+        self.stepped = False
+        """Whether to keep the digests after every `BLOCK` rows, for as long as no value is missing."""
+        self.steps: list[str] = []
 
     def add(self, values: np.ndarray[Any, Any], missing: np.ndarray[Any, Any] | None = None) -> None:
         """Take in values, and where they are missing if any are."""
@@ -43,12 +46,14 @@ class Stream:
         self._rows += len(values) if missing is None else len(missing)
         if self._rows == self.mark:
             self.begin = self.digest()
+        if self.stepped and not self.missing and self._rows == BLOCK * (len(self.steps) + 1):
+            self.steps.append(self.digest())
 
     def blocks(self, values: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
         """A column's values in pieces that stay in the processor's cache."""
         start = 0
         while start < len(values):
-            stop = min(start + BLOCK, len(values))
+            stop = min(start - start % BLOCK + BLOCK, len(values))
             if start < self.mark < stop:
                 stop = self.mark
             yield values[start:stop]

@@ -49,12 +49,20 @@ PARALLEL = 1_000_000  # cells from which threads are worth starting
 
 @dataclass(frozen=True)
 class ColumnIdentity:
-    """One column's or index level's logical type, digest and number of missing values."""
+    """One column's or index level's logical type, digest and number of missing values.
+
+    Parameters
+    ----------
+    steps
+        Of numbers and times: the digests of the column's first `column_hash.BLOCK` rows, of twice as many and so on, up
+        to the first value that is missing. Where two columns' begin to differ, so do the columns.
+    """
 
     name: Any
     type: str
     digest: str
     missing: int
+    steps: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -217,7 +225,7 @@ def _identified(values: pd.Series[Any] | pd.Index[Any], name: Any, mark: int) ->
     dtype = values.dtype
     stream = Stream()
     if isinstance(dtype, np.dtype) and dtype.kind in "biufmM":
-        stream.mark = mark
+        stream.mark, stream.stepped = mark, True
         kind = hash_plain(_plain_values(values), stream)
     elif isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow":
         held: Any = values.array
@@ -230,7 +238,7 @@ def _identified(values: pd.Series[Any] | pd.Index[Any], name: Any, mark: int) ->
         kind = hash_arrow(to_arrow(values, name), stream)
         if isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype):
             kind = str(dtype)
-    return ColumnIdentity(name, kind, stream.digest(), stream.missing), stream.begin
+    return ColumnIdentity(name, kind, stream.digest(), stream.missing, tuple(stream.steps)), stream.begin
 
 
 def _plain_values(values: pd.Series[Any] | pd.Index[Any]) -> np.ndarray[Any, Any]:

@@ -149,7 +149,7 @@ class Manifest:
                 )
             columns = tuple(
                 StoredColumn(
-                    ColumnIdentity(c["name"], c["type"], c["digest"], c["missing"]),
+                    ColumnIdentity(c["name"], c["type"], c["digest"], c["missing"], tuple(c.get("steps", ()))),
                     c["form"],
                     c["dtype"],
                     c["kind"],

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from ..errors import InvalidArgument
 from .chunk import Encoded, address, encode
+from .column_hash import BLOCK
 from .columns import pack, restore, restore_codes, unpack
 from .cuts import Anchor, choose_anchor, cut, pair
 from .files import assemble, describe, layers, sync
@@ -82,7 +83,7 @@ def write_snapshot(frame: pd.DataFrame, folder: Path, identity: Identity, base: 
     told = writer.told[: len(writer.layers)]
     columns = tuple(replace(column, identity=_named(each)) for column, each in zip(columns, told, strict=True))
     found = writer.pack.close()
-    shape = {**describe(frame), "means": [list(vars(_named(each)).values()) for each in identity.index]}
+    shape = {**describe(frame), "means": [list(vars(_named(each)).values())[:4] for each in identity.index]}
     before = () if base is None else base.manifest.packs
     manifest = Manifest(
         identity.digest,
@@ -164,23 +165,26 @@ class _Writer:
             pairs = [(p, self.former.get(_key(p, self.layers[p][0], self.count))) for p in self.anchor.columns]
             if all(former is not None and self._unchanged(place, former) for place, former in pairs):
                 return self.base.manifest.starts()[1:]
-        begun = self._begun(rows)
+        begun = self._begun()
         return [*begun, *cut(self.anchor, self.encoded, rows, begun[-1] if begun else 0)]
 
-    def _begun(self, rows: int) -> list[int]:
-        """The cuts that stand where they stood because the anchor was only appended to; the last one was only its end."""
-        if self.base is None or self.anchor.window > 1 or rows <= self.base.manifest.rows:
+    def _begun(self) -> list[int]:
+        """The cuts that stand where they stood because the anchor begins as it did; the last one was only its end."""
+        if self.base is None or self.anchor.window > 1:
             return []
-        for place in self.anchor.columns:
-            former = self.former.get(_key(place, self.layers[place][0], self.count))
-            if former is None or not self._begins_as(place, former):
-                return []
-        return self.base.manifest.starts()[1:-1]
+        formers = [(p, self.former.get(_key(p, self.layers[p][0], self.count))) for p in self.anchor.columns]
+        known = min(0 if former is None else self._known(place, former) for place, former in formers)
+        return [end for end in self.base.manifest.starts()[1:-1] if end <= known]
 
-    def _begins_as(self, place: int, former: StoredColumn) -> bool:
-        """Whether the column's digests say that its first rows are those that it had."""
+    def _known(self, place: int, former: StoredColumn) -> int:
+        """How many of a column's first rows its digests say to be those that it had."""
+        if self.base is None or place >= len(self.told) or self.told[place].type != former.identity.type:
+            return 0
         begin = self.begins[place] if place < min(self.count, len(self.begins)) else ""
-        return bool(begin) and begin == former.identity.digest and self.told[place].type == former.identity.type
+        if begin and begin == former.identity.digest:
+            return self.base.manifest.rows
+        steps = list(zip(self.told[place].steps, former.identity.steps, strict=False))
+        return BLOCK * next((n for n, (mine, theirs) in enumerate(steps) if mine != theirs), len(steps))
 
     def _same_as(self, place: int, former: StoredColumn) -> bool:
         """Whether a column is as it was, found out without looking at its values once more."""
@@ -193,17 +197,13 @@ class _Writer:
         kind = "" if shell.kind is None else pack(pa.array([], type=shell.kind))
         return (shell.form, shell.dtype, kind, shell.note) == (former.form, former.dtype, former.kind, former.note)
 
-    def _appended(self, place: int, former: StoredColumn, column: Encoded) -> int:
-        """How many segments hold what they held, because the column was only appended to, known by its digests."""
-        if self.base is None or not self._begins_as(place, former):
+    def _kept_segments(self, place: int, former: StoredColumn, column: Encoded) -> int:
+        """How many of the first segments hold what they held, known by the column's digests."""
+        if self.base is None or column.form != "plain" or former.note != column.note:
             return 0
-        if column.form != "plain" or former.note != column.note:
-            return 0
-        before = self.base.manifest.starts()[1:]
-        pairs = zip(before, self.ends, strict=False)
-        return next(
-            (number for number, (one, other) in enumerate(pairs) if one != other), min(len(before), len(self.ends))
-        )
+        known = self._known(place, former)
+        pairs = list(zip(self.base.manifest.starts()[1:], self.ends, strict=False))
+        return next((n for n, (one, other) in enumerate(pairs) if one != other or one > known), len(pairs))
 
     def addresses(self, column: Encoded, pool: ThreadPoolExecutor, first: int = 0) -> list[str]:
         """The addresses of a column's chunks, from the segment `first` on."""
@@ -233,7 +233,7 @@ class _Writer:
         spans = list(pairwise([0, *self.ends]))
         first = self.anchor.columns[0] if self.anchor.columns else place
         known_already = self._anchored if place == first else None
-        same = 0 if former is None else self._appended(place, former, column)
+        same = 0 if former is None else self._kept_segments(place, former, column)
         kept = [chunk.address for chunk in former.chunks[:same]] if former is not None else []
         addresses = known_already or [*kept, *self.addresses(column, pool, same)]
         if self.pairs is None:
@@ -274,7 +274,7 @@ class _Writer:
         if addresses is None:
             column = self.encoded(first)
             held = self.former.get(_key(first, self.layers[first][0], self.count))
-            same = 0 if held is None else self._appended(first, held, column)
+            same = 0 if held is None else self._kept_segments(first, held, column)
             kept = [chunk.address for chunk in held.chunks[:same]] if held is not None else []
             addresses = self._anchored = [*kept, *self.addresses(column, pool, same)]
         former = self.former.get(_key(first, self.layers[first][0], self.count))

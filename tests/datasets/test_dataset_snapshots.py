@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from made_frames import Drawn, tables
 
+from jupyter_mlops.datasets.column_hash import BLOCK
 from jupyter_mlops.datasets.identity import identify
 from jupyter_mlops.datasets.manifest import Manifest
 from jupyter_mlops.datasets.packs import Packs
@@ -48,8 +49,20 @@ def test_any_table_comes_back_and_so_does_one_built_on_it(drawn: Drawn, other: D
             base = Base(manifest, packs.of(manifest))
 
 
-@pytest.mark.parametrize("change", ["nothing", "a cell", "a gap", "a row inserted", "a category", "shorter"])
-def test_what_was_only_appended_to_is_not_looked_at_twice_and_nothing_else_is_taken_for_it(change: str) -> None:
+CHANGES = [
+    "nothing",
+    "a cell",
+    "a gap",
+    "a row inserted",
+    "a row inserted late",
+    "a late cell",
+    "a category",
+    "shorter",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_begins_as_it_did_is_not_looked_at_twice_and_nothing_else_is_taken_for_it(change: str) -> None:
     rng = np.random.default_rng(3)
     rows, more = 120_000, 3_000
     whole = pd.DataFrame(
@@ -70,6 +83,11 @@ def test_what_was_only_appended_to_is_not_looked_at_twice_and_nothing_else_is_ta
         later.loc[rows - 1, ["x", "at"]] = None
     elif change == "a row inserted":
         later = pd.concat([whole[:50], whole[7:8], whole[50:]], ignore_index=True)
+    elif change == "a row inserted late":
+        later = pd.concat([whole[:100_000], whole[7:8], whole[100_000:]], ignore_index=True)
+    elif change == "a late cell":
+        later = later[:rows].copy()
+        later.loc[100_000, ["id", "x"]] = -1
     elif change == "a category":
         later["c"] = later["c"].cat.rename_categories({"c": "d"})
     elif change == "shorter":
@@ -84,12 +102,22 @@ def test_what_was_only_appended_to_is_not_looked_at_twice_and_nothing_else_is_ta
             told = Manifest.from_bytes((Path(where) / "manifest.json").read_bytes())
             pd.testing.assert_frame_equal(read_snapshot(told, packs.of(told)), later)
             chunks.append([[chunk.address for chunk in column.chunks] for column in told.columns])
-        assert chunks[0] == chunks[1]
+        write_snapshot(later, Path(where), identify(later))  # by itself it is cut alike, every chunk looked at
+        alone = Manifest.from_bytes((Path(where) / "manifest.json").read_bytes())
+        chunks.append([[chunk.address for chunk in column.chunks] for column in alone.columns])
+        assert chunks[0] == chunks[1] == chunks[2]
+        assert told.segments == alone.segments
+        if "late" in change:
+            steps = [m.columns[0].identity.steps for m in (manifest, alone)]
+            assert [a == b for a, b in zip(*steps, strict=True)] == [
+                n * BLOCK <= 100_000 for n in range(1, len(steps[0]) + 1)
+            ]
         begins = dict(zip(later.columns, identify(later, mark=rows).begins, strict=True))
         same = {
             name for name, begin in begins.items() if begin == identify(first).columns[list(first).index(name)].digest
         }
         expected = {"nothing": {"id", "x", "at", "b"}, "a cell": {"id", "at", "b"}, "a gap": {"id", "b"}}
+        expected["a late cell"] = {"at", "b"}
         assert same == expected.get(change, {"id", "x", "at", "b"} if change == "a category" else set())
 
 
