@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from ..tracking.skops_import import skops_io
-
 __all__ = ["ask_session", "open_session"]
 
 REPEATS, BATCHES = 60, 5
@@ -87,8 +85,8 @@ def main(kind: str, model: str, rows: str, answers: str) -> None:
         labels, probabilities = ask_session(session, told, feeds)
     else:
         import pandas as pd
+        import skops.io as skops  # as it is: run as a script this file is of no package
 
-        skops = skops_io()
         estimator = skops.load(model, trusted=skops.get_untrusted_types(file=model))
         frame: Any = pd.read_pickle(rows)  # noqa: S301 written by us a moment ago
         take = np.resize(np.arange(len(frame)), 1000)

@@ -142,6 +142,8 @@ def rollback(host: Host, *, model: str, to: str = "", reason: str = "") -> dict[
         reference = replace(reference, name=stored.model.partition("@")[0])
     alias = reference.alias or CHAMPION
     name, models = reference.name, host.store.models
+    if name not in (known := models.names()):
+        raise NotFound.among("model", name, known, hint=model_versions.REGISTER)
     now = models.alias(name, alias)
     serving = [s for s in stored_deployments(home) if s.model.partition("@")[0] == name and s.wanted]
     following = [s for s in serving if s.asked == f"{name}@{alias}"] or (serving if len(serving) == 1 else [])

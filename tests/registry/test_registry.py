@@ -65,6 +65,11 @@ def test_a_registered_model_is_one_of_stock_mlflow(shared_session: Session, stoc
     assert list(staged.iterdir()) == []
 
 
+def test_what_is_not_there_is_not_rolled_back(shared_session: Session) -> None:
+    with pytest.raises(NotFound, match="no model 'nothere'"):
+        shared_session.rollback("nothere")
+
+
 def test_the_same_model_is_registered_once(shared_session: Session) -> None:
     model = fitted(0.5)
     first = shared_session.register(model, name="once")
