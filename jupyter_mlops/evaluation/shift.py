@@ -86,11 +86,8 @@ def shift_checks(
         weight = weight[on]
         value = float(weighted_values(metric, other, weight[None, :])[0])
         low, high = percentile(weighted_values(metric, other, drawn * weight) - plain_drawn, level)
-        meaning = (
-            f"covariate shift: {words}; the worst of {len(usable)}" if len(usable) > 1 else f"covariate shift: {words}"
-        )
-        effective = effective_rows(weight)
-        meaning += f"; {effective:,.0f} effective of {len(on):,} rows"
+        most = f", the worst of {len(usable)}" if len(usable) > 1 else ""
+        meaning = f"covariate shift, {effective_rows(weight):,.0f} effective of {len(on):,} rows: {words}{most}"
         if np.isfinite([value, low, high]).all():
             check = RobustnessCheck("shift", meaning, value, value - float(plain), low, high, column)
             found.append(check)

@@ -235,6 +235,11 @@ def _one_row(x: Explanation) -> Markup:
     return tag("div", tag("div", one.words), intervals(f"row {one.row}", rows, mark=0.0))
 
 
+def _told(words: str) -> Markup:
+    """A sentence in a cell, broken into lines: there it would make the table wider than the page."""
+    return tag("span", words, style="display:inline-block;white-space:normal;max-width:34em")
+
+
 def _robustness(r: Robustness) -> Markup:
     tones = {"ok": "good", "warning": "warn", "serious": "bad"}
     sign = 1.0 if r.higher_is_better else -1.0
@@ -255,7 +260,7 @@ def _robustness(r: Robustness) -> Markup:
                 Number(c.low),
                 Number(c.high),
                 pill(c.severity, tones[c.severity]),
-                short(c.meaning, 100),
+                _told(c.meaning),
             ]
             for c in ordered
         ],
@@ -360,9 +365,7 @@ def compression(c: Compression) -> Markup:
 
 
 def _metrics(metrics: Iterable[MetricValue]) -> Markup:
-    rows = [
-        [m.name, Number(m.value), Number(m.low), Number(m.high), m.method, short(m.convention, 90)] for m in metrics
-    ]
+    rows = [[m.name, Number(m.value), Number(m.low), Number(m.high), m.method, _told(m.convention)] for m in metrics]
     return grid(["metric", "value", "low", "high", "interval by", "what it is"], rows)
 
 

@@ -77,7 +77,7 @@ def test_the_shift_that_hurts_is_found_with_its_size() -> None:
     assert worst.value == pytest.approx(0.6 * share + 0.9 * (1 - share), abs=0.03)
     assert worst.change == pytest.approx(0.72 - 0.8, abs=0.02)
     assert worst.low < worst.change < worst.high < 0  # type: ignore[operator]
-    assert "3,0" in worst.meaning.split(";")[-1]  # 4,000 (5/3)^2 / (11/3) = 3,030
+    assert worst.meaning.startswith("covariate shift, 3,0")  # 4,000 (5/3)^2 / (11/3) = 3,030
     assert by["age"].low < 0.01  # type: ignore[operator]
 
 

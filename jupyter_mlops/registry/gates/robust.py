@@ -28,7 +28,13 @@ def judge(candidate: Candidate, options: Mapping[str, Any]) -> GateResult:
         return not_judged(NAME, needed, f"not looked at: {', '.join(missing) or 'any disturbance'}", hint)
     loss, worst = max(losses, key=lambda item: item[0])
     column = f" of {worst.column}" if worst.column else ""
-    return held(NAME, loss <= most, needed, f"{worst.name}{column}: {told.metric} {worst.change:+.4g}", worst.meaning)
+    return held(
+        NAME,
+        loss <= most,
+        needed,
+        f"{worst.name}{column}: {told.metric} {worst.change:+.4g}",
+        f"That is: {worst.meaning}.",
+    )
 
 
 GATE = Gate(
