@@ -194,9 +194,11 @@ def resident(pid: int) -> int:
 def fuzz(server: RunningServer, examples: int) -> int:
     """How many requests were made."""
     schemathesis = pytest.importorskip("schemathesis")
+    import requests
     from hypothesis import HealthCheck, Phase, given, settings
 
     schema = schemathesis.openapi.from_dict(ask(server, "GET", "/openapi.json")[1])
+    client = requests.Session()
     made = 0
     for method, path in (("POST", "/invocations"), ("POST", "/v2/models/people/infer")):
         operation = schema[path][method]
@@ -215,8 +217,10 @@ def fuzz(server: RunningServer, examples: int) -> int:
                 nonlocal made
                 made += 1
                 headers = {"Authorization": f"Bearer {server.token}"}
-                response = case.call(base_url=f"http://127.0.0.1:{server.port}", headers=headers, timeout=20)
+                base = f"http://127.0.0.1:{server.port}"
+                response = case.call(base_url=base, headers=headers, timeout=20, session=client)
                 assert response.status_code < 500, (response.text, case.body)
 
             check()
+    client.close()
     return made

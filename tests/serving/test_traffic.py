@@ -287,6 +287,45 @@ def test_a_canary_that_breaks_its_guard_is_taken_back(deployed: Session) -> None
     assert any(e.action == "deployment.traffic" and e.actor.via == "service" for e in deployed.audit("kids"))
 
 
+def test_a_canary_that_fails_on_what_the_stable_version_answers_is_taken_back(deployed: Session) -> None:
+    """It was trained on a column that clients do not send yet; what no version takes counts against none."""
+    from sklearn.tree import DecisionTreeClassifier
+
+    more = TABLE.assign(income=TABLE.age * 2)
+    model = DecisionTreeClassifier(max_depth=1, random_state=0).fit(more, np.where(TABLE.children > 1, "many", "few"))
+    version = deployed.register(model, name="kids", data=more).ref
+    deployed.traffic("kids", [f"{version}=50%"])
+    stored = find(deployed.context.workspace.home, "kids")
+    token = DeploymentFolder.of(deployed.context.workspace.home, "kids").token()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    connection = HTTPConnection(stored.host, stored.port, timeout=30)
+
+    def send(body: bytes, times: int) -> set[tuple[int, str]]:
+        found = set()
+        for _ in range(times):
+            connection.request("POST", "/invocations", body, headers)
+            response = connection.getresponse()
+            response.read()
+            found.add((response.status, response.headers["X-Model-Version"]))
+        return found
+
+    assert send(b"{", 300) == {(400, "kids@1"), (400, version)}
+    time.sleep(2.5)  # the guard looks every second
+    assert deployed.traffic("kids").of_role("canary"), "both refuse what is no JSON"
+    good = body_of(TABLE.head(1))
+    assert send(good, 40) == {(200, "kids@1"), (400, version)}
+    for _ in range(40):
+        if not deployed.traffic("kids").of_role("canary"):
+            break
+        send(good, 100)
+        time.sleep(0.1)
+    told = deployed.traffic("kids").decisions[-1]
+    assert f"took the canary {version} back" in told.what
+    assert "failed requests: " in told.why
+    assert send(good, 20) == {(200, "kids@1")}
+    connection.close()
+
+
 def test_metrics_token_logs_and_forgetting(deployed: Session) -> None:
     stored, folder = (
         find(deployed.context.workspace.home, "kids"),
