@@ -160,11 +160,16 @@ class RunTable(Displayed, Record):
         """One row a run; metrics and parameters as ``metrics.x`` and ``params.y``, as MLflow names them."""
         import numpy as np
         import pandas as pd
-
-        def read(texts: list[str], names: int) -> Any:
-            return np.fromstring(" ".join(texts), sep=" ").reshape(-1, names).T
+        import pyarrow as pa
 
         columns = RunColumns.of(self.runs)
+
+        def read(texts: list[str], names: int) -> Any:
+            return pa.array(" ".join(texts).split(" ")).cast(pa.float64()).to_numpy().reshape(-1, names).T
+
+        def empty() -> Any:
+            return np.full(len(columns), np.nan)
+
         plain = columns.plain
         started, ended = pd.Series(plain["started_ms"], dtype="int64"), pd.Series(plain["ended_ms"], dtype="float64")
         told: dict[str, Any] = {
@@ -175,7 +180,7 @@ class RunTable(Displayed, Record):
             "seconds": (ended - started) / 1000,
             "trust": plain["trust"],
         }
-        told |= {f"metrics.{name}": values for name, values in columns.metric_columns(read).items()}
+        told |= {f"metrics.{name}": values for name, values in columns.metric_columns(read, empty).items()}
         told |= {f"params.{name}": values for name, values in columns.param_columns().items()}
         return pd.DataFrame(told)
 

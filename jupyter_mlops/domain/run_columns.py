@@ -90,32 +90,46 @@ class RunColumns(Sequence["Run"]):
         number = side[0][i]
         return [] if number is None else self.sets[number].split(BETWEEN)
 
-    def metric_columns(self, read: Callable[[list[str], int], Any] | None = None) -> dict[str, Any]:
+    def metric_columns(
+        self, read: Callable[[list[str], int], Any] | None = None, empty: Callable[[], Any] | None = None
+    ) -> dict[str, Any]:
         """Every metric as floats, NaN where a run has none.
 
         Parameters
         ----------
         read
             Turns the texts of runs that have the same so many metrics into as many columns; lists by default.
+        empty
+            Makes a column of NaN for every run, in which many places are set at once; needed where `read` is given.
         """
-        return self._spread(self.metrics, nan, read or _floats)
+        return self._spread(self.metrics, lambda: [nan] * len(self), read or _floats, at_once=empty)
 
     def param_columns(self) -> dict[str, list[str | None]]:
         """Every parameter as texts, None where a run has none."""
         return self._spread(
-            self.params, None, lambda texts, _: zip(*(text.split(BETWEEN) for text in texts), strict=True)
+            self.params,
+            lambda: [None] * len(self),
+            lambda texts, _: zip(*(text.split(BETWEEN) for text in texts), strict=True),
         )
 
-    def _spread(self, side: Side, missing: Any, read: Callable[[list[str], int], Any]) -> dict[str, Any]:
+    def _spread(
+        self,
+        side: Side,
+        empty: Callable[[], Any],
+        read: Callable[[list[str], int], Any],
+        at_once: Callable[[], Any] | None = None,
+    ) -> dict[str, Any]:
         columns: dict[str, Any] = {}
         for names, places, texts in self._by_set(side):
             for name, values in zip(names, read(texts, len(names)), strict=True):
                 if len(places) == len(self):  # all runs have it
                     columns[name] = values
-                    continue
-                column = columns.setdefault(name, [missing] * len(self))
-                for place, value in zip(places, values, strict=True):
-                    column[place] = value
+                elif at_once is not None:
+                    columns.setdefault(name, at_once())[places] = values
+                else:
+                    column = columns.setdefault(name, empty())
+                    for place, value in zip(places, values, strict=True):
+                        column[place] = value
         return dict(sorted(columns.items()))
 
     def name_counts(self) -> dict[str, int]:

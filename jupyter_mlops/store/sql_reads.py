@@ -87,17 +87,16 @@ def run_table(
         ids = [str(row[0]) for row in _all(session, chosen)]
         kept = ids[:limit]
         named = _named(kept, chosen.limit(limit), dialect)
-        rows = {row[0]: row for row in _all(session, _facts(named))}
-        nameless = any(not row[1] for row in rows.values())
-        gathered = _gathered(named, dialect, OUR_TAGS if nameless else READ_TAGS)
-        if len(kept) > FEW:  # SQLite works without the interpreter's lock, so two read in the time of one
-            with ThreadPoolExecutor(1) as other:
-                first = other.submit(_texts, database, gathered[0])
-                rest = [_by_run(session, query) for query in gathered[1:]]
-                texts = [first.result(), *rest]
-        else:
-            texts = [_by_run(session, query) for query in gathered]
-        used = _used(session, named)
+        metrics = _gathered_metrics(named, dialect)
+        with ThreadPoolExecutor(1) as other:
+            # SQLite works without the interpreter's lock, so two read in the time of one
+            first = other.submit(_texts, database, metrics) if len(kept) > FEW else None
+            rows = {row[0]: row for row in _all(session, _facts(named))}
+            nameless = any(not row[1] for row in rows.values())
+            rest = _gathered(named, dialect, OUR_TAGS if nameless else READ_TAGS)
+            sides = [_by_run(session, query) for query in rest]
+            used = _used(session, named)
+            texts = [first.result() if first is not None else _by_run(session, metrics), *sides]
     told = [(*rows[run], *chain.from_iterable(side.get(run, NONE) for side in texts)) for run in kept if run in rows]
     columns = _columns(store, told, used)
     return None if columns is None else (columns, len(ids) > limit)
@@ -180,26 +179,35 @@ def _facts(named: Any) -> Any:
     )
 
 
-def _gathered(named: Any, dialect: str, wanted: Sequence[str]) -> list[Any]:
-    """One row a run: names and values of its metrics, its parameters and our tags, each as a text."""
-    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam, SqlTag
-    from sqlalchemy import case, cast, func, select
+def _gathered_metrics(named: Any, dialect: str) -> Any:
+    """One row a run: names and values of its metrics, each as a text."""
+    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric
+    from sqlalchemy import case, cast, func
     from sqlalchemy.types import Text
 
-    joined = func.group_concat if dialect == "sqlite" else func.string_agg
-    metric, param, tag = (table.__table__.c for table in (SqlLatestMetric, SqlParam, SqlTag))
+    metric = SqlLatestMetric.__table__.c
     # 20 digits give every float back exactly; PostgreSQL's own text does
     number = func.printf("%!.20g", metric.value) if dialect == "sqlite" else cast(metric.value, Text)
+    return _joined(metric, case((metric.is_nan, "nan"), else_=number), " ", named, dialect)
 
-    def gathered(table: Any, what: Any, between: str, *conditions: Any) -> Any:
-        both = select(table.run_uuid, joined(table.key, BETWEEN), joined(what, between))
-        return both.where(table.run_uuid.in_(named), *conditions).group_by(table.run_uuid)
 
+def _gathered(named: Any, dialect: str, wanted: Sequence[str]) -> list[Any]:
+    """One row a run: names and values of its parameters and of our tags, each as a text."""
+    from mlflow.store.tracking.dbmodels.models import SqlParam, SqlTag
+
+    param, tag = SqlParam.__table__.c, SqlTag.__table__.c
     return [
-        gathered(metric, case((metric.is_nan, "nan"), else_=number), " "),
-        gathered(param, param.value, BETWEEN),
-        gathered(tag, tag.value, BETWEEN, tag.key.in_(wanted)),
+        _joined(param, param.value, BETWEEN, named, dialect),
+        _joined(tag, tag.value, BETWEEN, named, dialect, tag.key.in_(wanted)),
     ]
+
+
+def _joined(table: Any, what: Any, between: str, named: Any, dialect: str, *conditions: Any) -> Any:
+    from sqlalchemy import func, select
+
+    joined = func.group_concat if dialect == "sqlite" else func.string_agg
+    both = select(table.run_uuid, joined(table.key, BETWEEN), joined(what, between))
+    return both.where(table.run_uuid.in_(named), *conditions).group_by(table.run_uuid)
 
 
 def _used(session: Any, named: Any) -> dict[str, tuple[set[str], set[str]]]:
@@ -265,7 +273,7 @@ def curve(store: Store, run_id: str, metric: str, points: int) -> list[tuple[int
     if database is None:
         return None
     from mlflow.store.tracking.dbmodels.models import SqlMetric as Metric
-    from sqlalchemy import func, literal, select
+    from sqlalchemy import literal, select
 
     mine = (Metric.run_uuid == run_id, Metric.key == metric)
     ordered = (Metric.step, Metric.timestamp, Metric.value)
@@ -277,15 +285,38 @@ def curve(store: Store, run_id: str, metric: str, points: int) -> list[tuple[int
         whole = select(*ordered, Metric.is_nan).where(*mine)
         first = session.execute(whole.order_by(*ordered).limit(1)).one()
         last = session.execute(whole.order_by(*(column.desc() for column in ordered)).limit(1)).one()
-        kept = {tuple(first), tuple(last)}
-        for start, stop in edges(int(first[0]), int(last[0]), stretches(points)):
-            known = (*mine, Metric.step >= start, Metric.step < stop, Metric.is_nan.is_(False))
+    kept = {tuple(first), tuple(last)}
+    spans = edges(int(first[0]), int(last[0]), stretches(points))
+    half = len(spans) // 2
+    with ThreadPoolExecutor(1) as other:  # the database works beside the interpreter, see `run_table`
+        later = other.submit(_extremes, database, run_id, metric, spans[half:])
+        kept |= _extremes(database, run_id, metric, spans[:half])
+        kept |= later.result()
+    return [(int(s), float("nan") if is_nan else float(v)) for s, _, v, is_nan in sorted(kept)]
+
+
+def _extremes(database: Any, run_id: str, metric: str, spans: Sequence[tuple[int, int]]) -> set[tuple[Any, ...]]:
+    """The first row with the least and the first with the greatest value of each stretch of steps."""
+    from mlflow.store.tracking.dbmodels.models import SqlMetric as Metric
+    from sqlalchemy import func, select
+
+    ordered = (Metric.step, Metric.timestamp, Metric.value)
+    kept: set[tuple[Any, ...]] = set()
+    with _reading(database) as session:
+        for start, stop in spans:
+            known = (
+                Metric.run_uuid == run_id,
+                Metric.key == metric,
+                Metric.step >= start,
+                Metric.step < stop,
+                Metric.is_nan.is_(False),
+            )
             least, greatest = session.execute(
                 select(func.min(Metric.value), func.max(Metric.value)).where(*known)
             ).one()
             if least is None:
                 continue
-            extremes = whole.where(*known, Metric.value.in_([least, greatest])).order_by(*ordered)
-            found = session.execute(extremes).all()
+            extremes = select(*ordered, Metric.is_nan).where(*known, Metric.value.in_([least, greatest]))
+            found = session.execute(extremes.order_by(*ordered)).all()
             kept |= {tuple(next(row for row in found if row[2] == value)) for value in (least, greatest)}
-    return [(int(s), float("nan") if is_nan else float(v)) for s, _, v, is_nan in sorted(kept)]
+    return kept
