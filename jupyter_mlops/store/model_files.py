@@ -29,7 +29,7 @@ def mlmodel(folder: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        data = yaml.safe_load((folder / MLMODEL).read_text())
+        data = yaml.load((folder / MLMODEL).read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 both are safe
     except OSError:
         raise NotFound(f"{folder} holds no model: its MLmodel file is missing.") from None
     except yaml.YAMLError as error:
@@ -86,7 +86,8 @@ def name_model(folder: Path, model_id: str, run_id: str, location: str) -> None:
     if run_id:
         data["run_id"] = run_id
     temporary = folder.with_name(f"{folder.name}.MLmodel.{uuid.uuid4().hex[:8]}.tmp")
-    temporary.write_text(yaml.safe_dump(data, default_flow_style=False))
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    temporary.write_text(yaml.dump(data, Dumper=dumper, default_flow_style=False))
     temporary.replace(folder / MLMODEL)
 
 

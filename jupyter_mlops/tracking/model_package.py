@@ -372,7 +372,8 @@ def _write_mlmodel(
 def _yaml(data: Any) -> str:
     import yaml
 
-    text: str = yaml.safe_dump(data, default_flow_style=False, sort_keys=True)
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(data, Dumper=dumper, default_flow_style=False, sort_keys=True)
     return text
 
 

@@ -34,7 +34,10 @@ def label_tags(label: str, reasons: dict[str, str]) -> dict[str, str]:
 
 
 class Writing:
-    """Writes events in order; what comes in many is gathered for each run and sent together.
+    """Writes events; what comes in many is gathered for each run and sent together.
+
+    That it may come after files and data that were logged later is no matter: nothing refers from one to the other. A
+    logged model takes its run's parameters along, and what has ended gets no more.
 
     Parameters
     ----------
@@ -67,9 +70,11 @@ class Writing:
         for number, event in enumerate(events, 1):
             if event.kind in GATHERED:
                 self._gathered[str(event.run)].append(event)
-            else:
+                continue
+            if event.kind in ("start", "model", "end"):
                 self._flush()
-                self._one(event)
+            self._one(event)
+            if not self._gathered:
                 self.count = number
         self._flush()
         self.count = len(events)
