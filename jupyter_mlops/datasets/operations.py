@@ -138,9 +138,12 @@ def locate(host: Host, *, ref: str, fresh: bool = False) -> dict[str, Any]:
     cache = host.workspace.home / "cache" / "data"
     folder, copy = store.folder(run_id, found.digest, cache, fresh=fresh)
     packs: list[str] = []
-    manifest = manifest_in(folder, store.checksum(run_id))
-    if store.packs.local is None and manifest.exists():
-        packs = json.loads(manifest.read_bytes())["packs"]
+    if store.packs.local is None:
+        told = _packs_in(manifest_in(folder, store.checksum(run_id)))
+        if told is None and copy and not fresh:  # our copy is damaged
+            folder, copy = store.folder(run_id, found.digest, cache, fresh=True)
+            told = _packs_in(manifest_in(folder, store.checksum(run_id)))
+        packs = told or []
     return {
         "version": found.to_dict(),
         "run": run_id,
@@ -149,6 +152,16 @@ def locate(host: Host, *, ref: str, fresh: bool = False) -> dict[str, Any]:
         "checksum": store.checksum(run_id),
         "packs": store.packs.location(packs, host.workspace.home / "cache" / "packs"),
     }
+
+
+def _packs_in(manifest: Path) -> list[str] | None:
+    """The packs that a manifest names; None for one that cannot be read: who checks it says so."""
+    if not manifest.exists():
+        return []
+    try:
+        return [str(name) for name in json.loads(manifest.read_bytes())["packs"]]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def log(host: Host, *, name: str) -> dict[str, Any]:
