@@ -16,7 +16,7 @@ from ..domain.data_version import DataVersion
 from ..errors import InvalidArgument, NotFound
 from .tables import as_table, load_version, table_name
 
-__all__ = ["AUTO", "CheckCommands", "check_saved", "contract_of", "known_column", "masked"]
+__all__ = ["AUTO", "CheckCommands", "check_saved", "contract_of", "known_column", "masked", "read_rules"]
 
 AUTO = "auto"
 
@@ -70,7 +70,7 @@ class CheckCommands(CommandSet):
         with self.context.looking("check"):
             frame = as_table(self.context, table)
             held = None if test is None else as_table(self.context, test)
-        rules = _contract(self.context, contract) if contract else None
+        rules = read_rules(self.context, contract) if contract else None
         options = {"target": target, "time": time, "group": group, "by": by}
         return check_saved(self.context, frame, ref, name=_name(self.context, table), test=held, rules=rules, **options)
 
@@ -231,7 +231,8 @@ def known_column(frame: Any, name: str) -> None:
         raise NotFound.among("column", name, known)
 
 
-def _contract(context: Context, given: str) -> Contract:
+def read_rules(context: Context, given: str) -> Contract:
+    """The contract of a data version, or the one in a JSON file."""
     from .contract import read_contract
 
     path = Path(given).expanduser()

@@ -127,6 +127,8 @@ class Deployment(Displayed, Record):
         The file, readable by its owner only, that holds the token.
     predictions
         Rows answered, over every process that served this deployment.
+    contract
+        Whose contract its requests have to keep: a data version or a file; empty for none.
     """
 
     name: str
@@ -148,6 +150,7 @@ class Deployment(Displayed, Record):
     not_logged: int = 0
     on_boot: str = ""
     grpc: str = ""
+    contract: str = ""
 
     def text(self) -> str:
         tail = f": {self.error}" if self.error else ""
@@ -168,6 +171,8 @@ class Deployment(Displayed, Record):
             ]
             told.append(table(["model", "part", "share", "path", "requests", "errors", "p50 ms", "p99 ms"], rows))
         told += [f"{v.model} computes by {v.path}: {v.path_reason}" for v in self.versions if v.path_reason]
+        if self.contract:
+            told.append(f"requests have to keep the contract of {self.contract}")
         if self.not_logged:
             told.append(f"{self.not_logged} predictions were answered and could not be logged")
         told += [f"{d.what}: {d.why}" for d in reversed(self.traffic.decisions)]

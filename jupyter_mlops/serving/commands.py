@@ -6,6 +6,7 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Any
 
+from ..datasets.check_commands import read_rules
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
 from ..domain.deployment import BatchResult, Deployment, DeploymentTable, LogRules, Manifest, Predictions
@@ -42,6 +43,7 @@ class ServingCommands(CommandSet):
         key: Annotated[str, Arg(value="path", metavar="FILE")] = "",
         mask: Annotated[list[str] | None, Arg(metavar="COLUMN")] = None,
         blank: Annotated[list[str] | None, Arg(metavar="COLUMN")] = None,
+        contract: Annotated[str, Arg(complete="data", metavar="NAME[@vN]")] = "",
         log_sample: float = 1.0,
         log_days: float = 0.0,
         log_bytes: int = 0,
@@ -91,6 +93,10 @@ class ServingCommands(CommandSet):
             masked without being named.
         blank
             A column that is not logged.
+        contract
+            A data version whose contract every request has to keep, or the JSON file of one: ranges, categories and missing
+            values beyond what the model's signature asks. What breaks it is answered 400, column by column. Each request is
+            read twice for it.
         log_sample
             Which share of the requests is logged, above 0 to 1.
         log_days
@@ -113,6 +119,7 @@ class ServingCommands(CommandSet):
         %mlops deploy adult-clf@champion
         %mlops deploy adult-clf@champion --to kubernetes --out k8s
         %mlops deploy adult-clf@7 --name second --port 8080
+        %mlops deploy adult-clf@champion --contract adult@v3
         %mlops deploy adult-clf@champion --canary adult-clf@challenger=10% --sticky X-User
         """
         reference = Reference.parse(model, "model version")
@@ -146,6 +153,7 @@ class ServingCommands(CommandSet):
             keep_days=log_days,
             keep_bytes=log_bytes,
         )
+        held = read_rules(self.context, contract).to_dict() if contract else None
         answer = self.context.call(
             "serving.deploy",
             model=model,
@@ -162,6 +170,7 @@ class ServingCommands(CommandSet):
             certificate=certificate,
             key=key,
             on_boot=on_boot,
+            contract=held,
         )
         return Deployment.from_dict(answer)
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..domain.contract import Contract
 from ..domain.deployment import DeploymentState, LogRules
 from ..domain.model_version import SignatureColumn
 from ..domain.record import Record
@@ -72,6 +73,8 @@ class StoredDeployment(Record):
         Where it answers over gRPC; -1 for nowhere.
     on_boot
         What starts the deployment after a reboot; empty for nothing.
+    contract
+        What requests have to keep beyond the signature; None for nothing.
     """
 
     name: str
@@ -103,6 +106,7 @@ class StoredDeployment(Record):
     key: str = ""
     grpc_port: int = -1
     on_boot: str = ""
+    contract: Contract | None = None
 
     @property
     def url(self) -> str:

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from ..domain.context import now_ms
+from ..domain.contract import Contract
 from ..domain.deployment import DeploymentTable, LogRules
 from ..domain.model_version import ModelVersion
 from ..domain.operation import Duty, Operation
 from ..domain.reference import check_name
 from ..domain.traffic import Decision, Share, Traffic
 from ..domain.workspace import Actor
-from ..errors import NotFound, NotReady
+from ..errors import InvalidArgument, NotFound, NotReady
 from ..registry.operations import locate
 from ..store.host import Host
+from .contracted import contract_for
 from .deployment_folder import DeploymentFolder, StoredDeployment, find, stored_deployments
 from .inference_log import count
 from .load import ModelFolder
@@ -57,6 +59,7 @@ def deploy(
     key: str = "",
     on_boot: bool = False,
     grpc_port: int = -1,
+    contract: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Serve a model version under a name; one that is served under it already is replaced when the new one answers."""
     keeper = supervisor(host)
@@ -77,6 +80,8 @@ def deploy(
         if replaced is not None:
             host.progress(f"{name} goes on serving {replaced.model} until {version.ref} answers")
         rules = LogRules.from_dict(log_rules or {})
+        inputs = signature_columns(found.inputs)
+        held = kept_contract(contract, version.ref, [column.name for column in inputs])
         stored = keeper.start(
             StoredDeployment(
                 name=name,
@@ -89,7 +94,7 @@ def deploy(
                 port=replaced.port if replaced is not None and keep_port else port,
                 python=python,
                 allow_pickle=allow_pickle,
-                inputs=signature_columns(found.inputs),
+                inputs=inputs,
                 needs_all=found.native(),
                 started_ms=now_ms(),
                 born=version.ref,
@@ -101,6 +106,7 @@ def deploy(
                 certificate=certificate,
                 key=key,
                 on_boot=start_on_boot(host.workspace.root) if on_boot else "",
+                contract=held,
             ),
             files,
             keep_port=keep_port,
@@ -112,6 +118,27 @@ def deploy(
         if replaced is not None and stored.port != replaced.port:
             host.progress(f"{name} has moved from port {replaced.port} to {stored.port}")
         return keeper.look(stored).to_dict()
+
+
+def kept_contract(given: dict[str, Any] | None, model: str, names: list[str]) -> Contract | None:
+    """What requests to a model have to keep of a contract, None where none is given.
+
+    Raises
+    ------
+    InvalidArgument
+        The contract says nothing about what the model takes.
+    """
+    if given is None:
+        return None
+    contract = Contract.from_dict(given)
+    held = contract_for(contract, names)
+    if not held.columns:
+        takes = ", ".join(names[:8]) if names else "no named columns"
+        raise InvalidArgument(
+            f"the contract of {contract.source} has no column that {model} takes: {takes}.",
+            hint="Give the data version that the model was trained on.",
+        )
+    return held
 
 
 def personal(host: Host, version: ModelVersion) -> list[str]:

@@ -24,11 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from ..domain.contract import Contract
 from ..domain.deployment import LogRules
 from ..errors import MLOpsError, NotFound
 from .app import App
 from .compiled.plan import Plan
 from .compiled.proven import await_other, key_of, used
+from .contracted import ContractedModel
 from .crew import CannotStart, Crew, Crowd
 from .deployment_folder import DeploymentFolder, listening_of
 from .http_server import BACKLOG, GRACE_SECONDS, Server
@@ -39,6 +41,7 @@ from .model import ServedModel
 from .orders import TRAFFIC_FILE, WORKERS, Orders, first_orders
 from .routing import Slot
 from .short_way import protocol_for
+from .signature import Signature
 from .traffic import Follower, LiveRouter
 
 if TYPE_CHECKING:
@@ -106,7 +109,8 @@ class Versions:
         example = files.example()
         if example is not None:
             self._say("warming up")
-            answer = model.answer(*example)
+            # a contract may be narrower than what the model was trained on
+            answer = (model.inner if isinstance(model, ContractedModel) else model).answer(*example)
             if answer.status != 200:
                 told = answer.body.decode(errors="replace")
                 raise MLOpsError(f"the model cannot predict its own input example: {told}")
@@ -123,7 +127,7 @@ class Versions:
         files.check_consent(model_ref, allow_pickle=allowed)
         if not files.native():
             # whatever this is may start threads, which would not survive a fork
-            return Loaded(files, lambda: files.load(allow_pickle=allowed))
+            return Loaded(files, lambda: _held(files.load(allow_pickle=allowed), files, settings))
         plans = Path(settings.get("plans") or place / "plans")
         plan = plans / key_of(files)
         with contextlib.suppress(ImportError):
@@ -139,7 +143,17 @@ class Versions:
         model = files.load(allow_pickle=allowed, plan=plan)
         why = f": {model.path_reason}" if model.path_reason else ""
         log.info("%s is served by the path %s%s", model_ref, model.path, why)
-        return Loaded(files, lambda: model)
+        return Loaded(files, lambda: _held(model, files, settings))
+
+
+def _held(model: ServedModel, files: ModelFolder, settings: dict[str, Any]) -> ServedModel:
+    """The model, behind the contract that its requests have to keep, where there is one."""
+    if not settings.get("contract"):
+        return model
+    signature = Signature.parse(files.inputs)
+    if signature is None or not signature.named:
+        return model
+    return ContractedModel(model, Contract.from_dict(settings["contract"]), signature)
 
 
 def _compile(files: ModelFolder, plans: Path, settings: dict[str, Any]) -> str:

@@ -161,7 +161,8 @@ class Supervisor:
 
     def _settings(self, model: str, stored: StoredDeployment) -> str:
         told = {"model": model, "allow_pickle": stored.allow_pickle, "root": str(self.root), "plans": str(self.plans)}
-        return json.dumps({**told, "listening": listening_of(stored)})
+        held = stored.contract.to_dict() if stored.contract is not None else None
+        return json.dumps({**told, "listening": listening_of(stored), "contract": held})
 
     def order(self, stored: StoredDeployment, *, patience: float) -> dict[int, WorkerState]:
         """Tell the workers what `stored` says, and wait until every living one follows it.
@@ -316,6 +317,7 @@ class Supervisor:
             versions=versions_of(stored, list(states.values()), counted),
             not_logged=not_logged(folder.log),
             on_boot=stored.on_boot,
+            contract=stored.contract.source if stored.contract is not None else "",
             grpc=stored.grpc if stored.state != "stopped" else "",
         )
 
