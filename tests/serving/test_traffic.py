@@ -262,8 +262,9 @@ def test_a_hung_worker_is_ended_and_brought_back(deployed: Session) -> None:
 def test_it_follows_its_alias_and_rolls_back(deployed: Session) -> None:
     deployed.traffic("kids", ["champion=100%"])
     deployed.promote("kids@2", to="champion")
+    # what is to be is written down before the workers do it, so that a crash in between changes nothing
     wait_until(lambda: deployed.deployments()[0].model == "kids@2")
-    assert set(ask(deployed, 20)) == {"kids@2"}
+    wait_until(lambda: set(ask(deployed, 20)) == {"kids@2"}, seconds=10)
     assert "follows kids@champion" in deployed.deployments()[0].traffic.decisions[-1].what
     told = deployed.rollback("kids", reason="no good")
     assert (told.version, told.previous, told.deployments) == (1, 2, ("kids",))
