@@ -177,8 +177,9 @@ def parse_share(text: str, role: Role, whole: float = 1.0) -> Share:
 
     Examples
     --------
-    >>> parse_share("clf@challenger=10%", "canary")
-    Share(model='clf@challenger', weight=0.1, role='canary', asked='clf@challenger')
+    >>> share = parse_share("clf@challenger=10%", "canary")
+    >>> share.model, share.weight, share.role
+    ('clf@challenger', 0.1, 'canary')
     """
     name, equals, amount = text.partition("=")
     asked = str(Reference.parse(name.strip(), "model version"))
