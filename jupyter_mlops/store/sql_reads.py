@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..domain.run_columns import BETWEEN, RunColumns
@@ -34,6 +33,7 @@ Texts = dict[str, tuple[str | None, str | None]]
 
 CACHE_KB = 65_536
 NONE = (None, None)
+FACTS = 5  # columns of `_facts`
 READ_TAGS = [name for name in OUR_TAGS if name != tags.RUN_NAME]  # a run's name stands in a column of its own
 
 
@@ -84,22 +84,21 @@ def run_table(
         if top:
             query = query.where(~_child())
         chosen = query.order_by(*ordered).limit(limit + 1)
-        ids = [str(row[0]) for row in _all(session, chosen)]
-        kept = ids[:limit]
-        named = _named(kept, chosen.limit(limit), dialect)
-        metrics = _gathered_metrics(named, dialect)
-        with ThreadPoolExecutor(1) as other:
-            # SQLite works without the interpreter's lock, so two read in the time of one
-            first = other.submit(_texts, database, metrics) if len(kept) > FEW else None
-            rows = {row[0]: row for row in _all(session, _facts(named))}
-            nameless = any(not row[1] for row in rows.values())
-            rest = _gathered(named, dialect, OUR_TAGS if nameless else READ_TAGS)
-            sides = [_by_run(session, query) for query in rest]
-            used = _used(session, named)
-            texts = [first.result() if first is not None else _by_run(session, metrics), *sides]
-    told = [(*rows[run], *chain.from_iterable(side.get(run, NONE) for side in texts)) for run in kept if run in rows]
+        rows = _all(session, chosen.add_columns(*_facts()))
+        more, rows = len(rows) > limit, rows[:limit]
+        facts = {row[0]: row[-FACTS:] for row in rows}  # a run that is there several times counts once
+        named = _named([*facts], chosen.limit(limit), dialect)
+        nameless = any(not fact[0] for fact in facts.values())
+        # one after the other: SQLite's memory has one lock, at which two threads take longer than one
+        texts = [_by_run(session, query) for query in _gathered(named, dialect, OUR_TAGS if nameless else READ_TAGS)]
+        used = _used(session, named)
+    metrics, params, held = texts
+    told = [
+        (run, *fact, *metrics.get(run, NONE), *params.get(run, NONE), *held.get(run, NONE))
+        for run, fact in facts.items()
+    ]
     columns = _columns(store, told, used)
-    return None if columns is None else (columns, len(ids) > limit)
+    return None if columns is None else (columns, more)
 
 
 @contextmanager
@@ -121,12 +120,6 @@ def _all(session: Any, query: Any) -> Any:
 def _by_run(session: Any, query: Any) -> Texts:
     """Names and values as texts, by run."""
     return {run: (keys, values) for run, keys, values in _all(session, query)}
-
-
-def _texts(database: Any, query: Any) -> Texts:
-    """As `_by_run`, with a session of its own."""
-    with _reading(database) as session:
-        return _by_run(session, query)
 
 
 def _named(kept: list[str], chosen: Any, dialect: str) -> Any:
@@ -168,35 +161,25 @@ def _child() -> Any:
     return exists().where(SqlTag.run_uuid == SqlRun.run_uuid, SqlTag.key == tags.PARENT)
 
 
-def _facts(named: Any) -> Any:
+def _facts() -> tuple[Any, ...]:
     """A run's own columns."""
     from mlflow.store.tracking.dbmodels.models import SqlRun
-    from sqlalchemy import select
 
     run = SqlRun.__table__.c
-    return select(run.run_uuid, run.name, run.status, run.start_time, run.end_time, run.user_id).where(
-        run.run_uuid.in_(named)
-    )
-
-
-def _gathered_metrics(named: Any, dialect: str) -> Any:
-    """One row a run: names and values of its metrics, each as a text."""
-    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric
-    from sqlalchemy import case, cast, func
-    from sqlalchemy.types import Text
-
-    metric = SqlLatestMetric.__table__.c
-    # 20 digits give every float back exactly; PostgreSQL's own text does
-    number = func.printf("%!.20g", metric.value) if dialect == "sqlite" else cast(metric.value, Text)
-    return _joined(metric, case((metric.is_nan, "nan"), else_=number), " ", named, dialect)
+    return run.name, run.status, run.start_time, run.end_time, run.user_id
 
 
 def _gathered(named: Any, dialect: str, wanted: Sequence[str]) -> list[Any]:
-    """One row a run: names and values of its parameters and of our tags, each as a text."""
-    from mlflow.store.tracking.dbmodels.models import SqlParam, SqlTag
+    """One row a run: names and values of its metrics, its parameters and our tags, each as a text."""
+    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam, SqlTag
+    from sqlalchemy import case, cast, func
+    from sqlalchemy.types import Text
 
-    param, tag = SqlParam.__table__.c, SqlTag.__table__.c
+    metric, param, tag = (table.__table__.c for table in (SqlLatestMetric, SqlParam, SqlTag))
+    # 20 digits give every float back exactly; PostgreSQL's own text does
+    number = func.printf("%!.20g", metric.value) if dialect == "sqlite" else cast(metric.value, Text)
     return [
+        _joined(metric, case((metric.is_nan, "nan"), else_=number), " ", named, dialect),
         _joined(param, param.value, BETWEEN, named, dialect),
         _joined(tag, tag.value, BETWEEN, named, dialect, tag.key.in_(wanted)),
     ]
