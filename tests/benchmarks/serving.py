@@ -116,10 +116,12 @@ class Target:
             raise RuntimeError(f"{found['failed']} of {found['requests']} requests failed")
         return Load(found["requests"] / found["us"] * 1e6, found["p50"] / 1000, found["p99"] / 1000)
 
-    def wait(self, patience: float = START_PATIENCE) -> None:
+    def wait(self, server: subprocess.Popen[bytes], patience: float = START_PATIENCE) -> None:
         """Until it answers."""
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
+            if server.poll() is not None:
+                raise RuntimeError(f"the server has ended with {server.returncode}")
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
                 connection.request("GET", "/ping")
@@ -144,7 +146,7 @@ def started(command: list[str], port: int, **environment: str) -> Iterator[Targe
     )
     try:
         target = Target(port)
-        target.wait()
+        target.wait(server)
         time.sleep(3)
         yield target
     finally:
@@ -165,6 +167,8 @@ def mlflow_server(uri: str, model: str, loop: str, parser: str) -> Any:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "UVICORN_LOOP": loop,
         "UVICORN_HTTP": parser,
+        # it looks for uvicorn's command, which lies beside Python's
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     }
     return started([*command, "--env-manager", "local"], port, **told)
 
