@@ -212,13 +212,15 @@ class OneHot(Operation):
         given = _things(self.of.run(columns))
         rows = len(given[0])
         found = np.zeros((rows, self.width), dtype=self.dtype)
+        every = np.arange(rows)
         for number, (column, table, unknown) in enumerate(zip(given, self._tables, self.unknown, strict=True)):
-            for row, value in enumerate(column):
-                place = table.get(value if value == value else MISSING, unknown)  # noqa: PLR0124 NaN is not equal to itself
-                if place >= 0:
-                    found[row, place] = 1
-                elif place == -2:
-                    raise _unknown(value, number)
+            get = table.get
+            places = [get(value if value == value else MISSING, unknown) for value in column]  # noqa: PLR0124 NaN is not equal to itself
+            if unknown == -2 and -2 in places:
+                raise _unknown(column[places.index(-2)], number)
+            at = np.array(places, dtype=np.intp)
+            on = at >= 0
+            found[every[on], at[on]] = 1
         return found
 
 
