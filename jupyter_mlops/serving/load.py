@@ -92,6 +92,8 @@ class ModelFolder:
             return False
         if self.loader == "mlflow.sklearn":
             return self.own.get("serialization_format") in ("skops", "pickle", "cloudpickle")
+        if self.loader == "mlflow.onnx":  # ours says in the file how a row becomes its inputs
+            return ((self.facts.get("metadata") or {}).get("mlops") or {}).get("format") == "onnx"
         if self.own.get("model_class") not in CLASSES[self.loader]:
             return False
         return self.loader == "mlflow.xgboost" or self._stored.suffix in (".lgb", ".skops")
@@ -245,8 +247,15 @@ class _Booster:
         return self._booster.predict(self._table(data))
 
 
+def _onnx(folder: ModelFolder) -> Any:
+    from ..evaluation.onnx_model import OnnxModel
+
+    return OnnxModel(folder._stored.read_bytes())  # noqa: SLF001 the same
+
+
 READERS: dict[str, Callable[[ModelFolder], Any]] = {
     "mlflow.sklearn": _sklearn,
+    "mlflow.onnx": _onnx,
     "mlflow.xgboost": _xgboost,
     "mlflow.lightgbm": _lightgbm,
 }

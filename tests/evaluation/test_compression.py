@@ -75,6 +75,17 @@ def test_candidates_are_versions_that_are_evaluated_like_any_other(
     assert {m.name: m.value for m in again.metrics}["accuracy"] > 0.8
 
 
+def test_an_onnx_candidate_is_served_as_the_model_that_it_was_made_of(
+    shared_session: Session, forest: Compression
+) -> None:
+    deployed = shared_session.deploy(forest["onnx"].version, name="smaller", workers=1)
+    assert deployed.versions[0].path != "pyfunc"
+    answered = shared_session.predict("smaller", INPUTS)
+    # the same draw as the fixture's, so the same forest
+    assert list(answered.values) == list(behind(RandomForestClassifier(30, random_state=0)).predict(INPUTS))  # type: ignore[attr-defined]
+    shared_session.undeploy("smaller")
+
+
 @pytest.mark.parametrize(
     "final",
     [LogisticRegression(), pytest.param(MLPClassifier((8,), max_iter=40, random_state=0), marks=pytest.mark.slow)],
