@@ -9,7 +9,6 @@ are and what their digests are, and ``profile/`` holds the reference profile.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from .arrow_tables import from_arrow
 from .columns import Record, record, restore, to_arrow, to_file
 from .identity import ColumnIdentity, Identity, check_shape, has_meaningful_index, identify
 
-__all__ = ["FILE", "assemble", "describe", "layers", "read_table", "read_verified", "sync", "write_table"]
+__all__ = ["FILE", "assemble", "describe", "layers", "read_table", "read_verified", "write_table"]
 
 FILE = "data.parquet"
 SCHEMA = "schema.json"
@@ -277,12 +276,3 @@ def _plain(name: Any) -> Any:
 
 def _text(name: Any) -> str | None:
     return None if name is None else str(name)
-
-
-def sync(path: Path) -> None:
-    """Have a file or folder safely on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,9 +18,9 @@ from typing import Any
 import orjson
 from blake3 import blake3
 
+from ..domain.on_disk import sync
 from ..errors import Conflict, IntegrityFailure, InvalidArgument
 from .byte_cuts import pieces
-from .files import sync
 from .manifest import MANIFEST, checksum
 from .pack import Pack, Stored, compress, decompress
 from .packs import Reader

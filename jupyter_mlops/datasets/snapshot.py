@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ..domain.on_disk import sync
 from ..errors import InvalidArgument
 from .chunk import Encoded, address, encode
 from .column_hash import BLOCK
 from .columns import pack, restore, restore_codes, unpack
 from .cuts import Anchor, choose_anchor, cut, pair
-from .files import assemble, describe, layers, sync
+from .files import assemble, describe, layers
 from .identity import ColumnIdentity, Identity
 from .manifest import MANIFEST, Manifest, StoredColumn, checksum
 from .pack import Pack, Stored, body_of, compress, patch

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..domain.on_disk import sync
 from ..domain.performance import Labelled
 from ..errors import InvalidArgument
 
@@ -165,7 +166,7 @@ class Labels:
             known = {batch.path for batch in self.batches()}
             for path in set(self._folder.glob("*.parquet")) - known:  # what an interrupted one left
                 path.unlink()
-            _sync(self._folder)
+            sync(self._folder)
         return len(gone)
 
     def _write(self, request: str, came_ms: int, rows: list[tuple[str, str, int]], new: int) -> None:
@@ -196,7 +197,7 @@ class Labels:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self._folder / name)
-            _sync(self._folder)
+            sync(self._folder)
         finally:
             temporary.unlink(missing_ok=True)
         return self._folder / name
@@ -316,11 +317,3 @@ def _json(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return value if isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

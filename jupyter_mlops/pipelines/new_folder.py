@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..domain.on_disk import sync
 from ..errors import InvalidArgument
 
 __all__ = ["new_folder"]
@@ -38,7 +39,7 @@ def new_folder(directory: Path) -> Iterator[Path]:
         new.mkdir(parents=True)
         yield new
         for path in (*new.rglob("*"), new):
-            _sync(path)
+            sync(path)
         if directory.exists():
             directory.rename(old)
         new.rename(directory)
@@ -51,11 +52,3 @@ def new_folder(directory: Path) -> Iterator[Path]:
             old.rename(directory)
         shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(new, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

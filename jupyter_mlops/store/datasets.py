@@ -10,13 +10,13 @@ goes on with is removed by `sweep`.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..domain.context import now_ms
 from ..domain.data_version import DataVersion
+from ..domain.on_disk import sync
 from ..errors import Conflict, StoreUnavailable
 from . import tags
 from .data_catalogue import COMPLETE, DataCatalogue
@@ -241,11 +241,7 @@ class DataVersions(DataCatalogue):
 def sync_tree(folder: Path) -> None:
     """Have the files of a folder safely on disk."""
     for path in (*folder.iterdir(), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path)
 
 
 def _unchanged(version: DataVersion) -> DataVersion:

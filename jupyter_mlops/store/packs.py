@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
+from ..domain.on_disk import sync
 from .door import mlflow_errors
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ class PackStore:
                 raise
         except OSError:  # another file system
             shutil.copyfile(pack, arriving)
-            _sync(arriving)
+            sync(arriving)
             arriving.replace(folder / pack.name)
-        _sync(folder)
+        sync(folder)
 
     def location(self, names: Iterable[str], cache: Path) -> str:
         """Where a process that knows no MLflow can read these packs: a folder, or a URI that Arrow reads.
@@ -154,7 +155,7 @@ class PackStore:
             with mlflow_errors(self._store.workspace.tracking_uri):
                 self._repository().log_artifact(str(source))
         else:
-            _sync(self.local)
+            sync(self.local)
         return size - written
 
     def _fetched(self, name: str, cache: Path) -> Path:
@@ -190,11 +191,3 @@ def _endpoint(uri: str) -> str:
         return ""
     parsed = urlparse(endpoint)
     return f"?scheme={parsed.scheme}&endpoint_override={parsed.netloc}"
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

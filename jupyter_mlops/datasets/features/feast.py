@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...domain.feature_view import FeatureView
+from ...domain.on_disk import sync
 from ...errors import InvalidArgument
-from ..files import sync
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,8 +18,8 @@ from blake3 import blake3
 from ...domain.context import Context
 from ...domain.data_version import Column, DataVersion
 from ...domain.feature_view import FeatureView
+from ...domain.on_disk import sync
 from ...errors import Conflict, IntegrityFailure, InvalidArgument, NotFound
-from ..files import sync
 from ..folder import HEX_DIGITS
 from ..manifest import MANIFEST, checksum
 from ..opened import open_version
