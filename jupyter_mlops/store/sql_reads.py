@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..domain.run_columns import BETWEEN, RunColumns
 from ..domain.thinning import edges, stretches
 from . import tags
+from .kept_texts import NONE, Texts
 from .run_entities import OUR_TAGS, PLAIN, run_fields
 
 if TYPE_CHECKING:
@@ -29,10 +30,7 @@ READABLE = frozenset({"dc11669786a5"})
 are as read here: MLflow 3.17. A store at another revision is read by the client."""
 
 FEW = 500  # run ids that are named one by one
-Texts = dict[str, tuple[str | None, str | None]]
-
 CACHE_KB = 65_536
-NONE = (None, None)
 FACTS = 5  # columns of `_facts`
 READ_TAGS = [name for name in OUR_TAGS if name != tags.RUN_NAME]  # a run's name stands in a column of its own
 
@@ -90,9 +88,13 @@ def run_table(
         named = _named([*facts], chosen.limit(limit), dialect)
         nameless = any(not fact[0] for fact in facts.values())
         # one after the other: SQLite's memory has one lock, at which two threads take longer than one
-        texts = [_by_run(session, query) for query in _gathered(named, dialect, OUR_TAGS if nameless else READ_TAGS)]
+        held = _by_run(session, _tags(named, dialect, OUR_TAGS if nameless else READ_TAGS))
+        sides = _sides(dialect)
+        if dialect == "sqlite":
+            metrics, params = store.kept_texts.of(session.connection(), [*facts], sides)
+        else:
+            metrics, params = (_by_run(session, query(named)) for query in sides.values())
         used = _used(session, named)
-    metrics, params, held = texts
     told = [
         (run, *fact, *metrics.get(run, NONE), *params.get(run, NONE), *held.get(run, NONE))
         for run, fact in facts.items()
@@ -169,20 +171,28 @@ def _facts() -> tuple[Any, ...]:
     return run.name, run.status, run.start_time, run.end_time, run.user_id
 
 
-def _gathered(named: Any, dialect: str, wanted: Sequence[str]) -> list[Any]:
-    """One row a run: names and values of its metrics, its parameters and our tags, each as a text."""
-    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam, SqlTag
+def _sides(dialect: str) -> dict[str, Callable[[Any], Any]]:
+    """What makes the query for runs' names and values, one row a run, each as a text; for metrics and for parameters."""
+    from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam
     from sqlalchemy import case, cast, func
     from sqlalchemy.types import Text
 
-    metric, param, tag = (table.__table__.c for table in (SqlLatestMetric, SqlParam, SqlTag))
+    metric, param = SqlLatestMetric.__table__.c, SqlParam.__table__.c
     # 20 digits give every float back exactly; PostgreSQL's own text does
     number = func.printf("%!.20g", metric.value) if dialect == "sqlite" else cast(metric.value, Text)
-    return [
-        _joined(metric, case((metric.is_nan, "nan"), else_=number), " ", named, dialect),
-        _joined(param, param.value, BETWEEN, named, dialect),
-        _joined(tag, tag.value, BETWEEN, named, dialect, tag.key.in_(wanted)),
-    ]
+    told = case((metric.is_nan, "nan"), else_=number)
+    return {
+        "metrics": lambda named: _joined(metric, told, " ", named, dialect),
+        "params": lambda named: _joined(param, param.value, BETWEEN, named, dialect),
+    }
+
+
+def _tags(named: Any, dialect: str, wanted: Sequence[str]) -> Any:
+    """The query for runs' tags of these names, as `_sides`."""
+    from mlflow.store.tracking.dbmodels.models import SqlTag
+
+    tag = SqlTag.__table__.c
+    return _joined(tag, tag.value, BETWEEN, named, dialect, tag.key.in_(wanted))
 
 
 def _joined(table: Any, what: Any, between: str, named: Any, dialect: str, *conditions: Any) -> Any:

@@ -18,6 +18,7 @@ from .audit_segments import AuditSegments
 from .datasets import DataVersions
 from .door import mlflow_errors
 from .evaluations import Evaluations
+from .kept_texts import KeptTexts
 from .models import Models
 from .reports import Reports
 from .runs import Runs
@@ -45,6 +46,7 @@ class Store:
         self.workspace = workspace
         self.client = client
         self.write_lock = threading.RLock()
+        self.kept_texts = KeptTexts()
         self.runs = Runs(self)
         self.datasets = DataVersions(self)
         self.models = Models(self)

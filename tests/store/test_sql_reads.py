@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -12,7 +14,7 @@ from jupyter_mlops.domain.run_columns import RunColumns
 from jupyter_mlops.domain.thinning import thin
 from jupyter_mlops.domain.workspace import Workspace
 from jupyter_mlops.errors import InvalidArgument
-from jupyter_mlops.store import run_queries, runs, sql_reads
+from jupyter_mlops.store import kept_texts, run_queries, runs, sql_reads
 from jupyter_mlops.store.store import Store
 
 DRAW = random.Random(7)
@@ -183,3 +185,60 @@ def test_thinning_keeps_the_ends_and_the_extremes_of_any_curve():
         if known:
             assert {min(known), max(known)} <= {v for _, v in kept}
         assert run_queries.thin is thin
+
+
+def table_of(store) -> str:
+    """The newest runs as read, which must be the client's."""
+    found, _ = store.runs.search(limit=100)
+    expected, _ = store.runs._search_by_client("", 100, runs._order(""))
+    assert isinstance(found, RunColumns)
+    assert repr(list(found)) == repr(expected)
+    return repr(expected)
+
+
+def test_what_changes_between_two_reads_is_read(store):
+    before = table_of(store)
+    first, second = (run.id for run in store.runs.search(limit=2)[0])
+    changes = [
+        lambda: store.client.log_metric(first, "late", 0.25),
+        lambda: store.client.log_metric(first, "late", 0.125, step=1),
+        lambda: store.client.log_metric(second, "late", math.nan),
+        lambda: store.client.log_param(second, "late", "yes"),
+        lambda: store.client.set_tag(first, "mlops.trust", "consistent"),
+        lambda: store.client.delete_run(second),
+        lambda: store.client.restore_run(second),
+        lambda: store.runs.create("one more", key="more", started_ms=2000, tags={"mlops.run_key": "more"}),
+    ]
+    for change in changes:
+        change()
+        after = table_of(store)
+        assert after != before
+        before = after
+
+
+def test_rows_numbered_anew_are_read_anew(store):
+    """What deletes rows for good, or numbers them anew, must not let a run keep another's values."""
+    file = store.workspace.tracking_uri.removeprefix("sqlite:///")
+    newest = store.runs.create("short", key="short", started_ms=3000, tags={"mlops.run_key": "short"})
+    store.runs.log_batch(newest, [("m0", 0.5, 5, 0)], {"C": "short"})
+    table_of(store)
+    older = store.runs.search(limit=5)[0][3].id
+
+    def delete(run: str) -> None:
+        with sqlite3.connect(file) as other:
+            for table in ("metrics", "latest_metrics", "params", "tags", "runs"):
+                other.execute(f"DELETE FROM {table} WHERE run_uuid = ?", (run,))
+
+    delete(newest)  # the numbers of its rows are given out again
+    store.client.log_metric(older, "m0", 0.75, step=7)
+    store.client.log_param(older, "given", "again")
+    table_of(store)
+    delete(store.runs.search(order_by="start_time ASC", limit=1)[0][0].id)
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("VACUUM")
+    table_of(store)
+
+
+def test_a_store_with_very_many_runs_keeps_few_texts(store, monkeypatch):
+    monkeypatch.setattr(kept_texts, "MOST_KEPT", 3)
+    assert table_of(store) == table_of(store)
