@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,11 +13,11 @@ from typing import Annotated, Literal
 from ..domain.audit_entry import AuditCheck, AuditTrail
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet, now_ms
+from ..domain.length import UNITS, parse_length
 from ..errors import InvalidArgument
 
 __all__ = ["AuditCommands"]
 
-UNITS = {"min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 SHORTEST_RETENTION_DAYS = 1.0
 
@@ -175,9 +175,8 @@ def _since(text: str) -> int:
     """Milliseconds since 1970 of ``7d`` (ago) or a date; 0 for none."""
     if not text:
         return 0
-    ago = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(min|h|d|w)", text.strip())
-    if ago:
-        return now_ms() - int(float(ago[1]) * UNITS[ago[2]])
+    with contextlib.suppress(InvalidArgument):
+        return now_ms() - parse_length(text)
     try:
         when = datetime.fromisoformat(text)
     except ValueError:

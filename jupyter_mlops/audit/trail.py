@@ -276,9 +276,14 @@ def _facts(answer: Any) -> dict[str, Any]:
     """What an answer says in few words: what has changed."""
     if not isinstance(answer, dict):
         return {}
-    return {
-        k: v for k, v in answer.items() if isinstance(v, (str, int, float)) and v != "" and len(str(v)) <= LONGEST_FACT
-    }
+    facts: dict[str, Any] = {}
+    for key, value in answer.items():
+        if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+            whole = ", ".join(value)
+            facts[key] = whole if len(whole) <= LONGEST_FACT else f"{len(value):,}: {whole[: LONGEST_FACT - 20]}..."
+        elif isinstance(value, (str, int, float)) and value != "" and len(str(value)) <= LONGEST_FACT:
+            facts[key] = value
+    return facts
 
 
 def _read_head(path: Path) -> tuple[int, str]:

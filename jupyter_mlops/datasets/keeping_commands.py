@@ -8,6 +8,7 @@ from typing import Annotated
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
 from ..domain.data_garbage import DataGarbage
+from ..domain.length import parse_length
 from ..errors import InvalidArgument
 
 __all__ = ["KeepingCommands"]
@@ -55,20 +56,28 @@ class KeepingCommands(CommandSet):
         name: Annotated[str, Arg(complete="data", metavar="NAME")] = "",
         *,
         keep: int | None = None,
+        older: Annotated[str, Arg(metavar="AGE")] = "",
+        used: bool = False,
         apply: bool = False,
     ) -> DataGarbage:
-        """Show, and with `--apply` remove, what nothing uses: chunks of no version, and on request old versions.
+        """Show, and with `--apply` remove, what nothing uses or what is past its time: old versions, chunks of no version.
 
-        A version stays, however old, while a run of any experiment or a registered model (and so a deployment) used
-        it, while it has a name or is the newest of a branch, while a version that stays was made from it, and for an
-        hour after it was read or saved.
+        A version stays, however old, while a registered model (and so a deployment) was trained on it, while a run of
+        any experiment used it, while it has a name, is sealed or is the newest of a branch, while a version that stays
+        was made from it, and for an hour after it was read or saved. What went is written into the audit record.
 
         Parameters
         ----------
         name
             Remove versions of this name only; empty for all.
         keep
-            How many of the newest versions of each name stay in any case; without it no version is removed.
+            How many of the newest versions of each name stay in any case: without it all, with `--older` the newest.
+            With `--older` it may be 0: then the newest goes too once it is too old, also of a branch.
+        older
+            Remove only versions that were saved longer ago than this: ``90d``, ``52w``. Nothing of them is left behind.
+        used
+            Versions that only ended runs used go too: nobody can reproduce those runs then. Such that a run under
+            way uses stay.
         apply
             Remove it; without it nothing is changed.
 
@@ -76,11 +85,22 @@ class KeepingCommands(CommandSet):
         --------
         %mlops data gc
         %mlops data gc adult --keep 5 --apply
+        %mlops data gc customers --older 730d --used
         """
-        if keep is not None and keep < 1:
-            raise InvalidArgument(f"--keep {keep} would leave no version.", hint="Keep at least 1.")
+        length = parse_length(older) if older else 0
+        if keep is not None and keep < (0 if length else 1):
+            raise InvalidArgument(
+                f"--keep {keep} would leave no version.",
+                hint="Keep at least 1, or say which are too old: --older 730d.",
+            )
+        if used and keep is None and not length:
+            raise InvalidArgument(
+                "--used without --keep or --older says of no version that it may go.",
+                hint="Add --older 730d or --keep 5.",
+            )
         operation = "data.gc" if apply else "data.garbage"
-        return DataGarbage.from_dict(self.context.call(operation, name=name, keep=keep, apply=apply))
+        told = self.context.call(operation, name=name, keep=keep, older_ms=length, used=used, apply=apply)
+        return DataGarbage.from_dict(told)
 
     @command("data pointer", stage="datasets", changes=False)
     def pointer(

@@ -42,14 +42,16 @@ def tag(host: Host, *, ref: str, alias: str, remove: bool = False) -> dict[str, 
     return {"ref": f"{parsed.name}@v{before}" if remove else found.ref, "before": before if not remove else None}
 
 
-def collect(host: Host, *, name: str = "", keep: int | None = None, apply: bool = False) -> dict[str, Any]:
-    """Find what nothing uses, and remove it if asked to."""
-    if name:
-        host.store.datasets.get(check_name(name, "data version"))
-    cache = host.workspace.home / "cache" / "gc"
-    garbage = Garbage(host.store, places, cache, host.shared.get(SHARED, {}))
+def collect(
+    host: Host, *, name: str = "", keep: int | None = None, older_ms: int = 0, used: bool = False, apply: bool = False
+) -> dict[str, Any]:
+    """Find what nothing uses or what is past its time, and remove it if asked to."""
+    if name and check_name(name, "data version") not in host.store.datasets.names():
+        host.store.datasets.get(name)  # raises, naming what there is
+    cache = host.workspace.home / "cache"
+    garbage = Garbage(host.store, places, cache / "gc", host.shared.get(SHARED, {}))
     host.progress("looking for what nothing uses")
-    found = garbage.collect(name, keep, apply=apply)
+    found = garbage.collect(name, keep, older_ms=older_ms, used=used, apply=apply, request=host.request)
     if apply:
         host.changed("data")
     return found.to_dict()

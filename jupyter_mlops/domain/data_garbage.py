@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .display import Displayed, table
@@ -31,7 +31,9 @@ class DataGarbage(Displayed, Record):
     applied
         Whether it was removed; False for a dry run.
     removed
-        Versions that nothing uses.
+        Versions that nothing uses, or that are past their time.
+    users
+        For those of them that runs used: a run that can be reproduced no more, by reference.
     kept
         Versions that would have gone, but something uses them.
     packs
@@ -48,12 +50,14 @@ class DataGarbage(Displayed, Record):
     packs: int = 0
     bytes: int = 0
     waiting: str = ""
+    users: dict[str, str] = field(default_factory=dict)
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a version that is removed or kept."""
         import pandas as pd
 
-        rows = [(ref, "removed" if self.applied else "unused", "") for ref in self.removed]
+        what = "removed" if self.applied else "to be removed"
+        rows = [(ref, what, self.users.get(ref, "")) for ref in self.removed]
         rows += [(each.ref, "kept", each.why) for each in self.kept]
         return pd.DataFrame(rows, columns=["version", "what", "why"])
 
@@ -61,7 +65,8 @@ class DataGarbage(Displayed, Record):
         did, freed = ("removed", "freed") if self.applied else ("would remove", "free")
         size = f"{self.bytes / 1e6:,.2f} MB, {self.packs} whole packs among them"
         lines = [f"{did} {len(self.removed)} versions and {freed} {size}"]
-        lines += [f"  {did}: {ref}" for ref in self.removed]
+        lost = {ref: f", used by {user}, which then nobody can reproduce" for ref, user in self.users.items()}
+        lines += [f"  {did}: {ref}{lost.get(ref, '')}" for ref in self.removed]
         if self.kept:
             lines.append(table(["kept", "because of"], [[each.ref, each.why] for each in self.kept]))
         if self.waiting:

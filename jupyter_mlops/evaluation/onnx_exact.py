@@ -35,10 +35,12 @@ def with_final(before: Any, inputs: list[Any], final: Any, forest: Any, classes:
     InvalidArgument
         Its sums become predictions in a way that is not written here.
     """
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, compose, helper, numpy_helper
 
     if final.link not in LINKS:
         raise InvalidArgument(f"the link {final.link!r} has no 64-bit form.")
+    if before is not None:  # what is added here has names of its own
+        before = compose.add_prefix(before, "mlops_before_", rename_inputs=False)
     made = _Nodes(before.graph.output[0].name if before is not None else inputs[0].name)
     if final.single:
         made.add("Cast", to=TensorProto.FLOAT)

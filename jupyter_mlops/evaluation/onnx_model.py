@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import InvalidArgument, MLOpsError
 from .footprint import ask_session, open_session
+from .onnx_convert import converted, last_step, side_by_side
 
 __all__ = ["OnnxModel", "feeds_of", "opened_told", "quantised", "to_onnx", "write_onnx_package"]
 
@@ -112,7 +113,6 @@ def to_onnx(estimator: Any, inputs: Any, *, double: bool, final: Callable[..., A
         Something in it has no ONNX form.
     """
     import pandas as pd
-    import skl2onnx
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
     number: Any = DoubleTensorType if double else FloatTensorType
@@ -127,11 +127,10 @@ def to_onnx(estimator: Any, inputs: Any, *, double: bool, final: Callable[..., A
             columns.append([str(name), "number" if numeric else "text"])
         types = [(name, (number if kind == "number" else StringTensorType)([None, 1])) for name, kind in columns]
     classes = [c.item() if hasattr(c, "item") else c for c in getattr(estimator, "classes_", ())]
-    options: Any = {"zipmap": False} if classes else None
     try:
         made = _exact(estimator, types, classes, final) if double and final is not None else None
         if made is None:
-            made = skl2onnx.to_onnx(estimator, initial_types=types, options=options, target_opset=OPSET)
+            made = converted(side_by_side(estimator, types), types, OPSET, classifier=bool(classes))
     except Exception as error:
         text = str(error).strip().split("\n", 1)[0][:160]
         raise InvalidArgument(f"this {type(estimator).__name__} has no ONNX form: {text}.") from error
@@ -139,18 +138,21 @@ def to_onnx(estimator: Any, inputs: Any, *, double: bool, final: Callable[..., A
         held = made.metadata_props.add()
         held.key, held.value = f"mlops.{key}", json.dumps(value)
     data: bytes = made.SerializeToString()
+    try:
+        open_session(data)
+    except Exception as error:
+        text = str(error).strip().rpartition(" : ")[2].split("\n", 1)[0][:160]
+        raise InvalidArgument(f"the ONNX form of this {type(estimator).__name__} cannot be run: {text}") from error
     return data
 
 
 def _exact(estimator: Any, types: list[Any], classes: list[Any], final: Callable[..., Any]) -> Any | None:
     """The model with its last step in 64 bits; None where that is not known for it."""
-    import skl2onnx
     from onnx import TensorProto, helper
 
     from .onnx_exact import OPSETS, with_final
 
-    piped = hasattr(estimator, "steps")
-    last = estimator[-1] if piped else estimator
+    last = last_step(estimator)
     if classes and not all(isinstance(c, (str, int)) for c in classes):
         return None
     try:
@@ -158,20 +160,11 @@ def _exact(estimator: Any, types: list[Any], classes: list[Any], final: Callable
     except (MLOpsError, AttributeError):
         return None
     before, inputs = None, []
-    if piped and len(estimator.steps) > 1:
-        before = skl2onnx.to_onnx(estimator[:-1], initial_types=types, target_opset=OPSETS)
-    elif len(types) == 1:
-        inputs = [helper.make_tensor_value_info(types[0][0], TensorProto.DOUBLE, [None, types[0][1].shape[1]])]
+    beside = side_by_side(estimator, types)
+    if hasattr(beside, "steps") and len(beside.steps) > 1:
+        before = converted(beside[:-1], types, OPSETS)
     else:
-        from sklearn.preprocessing import FunctionTransformer
-
-        # a step that changes nothing puts the columns side by side
-        names = [name for name, _ in types]
-        beside = FunctionTransformer(feature_names_out="one-to-one")
-        import pandas as pd
-
-        beside.fit(pd.DataFrame([[0.0] * len(names)], columns=names))
-        before = skl2onnx.to_onnx(beside, initial_types=types, target_opset=OPSETS)
+        inputs = [helper.make_tensor_value_info(types[0][0], TensorProto.DOUBLE, [None, types[0][1].shape[1]])]
     try:
         return with_final(before, inputs, told, forest, classes)
     except InvalidArgument:

@@ -8,9 +8,9 @@ from typing import Annotated
 from ..domain.alert import AlertTable, Monitor, MonitorTable, RetrainRules
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet, now_ms
+from ..domain.length import parse_length
 from ..errors import InvalidArgument
 from .retrain_choices import Folder, Frozen, Length, Target, checked_choices
-from .stretch import parse_length
 
 __all__ = ["AlertCommands"]
 

@@ -9,8 +9,9 @@ from ..domain.command import Arg, command
 from ..domain.context import CommandSet, now_ms
 from ..domain.drift_history import DriftHistory
 from ..domain.drift_report import DriftReport, ReportTable
+from ..domain.length import parse_length
 from ..errors import InvalidArgument
-from .stretch import parse_length, parse_since, parse_window
+from .stretch import parse_since, parse_window
 
 __all__ = ["MonitoringCommands"]
 

@@ -14,7 +14,7 @@ from ..serving.operations import names as deployment_names
 from ..store.host import Host
 from .operations_alerts import alerts, busy, look_at_all, monitor, monitors, prometheus, silence, unmonitor
 from .operations_arms import arms
-from .operations_performance import forget_labels, label, performance, rows_for_shap
+from .operations_performance import expire_labels, forget_labels, label, performance, rows_for_shap
 from .operations_places import log_called
 from .operations_traffic_samples import sample_traffic
 from .operations_windows import compare_windows, history
@@ -118,5 +118,6 @@ OPERATIONS: dict[str, Operation] = {
 
 DUTIES: tuple[Duty, ...] = (
     Duty("traffic samples", 15.0, sample_traffic, lambda _host: False),
+    Duty("labels", 10.0, expire_labels, lambda _host: False),
     Duty("monitors", 1.0, look_at_all, busy),
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..domain.alert import Alert, AlertTable, Judgement, Monitor, MonitorTable, RetrainRules
 from ..domain.context import now_ms
+from ..domain.length import parse_length
 from ..domain.performance import AlertMark
 from ..domain.workspace import Actor
 from ..errors import InvalidArgument, NotFound, StoreUnavailable
@@ -22,7 +23,7 @@ from .operations_exposition import expose, note_drift, note_performance, withdra
 from .operations_performance import Source, measured_windows, source_of
 from .rules import METRICS, Reading, Rule, parse_rule, verdict
 from .sinks import Message, check_sink, sink_of
-from .stretch import Span, parse_length, spans
+from .stretch import Span, spans
 
 __all__ = [
     "ACTIONS",

@@ -13,20 +13,24 @@ import numpy as np
 
 from ..domain.context import now_ms
 from ..domain.evaluation import Task
+from ..domain.length import parse_length
 from ..domain.performance import Labelled, Performance, PerformanceWindow, Why
+from ..domain.workspace import Actor
 from ..errors import InvalidArgument, NotReady
 from ..serving.inference_log import Window, read
+from ..serving.operations import EXPIRED
+from ..serving.operations import names as deployment_names
 from ..serving.operations_traffic import outcomes
 from ..store.host import Host
 from .estimate import CBPE, DIRECT_LOSS
 from .labels import Labels, match, plain, summed
 from .operations_places import log_called
-from .stretch import Span, parse_length, parse_window, spans
+from .stretch import Span, parse_window, spans
 
 if TYPE_CHECKING:
     from .performance import Known
 
-__all__ = ["Source", "label", "measured_windows", "performance", "source_of"]
+__all__ = ["Source", "expire_labels", "label", "measured_windows", "performance", "source_of"]
 
 MOST_WINDOWS = 120
 MOST_ROWS = 200_000  # of one window; more rows make no metric clearer
@@ -107,6 +111,24 @@ def forget_labels(host: Host, *, name: str) -> dict[str, Any]:
         lambda since, until: {str(i) for i in read(source.folder, since_ms=since, until_ms=until).times.index}
     )
     return {"deployment": source.deployment, "labels": gone}
+
+
+def expire_labels(host: Host) -> None:
+    """Remove the labels of predictions that went by the rules of their log; at first of all logs, then of those that lost some."""
+    told = host.shared.setdefault(EXPIRED, set())
+    first = not host.shared.setdefault("monitoring", {}).get("labels_looked_at")
+    host.shared["monitoring"]["labels_looked_at"] = True
+    for name in sorted(set(deployment_names(host)) | told if first else set(told)):
+        told.discard(name)
+        labels = source_of(host, name).labels
+        if not labels.count():
+            continue
+        gone = int(forget_labels(host, name=name)["labels"])
+        if gone:
+            actor = Actor(host.settings.user, host.settings.host, "service")
+            details = {"labels": gone, "why": "their predictions are past the retention of the inference log"}
+            host.audit(f"labels/{name}/{now_ms()}", actor, "deployment.forget_labels", name, details)
+            host.changed("deployments")
 
 
 def _counted(told: Labelled, source: Source, predictions: int | None = None) -> Labelled:

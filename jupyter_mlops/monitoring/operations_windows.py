@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from ..domain.context import now_ms
 from ..domain.drift_history import DriftHistory, window_of
 from ..domain.drift_report import DriftReport
+from ..domain.length import parse_length
 from ..errors import InvalidArgument, NotFound, NotReady
 from ..registry.operations import locate
 from ..store.host import Host
-from .stretch import Span, parse_length, parse_window, spans
+from .stretch import Span, parse_window, spans
 
 if TYPE_CHECKING:
     from ..datasets.profile import Profile

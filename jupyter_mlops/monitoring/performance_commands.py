@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet, now_ms
+from ..domain.length import parse_length
 from ..domain.performance import Labelled, Performance
 from ..errors import InvalidArgument
-from .stretch import parse_length, parse_window
+from .stretch import parse_window
 
 if TYPE_CHECKING:
     import pandas as pd

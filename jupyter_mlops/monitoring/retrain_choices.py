@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from ..domain.command import Arg
+from ..domain.length import parse_length
 from ..errors import InvalidArgument
-from .stretch import parse_length
 
 __all__ = ["Folder", "Frozen", "Length", "Target", "checked_choices"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
+from ..domain.length import UNITS
 from ..errors import InvalidArgument
-from .stretch import UNITS
 
 if TYPE_CHECKING:
     from ..datasets.profile import Profile

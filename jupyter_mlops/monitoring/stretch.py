@@ -6,12 +6,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ..domain.length import UNITS, parse_length
 from ..errors import InvalidArgument
 
-__all__ = ["CALENDAR", "Span", "parse_length", "parse_since", "parse_window", "spans"]
-
-UNITS = {"s": 1_000, "min": 60_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-
+__all__ = ["CALENDAR", "Span", "parse_since", "parse_window", "spans"]
 
 CALENDAR = ("hour", "day", "week", "month")
 
@@ -22,25 +20,6 @@ class Span:
 
     start: int
     end: int
-
-
-def parse_length(text: str) -> int:
-    """A length of time in milliseconds.
-
-    Raises
-    ------
-    InvalidArgument
-        The text is none.
-
-    Examples
-    --------
-    >>> parse_length("1d"), parse_length("90min")
-    (86400000, 5400000)
-    """
-    length = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)", text.strip())
-    if not length or not float(length[1]):
-        raise InvalidArgument(f"{text!r} is no length of time.", hint="Write one such as 90min, 24h, 1d or 2w.")
-    return int(float(length[1]) * UNITS[length[2]])
 
 
 def parse_window(text: str, now_ms: int) -> tuple[Span, Span]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..domain.alert import Monitor, RetrainRules
 from ..domain.context import now_ms
+from ..domain.length import parse_length
 from ..domain.operation import Duty, Operation
 from ..domain.retrain import Compared, Retrain, RetrainState, RetrainTable
 from ..domain.traffic import Decision, Share
@@ -22,7 +23,6 @@ from ..monitoring.alerts import State, states
 from ..monitoring.operations_alerts import ask_for_retrain
 from ..monitoring.operations_performance import source_of
 from ..monitoring.performance import labelled_rows, task_of
-from ..monitoring.stretch import parse_length
 from ..registry.operations import locate
 from ..registry.operations_gates import promote
 from ..serving.deployment_folder import find

@@ -32,12 +32,14 @@ from .operations_traffic import follow, guard, outcomes, resolved, rollback, set
 from .signature import signature_columns
 from .status import cores
 
-__all__ = ["DUTIES", "OPERATIONS", "names"]
+__all__ = ["DUTIES", "EXPIRED", "OPERATIONS", "names"]
 
 log = logging.getLogger("jupyter_mlops.service")
 
 LOOPBACK = "127.0.0.1"
 READY_SECONDS = 60.0
+EXPIRED = "serving.expired"
+"""Where `Host.shared` keeps the deployments whose log rows went by their rules: what belongs to these goes too."""
 
 _keeping = threading.Lock()  # one at a time makes Parquet of a log
 
@@ -333,8 +335,10 @@ def keep_logs(host: Host) -> None:
             with _keeping:
                 compact(folder.log)
                 stored = folder.read()
-                if stored is not None:
-                    remove_old(folder.log, stored.log, now_ms(), telling=partial(_tell_expired, host, stored))
+                if stored is None:
+                    continue
+                if remove_old(folder.log, stored.log, now_ms(), telling=partial(_tell_expired, host, stored)):
+                    host.shared.setdefault(EXPIRED, set()).add(stored.name)
         except Exception:
             log.exception("the inference log of %s cannot be looked after", folder.path.name)
 

@@ -202,6 +202,12 @@ class DataCatalogue:
                 shutil.rmtree(arriving, ignore_errors=True)
             return kept, True
 
+    def local_folder(self, run_id: str) -> Path | None:
+        """The folder with a version's files where it is on this machine, else None."""
+        with self._door():
+            local = local_path(self._store.client.get_run(run_id).info.artifact_uri)
+        return None if local is None else local / tags.DATA_FOLDER
+
     def _complete(self, name: str, more: str = "", *, limit: int) -> list[Any]:
         wanted = f"tags.`{tags.DATA_NAME}` = '{name}' AND tags.`{tags.DATA_STATE}` = '{COMPLETE}'{more}"
         return self._search(wanted, limit=limit, order=f"tags.`{tags.DATA_VERSION}` DESC")

@@ -200,12 +200,24 @@ class DataVersions(DataCatalogue):
         )
         return 1 + (int(runs[0].data.tags.get(tags.DATA_VERSION, 0)) if runs else 0)
 
-    def remove(self, version: DataVersion) -> None:
+    def remove(self, version: DataVersion, request: str) -> None:
         """Make a version invisible, for good; its chunks stay until they are collected."""
+        from mlflow.entities import RunTag
+
         with self._commit, self._door():
             _, run_id = self.get(version.name, version.version)
-            self._store.client.set_tag(run_id, tags.DATA_STATE, REMOVED)
+            marks = {tags.DATA_STATE: REMOVED, tags.DATA_REMOVED: request}
+            self._store.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in marks.items()])
             self._store.client.delete_run(run_id)
+
+    def removed_by(self, request: str) -> list[tuple[DataVersion, str]]:
+        """The versions that a request removed, with the ids of their runs; those it left half removed go now."""
+        runs = self._search(f"tags.`{tags.DATA_REMOVED}` = '{request}'", limit=50_000, deleted=True)
+        with self._door():
+            for run in runs:
+                if run.info.lifecycle_stage == "active":
+                    self._store.client.delete_run(run.info.run_id)
+        return [(version_from_run(run), str(run.info.run_id)) for run in runs]
 
     def unfinished(self) -> bool:
         """Whether a version is being saved, by whomever."""

@@ -1,4 +1,4 @@
-"""Garbage: data versions that nothing uses, and chunks that no version refers to.
+"""Garbage: data versions that nothing uses or that are past their time, and chunks that no version refers to.
 
 What is in use is asked of MLflow itself: its index of dataset inputs, over every experiment, and the tags of registered
 models. A version is also kept while it has a name or is the newest of a branch, while another kept version was made from
@@ -11,11 +11,15 @@ runs; and it becomes visible only while the version it builds on is still there.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import shutil
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..domain.context import now_ms
 from ..domain.data_erasure import manifest_in
@@ -62,43 +66,78 @@ class Garbage:
         self._cache = cache
         self._recent = recent
 
-    def collect(self, name: str, keep: int | None, *, apply: bool) -> DataGarbage:
-        """Find what nothing uses, and with `apply` remove it.
+    def collect(
+        self,
+        name: str,
+        keep: int | None,
+        *,
+        apply: bool,
+        older_ms: int = 0,
+        used: bool = False,
+        request: str = "",
+    ) -> DataGarbage:
+        """Find what nothing uses or what is past its time, and with `apply` remove it.
 
         Parameters
         ----------
         name
             Only versions of this name are removed; empty for all. Chunks are freed whosever they were.
         keep
-            How many of the newest versions of each name stay in any case; None removes no version.
+            How many of the newest versions of each name stay in any case; None for all, with `older_ms` for the newest.
+        older_ms
+            Only versions saved longer ago than this are removed, and with `apply` all that only they held: their
+            manifests, and every stretch of a pack, however small. 0 for any age.
+        used
+            Whether versions that only ended runs used are removed too.
+        request
+            Asked again with the same one, it goes on and tells of what its first try removed.
         """
-        data = self._store.datasets
+        data, request = self._store.datasets, request or uuid.uuid4().hex
         packs = data.packs.sizes()
         everything = {n: data.versions(n, limit=50_000) for n in data.names()}
-        doomed, kept = self._doomed(everything, [name] if name else list(everything), keep)
+        chosen = _Choice(1 if keep is None and older_ms else keep, now_ms() - older_ms if older_ms else None, used)
+        doomed, kept, users = self._doomed(everything, [name] if name else list(everything), chosen)
         if apply:
             for version in doomed:
-                data.remove(version)
-        gone = {version.ref for version in doomed}
+                data.remove(version, request)
+        earlier = data.removed_by(request) if apply else []
+        gone = {version.ref for version in doomed} | {version.ref for version, _ in earlier}
+        told = DataGarbage(apply, tuple(sorted(gone, key=_by_number)), kept, users=users)
         if data.unfinished():
-            waiting = "A version is being saved: run it again later to free the chunks."
-            return DataGarbage(apply, tuple(sorted(gone)), kept, waiting=waiting)
+            return replace(told, waiting="A version is being saved: run it again later to free the chunks.")
         left = [v for held in everything.values() for v in held if v.ref not in gone]
         if apply:  # anew: what was saved meanwhile counts
             left = [v for n in data.names() for v in data.versions(n, limit=50_000)]
         needed = self._needed(left)
         whole = [pack for pack in packs if pack not in needed]
+        expired: set[str] = set()
+        if older_ms:
+            runs = earlier or [data.get(v.name, v.version) for v in doomed]
+            with contextlib.suppress(StoreUnavailable):  # a manifest that is lost keeps nothing
+                expired = {pack for version, run_id in runs for pack, _, _ in self._read(version, run_id)}
         # Where packs are not on this machine's file system a hole takes as much room as what was there.
         occupied = data.packs.occupied()
         free = {pack: occupied[pack] - _room(needed[pack]) for pack in occupied if pack in needed}
-        partly = {pack: size for pack, size in free.items() if size > packs.get(pack, 0) * WORTH}
+        partly = {p: size for p, size in free.items() if size > packs.get(p, 0) * WORTH or (p in expired and size > 0)}
         if apply:
             for pack in whole:
                 data.packs.remove(pack)
-            for pack in partly:
+            for pack in partly.keys() | (expired & needed.keys() & packs.keys()):
                 data.packs.blank(pack, [(0, MAGIC_BYTES), *needed[pack].items()], self._cache)
+            self._clear(earlier, expired | set(whole))
         size = sum(packs[pack] for pack in whole) + sum(partly.values())
-        return DataGarbage(apply, tuple(sorted(gone)), kept, len(whole), size)
+        return replace(told, packs=len(whole), bytes=size)
+
+    def _clear(self, removed: list[tuple[DataVersion, str]], packs: set[str]) -> None:
+        """Remove the files of versions that were removed, and what this machine keeps as copies."""
+        data, caches = self._store.datasets, (self._cache, self._cache.parent)
+        for version, run_id in removed:
+            data.erasures.clear(run_id, data.local_folder(run_id))
+            for cache, digest in itertools.product(caches, version.digests):
+                shutil.rmtree(cache / "data" / digest.partition(":")[2], ignore_errors=True)
+        for pack in packs:
+            (self._cache / pack).unlink(missing_ok=True)
+            (self._cache.parent / "packs" / pack).unlink(missing_ok=True)
 
     def purge(self, packs: set[str]) -> None:
         """Overwrite or remove everything in these packs that no version refers to, however little it is."""
@@ -111,17 +150,21 @@ class Garbage:
                 data.packs.remove(pack)
 
     def _doomed(
-        self, everything: dict[str, list[DataVersion]], names: list[str], keep: int | None
-    ) -> tuple[list[DataVersion], tuple[KeptVersion, ...]]:
-        if keep is None:
-            return [], ()
-        old = [v for n in names for v in everything.get(n, [])[max(keep, 0) :]]
+        self, everything: dict[str, list[DataVersion]], names: list[str], chosen: _Choice
+    ) -> tuple[list[DataVersion], tuple[KeptVersion, ...], dict[str, str]]:
+        if chosen.keep is None:
+            return [], (), {}
+        old = [v for n in names for v in everything.get(n, [])[chosen.keep :] if chosen.fits(v)]
         trained = self._trained_on() if old else {}
         kept: dict[str, str] = {}
+        users: dict[str, str] = {}
         for version in old:
-            why = self._reason(version, everything[version.name], trained)
-            if why:
-                kept[version.ref] = why
+            why = self._reason(version, everything[version.name], trained, chosen)
+            run, running = ("", False) if why else self._used_in(version, ended=chosen.used)
+            if run and chosen.used and not running:
+                users[version.ref] = f"run {run}"
+            elif why or run:
+                kept[version.ref] = why or f"run {run}{' is under way' if running else ''}"
         # What a version that stays was made from stays too, and what that was made from.
         by_ref = {v.ref: v for held in everything.values() for v in held}
         stays = [v for v in by_ref.values() if v.ref in kept or v not in old]
@@ -133,24 +176,26 @@ class Garbage:
                     kept[found.ref] = f"{version.ref} was made from it"
                     stays.append(found)
         doomed = [v for v in old if v.ref not in kept]
-        return doomed, tuple(KeptVersion(ref, why) for ref, why in sorted(kept.items()))
+        whys = tuple(KeptVersion(ref, kept[ref]) for ref in sorted(kept, key=_by_number))
+        return doomed, whys, {v.ref: users[v.ref] for v in doomed if v.ref in users}
 
-    def _reason(self, version: DataVersion, of_name: list[DataVersion], trained: dict[str, str]) -> str:
-        """What a version is still needed for, empty for nothing."""
+    def _reason(
+        self, version: DataVersion, of_name: list[DataVersion], trained: dict[str, str], chosen: _Choice
+    ) -> str:
+        """What a version is still needed for besides runs, empty for nothing."""
         data = self._store.datasets
         given = [alias for alias, number in data.aliases(version.name).items() if number == version.version]
         if given:
             return f"it is called {given[0]}"
         if version.sealed_ms:
             return "it is sealed"
-        if version.branch and next(v for v in of_name if v.branch == version.branch) == version:
+        if chosen.keep and version.branch and next(v for v in of_name if v.branch == version.branch) == version:
             return f"it is the newest of the branch {version.branch}"
         if version.ref in trained:
             return f"model {trained[version.ref]}"
         if now_ms() - max(version.created_ms, self._recent.get(version.ref, 0)) < RECENT_MS:
             return "it was read or saved within the last hour"
-        run = self._used_in(version)
-        return f"run {run}" if run else ""
+        return ""
 
     def _trained_on(self) -> dict[str, str]:
         """For each data version a registered model that was trained on it."""
@@ -158,16 +203,23 @@ class Garbage:
         for entity in self._store.models.versions(""):
             with contextlib.suppress(ValueError, TypeError):
                 for ref in json.loads(entity.tags.get(tags.DATA) or "[]"):
-                    found[str(ref)] = f"{entity.name}@{entity.version}"
+                    aliases = f" ({', '.join(sorted(entity.aliases))})" if entity.aliases else ""
+                    if aliases or str(ref) not in found:  # the one that is in use says more
+                        found[str(ref)] = f"{entity.name}@{entity.version}{aliases}"
         return found
 
-    def _used_in(self, version: DataVersion) -> str:
-        """A run, of any experiment, that used this content."""
-        return next((run for digest in version.digests if (run := self._user_of(version.name, digest))), "")
+    def _used_in(self, version: DataVersion, *, ended: bool) -> tuple[str, bool]:
+        """A run, of any experiment, that used this content, and whether it is under way; such a one first if `ended`."""
+        for status in (" AND attributes.status = 'RUNNING'", "") if ended else ("",):
+            for digest in version.digests:
+                run = self._user_of(version.name, digest, status)
+                if run is not None:
+                    return str(run.info.run_name or run.info.run_id), run.info.status == "RUNNING"
+        return "", False
 
-    def _user_of(self, name: str, digest: str) -> str:
+    def _user_of(self, name: str, digest: str, status: str) -> Any | None:
         client = self._store.client
-        wanted = f"dataset.name = '{name}' AND dataset.digest = '{digest}'"
+        wanted = f"dataset.name = '{name}' AND dataset.digest = '{digest}'{status}"
         with mlflow_errors(self._store.workspace.tracking_uri):
             token = None
             while True:
@@ -175,10 +227,10 @@ class Garbage:
                 ids = [each.experiment_id for each in page]
                 runs = client.search_runs(ids, filter_string=wanted, max_results=1) if ids else []
                 if runs:
-                    return str(runs[0].info.run_name or runs[0].info.run_id)
+                    return runs[0]
                 token = page.token
                 if not token:
-                    return ""
+                    return None
 
     def _needed(self, versions: list[DataVersion]) -> Stretches:
         """Every stretch of every pack that these versions refer to.
@@ -192,19 +244,43 @@ class Garbage:
         found: Stretches = defaultdict(dict)
         for version in versions:
             _, run_id = data.get(version.name, version.version)
-            if not data.checksum(run_id):
-                continue  # saved as one Parquet file, before there were manifests
-            folder, _ = data.folder(run_id, version.digest, self._cache / "data")
-            try:
-                held = manifest_in(folder, data.checksum(run_id)).read_bytes()
-            except OSError as error:
-                raise StoreUnavailable(
-                    f"the manifest of {version.ref} cannot be read, so nobody knows which chunks it needs.",
-                    hint=f"Restore {folder / 'manifest.json'}, or delete the version's run in MLflow.",
-                ) from error
-            for pack, offset, length in self._places(held):
+            for pack, offset, length in self._read(version, run_id):
                 found[pack][offset] = max(length, found[pack].get(offset, 0))
         return found
+
+    def _read(self, version: DataVersion, run_id: str) -> list[tuple[str, int, int]]:
+        """Every stretch that one version refers to."""
+        data = self._store.datasets
+        checksum = data.checksum(run_id)
+        if not checksum:
+            return []  # saved as one Parquet file, before there were manifests
+        folder, _ = data.folder(run_id, version.digest, self._cache / "data")
+        try:
+            return self._places(manifest_in(folder, checksum).read_bytes())
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the manifest of {version.ref} cannot be read, so nobody knows which chunks it needs.",
+                hint=f"Restore {folder / 'manifest.json'}, or delete the version's run in MLflow.",
+            ) from error
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which versions may go: beyond the newest `keep` of a name, saved before a time, and whether ended runs hold them."""
+
+    keep: int | None
+    before_ms: int | None
+    used: bool
+
+    def fits(self, version: DataVersion) -> bool:
+        """Whether a version is old enough."""
+        return self.before_ms is None or version.created_ms < self.before_ms
+
+
+def _by_number(ref: str) -> tuple[str, int]:
+    """Sorts ``adult@v9`` before ``adult@v10``."""
+    name, _, number = ref.partition("@v")
+    return name, int(number)
 
 
 def _room(needed: dict[int, int]) -> int:

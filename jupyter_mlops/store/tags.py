@@ -87,6 +87,7 @@ DATA_KIND = "mlops.dataset.kind"  # table, folder or view
 DATA_BRANCH = "mlops.dataset.branch"  # none for the main line
 DATA_SOURCES = "mlops.dataset.sources"  # JSON list of the data versions it was made from
 DATA_FOLDER = "mlops/data"  # their artifacts
+DATA_REMOVED = "mlops.dataset.removed"  # the request that removed it
 DATA_ERASURES = "mlops.dataset.erasures"  # JSON: when how many rows went, and the digest before
 DATA_SEALED = "mlops.dataset.sealed"  # JSON {"at_ms", "by"}: from then on every look is counted
 DATA_LOOK = "mlops.dataset.look."  # one for each look, by its request: JSON of who, when, what for, which model

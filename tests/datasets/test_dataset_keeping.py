@@ -127,6 +127,87 @@ def test_what_is_used_stays_and_what_is_not_goes(data: Any, store: Store, monkey
     assert "removed 2 versions" in done.text()
 
 
+def test_what_is_too_old_goes_but_for_what_is_in_use(
+    data: Any, store: Store, shared_session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.entities import Dataset, DatasetInput
+
+    client, space = store.client, store.workspace
+    saved = {n: data.save(made(n), name="aged") for n in range(1, 8)}
+    categories = made(8).assign(kind="a word that only this version has")
+    data.save(categories, name="aged")
+    data.save(made(9), name="aged")
+    runs = {}
+    for number, status in ((1, "FINISHED"), (2, "RUNNING")):
+        runs[number] = client.create_run(store.experiment_id, run_name=f"reader-{number}").info.run_id
+        used = Dataset("aged", saved[number].digest, "local", json.dumps({"uri": "x"}))
+        client.log_inputs(runs[number], [DatasetInput(used, [])])
+        if status == "FINISHED":
+            client.set_terminated(runs[number])
+    client.create_registered_model("aged-clf")
+    client.create_model_version("aged-clf", "x", tags={"mlops.data": json.dumps(["aged@v3"])})
+    client.set_registered_model_alias("aged-clf", "champion", "1")
+    data.tag("aged@v4", "gold")
+    data.seal("aged@v5")
+    data.save(made(60, 100), name="aged-child", from_=["aged@v6"])
+    day = 86_400_000
+    assert data.gc("aged", older="1d", used=True).removed == ()  # all of today
+    later = now_ms() + 30 * day
+
+    def collect(days: float, *, keep: int | None = None, used: bool = False, apply: bool = False) -> Any:
+        told = Garbage(store, places, space.home / "cache" / "gc", {})
+        return told.collect("aged", keep, older_ms=int(days * day), used=used, apply=apply, request=f"r{days}")
+
+    monkeypatch.setattr(garbage, "now_ms", lambda: later)
+    assert collect(31).removed == ()
+    dry = collect(29)
+    assert dry.removed == ("aged@v7", "aged@v8")
+    why = {each.ref: each.why for each in dry.kept}
+    assert why == {
+        "aged@v1": "run reader-1",
+        "aged@v2": "run reader-2 is under way",
+        "aged@v3": "model aged-clf@1 (champion)",
+        "aged@v4": "it is called gold",
+        "aged@v5": "it is sealed",
+        "aged@v6": "aged-child@v1 was made from it",
+    }
+    stricter = collect(29, used=True)
+    assert stricter.removed == ("aged@v1", "aged@v7", "aged@v8")
+    assert {each.ref: each.why for each in stricter.kept}["aged@v2"] == "run reader-2 is under way"
+    assert stricter.users == {"aged@v1": "run reader-1"}
+    assert "aged@v1, used by run reader-1, which then nobody can reproduce" in stricter.text()
+    root = Path(store.datasets.packs.root).parent
+    held = [path for path in root.rglob("*") if path.is_file() and b"a word that only this" in path.read_bytes()]
+    assert held
+    # killed after the versions went and before their bytes did: asked again, it goes on and tells of both
+    with monkeypatch.context() as killed:
+        killed.setattr(Garbage, "_needed", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            collect(29, used=True, apply=True)
+    done = collect(29, used=True, apply=True)
+    assert done.removed == stricter.removed
+    assert done.bytes == stricter.bytes > 100_000
+    assert not [path for path in root.rglob("*") if path.is_file() and b"a word that only this" in path.read_bytes()]
+    for number in (2, 3, 4, 6):
+        pd.testing.assert_frame_equal(data.load(f"aged@v{number}"), made(number))
+    client.set_terminated(runs[2])
+    assert collect(29.5, keep=0, used=True).removed == ("aged@v2", "aged@v9")
+    with pytest.raises(InvalidArgument, match="--used without"):
+        data.gc("aged", used=True)
+    with pytest.raises(InvalidArgument, match="no length of time"):
+        data.gc("aged", older="soon")
+
+
+def test_what_went_by_age_stands_in_the_audit_record(
+    data: Any, shared_session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.save(made(1, 100), name="short")
+    done = data.gc("short", keep=0, older="0.001s", apply=True)
+    assert [(each.ref, each.why) for each in done.kept] == [("short@v1", "it was read or saved within the last hour")]
+    entry = shared_session.audit(action="data.gc", limit=1)[0]
+    assert (entry.target, entry.outcome, entry.details["older_ms"]) == ("short", "done", 1)
+
+
 def test_just_read_counts_as_used(data: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in (1, 2):
         data.save(made(seed, 100), name="read")

@@ -5,20 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from jupyter_mlops.domain.compression import Compression
 from jupyter_mlops.errors import InvalidArgument
-from jupyter_mlops.session import Session
+from jupyter_mlops.evaluation.onnx_model import OnnxModel, to_onnx
+from jupyter_mlops.session import Session, _final
 
 RNG = np.random.default_rng(11)
 ROWS = 900
@@ -110,6 +113,34 @@ def test_the_edge_file_is_proven_equal_without_scikit_learn(
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     row = pd.DataFrame([[0.9] * 4 + ["Oslo"]], columns=INPUTS.columns)
     assert done.stdout.strip() == model.predict(row)[0]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("double", [True, False])
+@pytest.mark.parametrize("final", [RandomForestClassifier(10, random_state=0), LogisticRegression(), Ridge()])
+def test_a_table_of_numbers_with_blanks_in_its_names_has_an_onnx_form(final: Any, double: bool) -> None:
+    table = TABLE[list("abcd")].rename(columns={"a": "mean radius", "b": "a", "c": "mean_radius", "d": "d (cm)"})
+    table.iloc[::7, 0] = np.nan
+    wanted = SCORE if isinstance(final, Ridge) else TABLE["bought"]
+    model = make_pipeline(SimpleImputer(strategy="median"), final).fit(table, wanted)
+    bare = type(final)().fit(table.dropna(), wanted[table.notna().all(axis=1)])
+    for each, rows in ((model, table), (bare, table.dropna())):
+        held = OnnxModel(to_onnx(each, rows, double=double, final=_final if double else None))
+        assert list(held.feature_names_in_) == list(rows.columns)
+        if isinstance(final, Ridge):
+            np.testing.assert_allclose(held.predict(rows), each.predict(rows), rtol=1e-9 if double else 1e-4, atol=1e-6)
+        else:
+            assert np.mean(held.predict(rows) == each.predict(rows)) >= (1.0 if double else 0.99)
+
+
+def test_missing_texts_are_filled_in_as_they_were_fitted() -> None:
+    table = INPUTS.assign(town=INPUTS["town"].where(RNG.random(ROWS) > 0.2, np.nan))
+    town = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    numbers = make_pipeline(SimpleImputer(strategy="mean"), StandardScaler())
+    prepared = ColumnTransformer([("n", numbers, list("abcd")), ("t", town, ["town"])])
+    model = make_pipeline(prepared, LogisticRegression()).fit(table, TABLE["bought"])
+    table.iloc[::5, 1] = np.nan
+    held = OnnxModel(to_onnx(model, table, double=True, final=_final))
+    np.testing.assert_allclose(held.predict_proba(table), model.predict_proba(table), atol=1e-12)
 
 
 @pytest.mark.slow

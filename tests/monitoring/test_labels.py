@@ -18,12 +18,20 @@ import pytest
 from logs import answered, deployed, host_at, writer_of
 
 from jupyter_mlops.domain.context import now_ms
+from jupyter_mlops.domain.deployment import LogRules
 from jupyter_mlops.domain.performance import Performance
 from jupyter_mlops.errors import InvalidArgument, NotFound, NotReady
 from jupyter_mlops.monitoring.labels import Labels, match
-from jupyter_mlops.monitoring.operations_performance import forget_labels, label, performance, source_of
+from jupyter_mlops.monitoring.operations_performance import (
+    expire_labels,
+    forget_labels,
+    label,
+    performance,
+    source_of,
+)
 from jupyter_mlops.monitoring.operations_traffic_samples import error_rate
 from jupyter_mlops.monitoring.stretch import Span
+from jupyter_mlops.serving.operations import keep_logs
 
 HOUR = 3_600_000
 START = now_ms() // HOUR * HOUR - 9 * HOUR
@@ -221,3 +229,29 @@ def test_the_share_of_failed_requests_is_read_off_samples_of_the_counters(tmp_pa
     assert error_rate(tmp_path, "m", Span(0, 99)) == pytest.approx(3 / 40)
     assert error_rate(tmp_path, "m", Span(20, 99)) is None
     assert error_rate(tmp_path, "other", Span(0, 99)) is None
+
+
+def test_labels_go_with_the_rows_that_the_rules_of_a_log_remove(tmp_path, empty_database):
+    audited: list = []
+    host = host_at(tmp_path, empty_database, audited)
+    folder = deployed(host)
+    folder.write(replace(folder.read(), state="wanted", log=LogRules(keep_days=3)))
+    old, young = writer_of(folder), writer_of(folder)
+    ids = answered(old, np.linspace(-2, 2, 6), now_ms() - 5 * 24 * HOUR)
+    ids += answered(young, np.linspace(-2, 2, 4), START)
+    give(host, tmp_path, pd.DataFrame({"id": ids, "y": [1] * 10}))
+    expire_labels(host)  # a service that starts looks at every log
+    assert source_of(host, "m").labels.count() == 10
+    old.close()
+    young.close()
+    keep_logs(host)
+    assert len(source_of(host, "m").window(None)) == 4
+    expire_labels(host)
+    assert set(source_of(host, "m").labels.read()) == set(ids[6:])
+    told = [entry for entry in audited if entry[2] in ("deployment.log_expire", "deployment.forget_labels")]
+    assert [(entry[2], entry[3], entry[4].get("rows", entry[4].get("labels"))) for entry in told] == [
+        ("deployment.log_expire", "m", 6),
+        ("deployment.forget_labels", "m", 6),
+    ]
+    expire_labels(host)
+    assert len(told) == 2
