@@ -31,7 +31,6 @@ import getpass
 import json
 import os
 import socket
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,6 +194,8 @@ def gate_rules(root: Path) -> dict[str, dict[str, Any]]:
     InvalidArgument
         A file cannot be read, or has something else where a table belongs.
     """
+    import tomllib
+
     found: dict[str, dict[str, Any]] = {}
     for name, keys in ((PYPROJECT, ("tool", "jupyter_mlops", GATES)), (GATES_FILE, ())):
         try:
@@ -281,10 +282,12 @@ def _login() -> str:
 
 
 def _project_table(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    import tomllib  # here: most projects of notebooks have no such file, and a kernel begins sooner without it
+
     try:
         table = tomllib.loads(path.read_text()).get("tool", {}).get("jupyter_mlops", {})
-    except FileNotFoundError:
-        return {}
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise InvalidArgument(f"{path} cannot be read: {error}.", hint="Mend the file.") from error
     table = {key: value for key, value in table.items() if key != GATES}

@@ -10,20 +10,12 @@ from typing import TYPE_CHECKING
 from .display import Displayed, ago, table
 from .gate import GateResult
 from .record import Record
+from .signature import SignatureColumn
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ModelTable", "ModelVersion", "Promotion", "SignatureColumn"]
-
-
-@dataclass(frozen=True)
-class SignatureColumn(Record):
-    """A column of a model's input or output; ``type`` is MLflow's name for it."""
-
-    name: str
-    type: str
-    required: bool = True
+__all__ = ["ModelTable", "ModelVersion", "Promotion"]
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
-from .model_version import SignatureColumn
+from .record import Record
 
-__all__ = ["Schema", "columns_of"]
+__all__ = ["Schema", "SignatureColumn", "columns_of"]
 
 Schema = list[dict[str, Any]]
 """One half of a signature, the inputs or the outputs, as MLflow writes it in JSON."""
+
+
+@dataclass(frozen=True)
+class SignatureColumn(Record):
+    """A column of a model's input or output; ``type`` is MLflow's name for it."""
+
+    name: str
+    type: str
+    required: bool = True
 
 
 def columns_of(schema: Schema | str | None) -> tuple[SignatureColumn, ...]:

@@ -99,9 +99,8 @@ def register(
         return _answer(host, same, alias, told)
     if not model_id:
         host.progress(f"storing {files.estimator}")
-        experiment = models.experiment_of(run_id)
         title = files.estimator.partition("(")[0] or name
-        model_id = models.log(experiment, title, staged, run_id=run_id, key=key)
+        model_id = models.log(title, staged, run_id=run_id, key=key)
     if run_id:
         models.attach_metrics(model_id, run_id)
     host.progress(f"registering {name}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ..domain.deployment import Predictions
-from ..domain.model_version import SignatureColumn
+from ..domain.signature import SignatureColumn
 from ..errors import InvalidArgument, PredictionRefused, Unavailable
 from .deployment_folder import StoredDeployment
 

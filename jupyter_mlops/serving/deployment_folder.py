@@ -24,9 +24,9 @@ from typing import Any
 
 from ..domain.contract import Contract
 from ..domain.deployment import DeploymentState, LogRules
-from ..domain.model_version import SignatureColumn
 from ..domain.record import Record
 from ..domain.reference import check_name
+from ..domain.signature import SignatureColumn
 from ..domain.traffic import Traffic
 from ..errors import Conflict, NotFound
 from .process import Process

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..domain.model_version import SignatureColumn
+from ..domain.signature import SignatureColumn
 
 if TYPE_CHECKING:
     import numpy as np

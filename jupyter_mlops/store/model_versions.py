@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..domain.model_version import ModelVersion, SignatureColumn
+from ..domain.model_version import ModelVersion
 from ..domain.reference import Reference
-from ..domain.signature import columns_of
+from ..domain.signature import SignatureColumn, columns_of
 from ..errors import NotFound
 from .model_files import ModelFiles
 from .models import Models, model_id_of

@@ -36,7 +36,7 @@ class Models:
 
     # logged models
 
-    def log(self, experiment_id: str, name: str, folder: Path, *, run_id: str = "", key: str) -> str:
+    def log(self, name: str, folder: Path, *, run_id: str = "", key: str) -> str:
         """Store a model folder as a native logged model, once for each `key`; give its id.
 
         Asked again with the same key, also after a crash in the middle, it completes what is there. The model counts
@@ -49,13 +49,14 @@ class Models:
         folder
             A folder written by `tracking.model_package.write_package`.
         run_id
-            The run that made it; it becomes an output of that run.
+            The run that made it; it becomes an output of that run, and stands in its experiment.
         """
+        client = self._store.client
         with self._door(), self._once(key):
+            run = client.get_run(run_id) if run_id else None
+            experiment_id = str(run.info.experiment_id) if run else self._store.experiment_id
             model = self.by_key(key, experiment_id)
             if model is None:
-                client = self._store.client
-                run = client.get_run(run_id) if run_id else None
                 tags = {SCHEMA_TAG: SCHEMA, MODEL_KEY: key, **_tags(folder)}
                 model = client.create_logged_model(
                     experiment_id,
@@ -66,8 +67,8 @@ class Models:
                 )
             if str(model.status) != "READY":
                 self._store_files(model, folder, run_id)
-            if run_id:
-                self._link(model.model_id, run_id)
+            if run:
+                self._link(model.model_id, run)
             return str(model.model_id)
 
     def by_key(self, key: str, experiment_id: str) -> Any | None:
@@ -97,13 +98,6 @@ class Models:
             found = [self._store.client.get_logged_model(model_id) for model_id in dict.fromkeys(ids)]
         return [model for model in found if str(model.status) == "READY"]
 
-    def experiment_of(self, run_id: str) -> str:
-        """The experiment of a run; the workspace's own where there is no run."""
-        if not run_id:
-            return self._store.experiment_id
-        with self._door():
-            return str(self._store.client.get_run(run_id).info.experiment_id)
-
     def data_of(self, run_id: str) -> tuple[str, ...]:
         """The tables that a run used: data versions, or names with a digest."""
         with self._door():
@@ -127,13 +121,12 @@ class Models:
         self._store.client.log_model_artifacts(model.model_id, str(folder))
         self._store.client.finalize_logged_model(model.model_id, "READY")
 
-    def _link(self, model_id: str, run_id: str) -> None:
+    def _link(self, model_id: str, run: Any) -> None:
         from mlflow.entities import LoggedModelOutput
 
-        run = self._store.client.get_run(run_id)
         outputs = run.outputs.model_outputs if run.outputs else []
         if model_id not in {output.model_id for output in outputs}:
-            self._store.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+            self._store.client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step=0)])
 
     # registered versions
 

@@ -34,7 +34,7 @@ class EstimatorMethods:
         self._patches = patches
         self._names = names
         self._watching = watching
-        self._seen: set[tuple[int, str]] = set()
+        self._seen: set[type] = set()
         self.on = True
 
     def patch(self, base: ModuleType) -> None:
@@ -53,22 +53,21 @@ class EstimatorMethods:
         self._patches.set(root, "__init_subclass__", classmethod(hook))
 
     def watch_class(self, cls: type) -> None:
-        """Replace the methods of one class."""
+        """Replace the methods of one class and of its bases."""
         if not self.on:
             return
-        for name in self._names:
-            for owner in cls.__mro__[:-1]:
-                method = vars(owner).get(name)
-                if method is None:
-                    continue
-                if (id(owner), name) not in self._seen:
-                    self._seen.add((id(owner), name))
-                    if isinstance(method, FunctionType):
-                        self._patches.set(owner, name, self._watching(name, method))
-                    elif isinstance(getattr(method, "fn", None), FunctionType) and hasattr(method, "check"):
-                        # scikit-learn's "available if" methods hold the function inside
-                        self._patches.set(method, "fn", self._watching(name, method.fn))
-                break
+        for owner in cls.__mro__[:-1]:
+            if owner in self._seen:
+                continue
+            self._seen.add(owner)
+            held = vars(owner)
+            for name in self._names:
+                method: Any = held.get(name)
+                if isinstance(method, FunctionType):
+                    self._patches.set(owner, name, self._watching(name, method))
+                elif isinstance(getattr(method, "fn", None), FunctionType) and hasattr(method, "check"):
+                    # scikit-learn's "available if" methods hold the function inside
+                    self._patches.set(method, "fn", self._watching(name, method.fn))
 
 
 def calls_as_user(caller: FrameType) -> bool:

@@ -24,8 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..domain.model_version import SignatureColumn
-from ..domain.signature import Schema, columns_of
+from ..domain.signature import Schema, SignatureColumn, columns_of
 from ..errors import InvalidArgument, MLOpsError, NotReady
 from .installed import version
 from .model_code import build_requirements, copy_code, python_version, requirements

@@ -204,8 +204,7 @@ class Writing:
         if not folder.exists():
             return
         store = self._store(run)
-        experiment = store.models.experiment_of(run["id"])
-        model_id = store.models.log(experiment, told["name"], folder, run_id=run["id"], key=told["key"])
+        model_id = store.models.log(told["name"], folder, run_id=run["id"], key=told["key"])
         if model_id not in run["models"]:
             run["models"].append(model_id)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..domain.deployment import Deployment, DeploymentTable
-from ..domain.model_version import ModelTable, ModelVersion, Promotion, SignatureColumn
+from ..domain.model_version import ModelTable, ModelVersion, Promotion
+from ..domain.signature import SignatureColumn
 from .gates import gate_grid
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 

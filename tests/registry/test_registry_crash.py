@@ -137,7 +137,7 @@ def test_a_logged_model_whose_upload_died_is_completed(host: Host, tmp_path: Pat
 
     def act(number: int) -> Any:
         place = {"run_id": run_id, "key": f"log-{number}"}
-        return store.models.log(store.experiment_id, "line", tmp_path / "model", **place)
+        return store.models.log("line", tmp_path / "model", **place)
 
     until_it_lives(host, act)
     linked = [output.model_id for output in store.client.get_run(run_id).outputs.model_outputs]
@@ -155,7 +155,7 @@ def test_a_model_whose_files_are_being_stored_is_waited_for(
     run_id = store.client.create_run(store.experiment_id).info.run_id
 
     def log() -> str:
-        return store.models.log(store.experiment_id, "line", tmp_path / "model", run_id=run_id, key="slow")
+        return store.models.log("line", tmp_path / "model", run_id=run_id, key="slow")
 
     mortal.left = 3  # the search, the run, the announcement
     with pytest.raises(Killed):
