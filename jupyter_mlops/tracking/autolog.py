@@ -23,7 +23,7 @@ from .live_fit import LiveValidation
 from .metric_calls import MetricLogger, WatchedFunction, metric_functions
 from .partial_fits import PartialFits
 from .patches import ImportWatch, Patches
-from .user_mlflow import autologs_sklearn
+from .user_mlflow import autologs, autologs_sklearn
 
 if TYPE_CHECKING:
     from .recording import Recording
@@ -170,6 +170,8 @@ class Autolog:
 
     def _fit(self, recording: Recording, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
+        if autologs(model):  # XGBoost's, say: logged by MLflow, once
+            return self._inside(method, model, *args, **kwargs)
         logger = self._fits_of(recording)
         fit = self._quietly(recording, logger.begin, model)
         if fit is None:

@@ -1,7 +1,8 @@
 """Automatic: with `track on`, the first fit in a cell makes the cell a run, which ends with the cell.
 
-Until there is a fit nothing is done but that the ``fit`` methods of estimators look who calls. A cell that is a run
-already, by ``%%mlops run``, ``mlops.run()`` or MLflow's own ``start_run`` and autologging, is left alone.
+So does the first call of MLflow's own that logs, and its autologging, which then land in that run. Until then nothing is
+done but that the ``fit`` methods of estimators look who calls. A cell that is a run already, by ``%%mlops run``,
+``mlops.run()`` or MLflow's own ``start_run``, is left alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .autolog import Autolog
 from .estimator_methods import EstimatorMethods, calls_as_user
 from .patches import ImportWatch, Patches
-from .user_mlflow import autologs_sklearn, has_active_run
+from .user_mlflow import FirstCalls, autologs, has_active_run
 
 if TYPE_CHECKING:
     from .recording import Recording
@@ -59,7 +60,7 @@ class Automatic:
             return
         self._home = threading.get_ident()
         self._methods = EstimatorMethods(self._patches, ("fit", "partial_fit"), self._watching)
-        self._imports = ImportWatch({"sklearn.base": self._patch})
+        self._imports = ImportWatch({"sklearn.base": self._patch, "mlflow": self._patch_mlflow})
         self._imports.begin()
 
     def end(self) -> None:
@@ -89,27 +90,33 @@ class Automatic:
         except Exception:  # an unknown scikit-learn: cells make no runs, and nothing breaks
             log.warning("`track on` cannot watch this scikit-learn", exc_info=True)
 
+    def _patch_mlflow(self, module: ModuleType) -> None:
+        try:
+            FirstCalls(self._tracker, self._patches, self._begin_run).patch(module)
+        except Exception:  # an MLflow that is built otherwise: its runs are its own
+            log.warning("`track on` cannot watch this MLflow", exc_info=True)
+
     def _watching(self, _name: str, method: FunctionType) -> Callable[..., Any]:
         @functools.wraps(method)
         def fit(self_: Any, /, *args: Any, **kwargs: Any) -> Any:
             __tracebackhide__ = True
             caller = sys._getframe(1)  # noqa: SLF001 there is no other way to know the caller
-            if self._tracker.active or not calls_as_user(caller) or not self._begin_run(self_):
+            if self._tracker.active or not calls_as_user(caller) or not is_model(self_) or autologs(self_):
+                return method(self_, *args, **kwargs)
+            if not self._begin_run():
                 return method(self_, *args, **kwargs)
             return self._autolog.log_fit(method, self_, args, kwargs)
 
         return fit
 
-    def _begin_run(self, model: Any) -> bool:
-        """Begin a run for the cell, if its fit is to make one; never raises."""
+    def _begin_run(self) -> bool:
+        """Begin a run for the cell, if it is to be one and is none yet; never raises."""
         try:
             cells = self._tracker.context.cells
             cell = cells[-1] if cells else None
             if cell is None or cell.outcome != "running" or threading.get_ident() != self._home:
                 return False
-            if not any(callable(getattr(model, name, None)) for name in ("predict", "fit_predict")):
-                return False  # a transformer is no model
-            if autologs_sklearn() or has_active_run():
+            if self._tracker.active or has_active_run():
                 return False
             stem = PurePath(self._tracker.context.notebook.path).stem
             recording = self._tracker.make(None if stem else f"cell-{cell.count}", cell.source, None)
@@ -120,3 +127,8 @@ class Automatic:
             return False
         self.recording = recording
         return True
+
+
+def is_model(estimator: Any) -> bool:
+    """Whether an estimator is a model; a transformer is none."""
+    return any(callable(getattr(estimator, name, None)) for name in ("predict", "fit_predict"))

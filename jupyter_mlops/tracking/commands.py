@@ -63,16 +63,19 @@ class TrackingCommands(CommandSet):
     @command("runs", stage="tracking", changes=False)
     def runs(
         self,
+        run: Annotated[str, Arg(complete="runs", metavar="RUN")] = "",
         *,
         filter: Annotated[str, Arg(metavar="FILTER")] = "",  # noqa: A002 MLflow's own word for it
         limit: int = 20,
         order_by: Annotated[str, Arg(metavar="METRIC")] = "",
         top: bool = False,
-    ) -> RunTable:
-        """List runs, newest first.
+    ) -> RunTable | Run:
+        """List runs, newest first, or show all that is known of one: what it took, its data, models and trust.
 
         Parameters
         ----------
+        run
+            A run's name (the newest of that name), its id, or the first characters of its id.
         filter
             In MLflow's words: ``metrics.accuracy > 0.8 and params.C = '1.0'``.
         limit
@@ -85,8 +88,14 @@ class TrackingCommands(CommandSet):
         Examples
         --------
         %mlops runs
+        %mlops runs baseline
         %mlops runs --filter "metrics.training_accuracy_score > 0.8" --order-by training_accuracy_score
         """
+        if run:
+            one = Run.from_dict(self.context.call("tracking.get", run=run))
+            for label, reasons in self._reviewed([one]).values():
+                one = replace(one, trust=label, trust_reasons=reasons)
+            return one
         if limit < 1:
             raise InvalidArgument(f"--limit takes a number from 1 on, not {limit}.")
         found = RunTable.from_dict(
@@ -133,7 +142,9 @@ class TrackingCommands(CommandSet):
 
         The first fit in a cell begins the run and the end of the cell ends it; it is named after the notebook and the
         cell's number, and one line below the cell tells of it. When the cell runs again the earlier run is superseded,
-        as the setting ``again`` says. Cells that are runs already, by ``%%mlops run`` or MLflow's own, are left alone.
+        as the setting ``again`` says. What the cell logs with MLflow itself, or MLflow's autologging of a framework,
+        lands in the same run, and makes the cell one. Cells that are runs already, by ``%%mlops run`` or
+        ``mlflow.start_run``, are left alone.
 
         Parameters
         ----------

@@ -4,6 +4,9 @@ The only place in the kernel that touches MLflow, and only when the user's code 
 recorded, MLflow's tracking address is the workspace's and our run is MLflow's active one; then both are what they were.
 ``mlflow.start_run()`` inside makes a child of our run, and ``mlflow.end_run()`` does not end ours. A cell that turns to
 another store with `mlflow.set_tracking_uri` is left to it.
+
+With `track on`, where MLflow would begin a run unasked (a plain ``mlflow.log_metric``, another framework's autologging)
+the cell becomes ours first: `FirstCalls`.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import contextlib
 import functools
 import os
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +26,87 @@ if TYPE_CHECKING:
     from .recording import Recording
     from .tracker import Tracker
 
-__all__ = ["UserMLflow", "autologs_sklearn", "has_active_run"]
+__all__ = ["FirstCalls", "UserMLflow", "autologs", "autologs_sklearn", "has_active_run"]
 
 ADDRESS = "MLFLOW_TRACKING_URI"
+AUTOLOGGING = "mlflow.autologging"
+
+
+def _autologged(integration: str) -> bool:
+    known: Any = getattr(sys.modules.get("mlflow.utils.autologging_utils"), "AUTOLOGGING_INTEGRATIONS", {})
+    return known.get(integration, {}).get("disable") is False  # importing mlflow.sklearn leaves an empty entry
 
 
 def autologs_sklearn() -> bool:
     """Whether the user has switched MLflow's own autologging of scikit-learn on."""
-    known: Any = getattr(sys.modules.get("mlflow.utils.autologging_utils"), "AUTOLOGGING_INTEGRATIONS", {})
-    return known.get("sklearn", {}).get("disable") is False  # importing mlflow.sklearn leaves an empty entry
+    return _autologged("sklearn")
+
+
+def autologs(model: Any) -> bool:
+    """Whether MLflow's own autologging, as the user has switched it on, logs the fit of this estimator.
+
+    Examples
+    --------
+    >>> autologs(object())
+    False
+    """
+    return autologs_sklearn() or _autologged(type(model).__module__.partition(".")[0])
 
 
 def has_active_run() -> bool:
     """Whether the user's code has begun a run with MLflow itself, and not ended it."""
     held: Any = getattr(sys.modules.get("mlflow.tracking.fluent"), "_active_run_stack", None)
     return bool(held is not None and held.get())
+
+
+class FirstCalls:
+    """Asks for a run of ours where MLflow would begin one of its own that nobody asked for.
+
+    Not where the user has chosen a store of theirs for MLflow: what they log goes there.
+
+    Parameters
+    ----------
+    begin
+        Begins a run for the cell that is being executed; whether it did.
+    """
+
+    def __init__(self, tracker: Tracker, patches: Patches, begin: Callable[[], bool]) -> None:
+        self._tracker = tracker
+        self._patches = patches
+        self._asked = begin
+
+    def patch(self, mlflow: ModuleType) -> None:
+        """Step before what MLflow's functions do when no run is active."""
+        from mlflow.tracking import fluent
+
+        begin, get, start = self._begin, fluent._get_or_start_run, fluent.start_run  # noqa: SLF001 all calls go through it
+
+        @functools.wraps(get)
+        def _get_or_start_run() -> Any:
+            begin()
+            return get()
+
+        @functools.wraps(start)
+        def start_run(*args: Any, **kwargs: Any) -> Any:
+            unasked = not args and AUTOLOGGING in (kwargs.get("tags") or {})
+            if unasked and begin():
+                return fluent.active_run()
+            return start(*args, **kwargs)
+
+        self._patches.set(fluent, "_get_or_start_run", _get_or_start_run)
+        for module in (mlflow, fluent):
+            self._patches.set(module, "start_run", start_run)
+
+    def _begin(self) -> bool:
+        """Begin a run if MLflow has none; whether ours is now MLflow's active one."""
+        if has_active_run():
+            return False
+        from mlflow.tracking._tracking_service import utils
+
+        chosen = utils._tracking_uri or os.environ.get(ADDRESS)  # noqa: SLF001 what was *set* has no getter
+        if chosen and chosen != self._tracker.context.workspace.tracking_uri:
+            return False
+        return self._asked() and has_active_run()
 
 
 class UserMLflow:
@@ -108,8 +178,9 @@ class UserMLflow:
     def _push(self, recording: Recording) -> None:
         from mlflow import ActiveRun, MlflowClient
 
+        run_id = recording.id  # waits for the service, which alone makes a store's tables: MLflow would make them too
         client = MlflowClient(tracking_uri=self._tracker.context.workspace.tracking_uri)
-        run = ActiveRun(client.get_run(recording.id))
+        run = ActiveRun(client.get_run(run_id))
         run.mlops_key = recording.key
         self._ours.append(run)
         self._stack().append(run)

@@ -23,6 +23,10 @@ CELLS = {
     "own": "with mlops.run('by hand'):\n    LogisticRegression(C=2.0, max_iter=500).fit(X, y)",
     "fails": "LogisticRegression(C=3.0, max_iter=500).fit(X, y)\nraise ValueError('too late')",
     "mlflow": "import mlflow\nmlflow.set_tracking_uri('sqlite:///elsewhere.db')\nwith mlflow.start_run():\n    LogisticRegression(C=4.0, max_iter=500).fit(X, y)",
+    "elsewhere": "mlflow.log_metric('theirs', 1.0)\nmlflow.end_run()",
+    "logged": "mlflow.set_tracking_uri(None)\nmlflow.log_metric('mine', 0.5)\nLogisticRegression(C=6.0, max_iter=500).fit(X, y);",
+    "autologged": "import xgboost\nmlflow.xgboost.autolog(log_models=False, silent=True)\nxgboost.train({'max_depth': 2}, xgboost.DMatrix(X, label=y), num_boost_round=3);",
+    "estimator": "xgboost.XGBClassifier(n_estimators=3, max_depth=4).fit(X, y);\nmlflow.xgboost.autolog(disable=True)",
     "state": "%mlops track",
     "off": "%mlops track off",
     "after": "LogisticRegression(C=5.0, max_iter=500).fit(X, y);\nhasattr(LogisticRegression.fit, '__wrapped__') and 'watch' in LogisticRegression.fit.__code__.co_filename, LogisticRegression.fit.__code__.co_filename",
@@ -49,7 +53,7 @@ def played(make_session, empty_database) -> tuple[Session, dict[str, list]]:
                 except CellExecutionError:
                     assert name == "fails"
     deadline = time.monotonic() + 60
-    while len(session.runs()) < 5 and time.monotonic() < deadline:
+    while len(session.runs()) < 8 and time.monotonic() < deadline:
         time.sleep(0.2)
     return session, {name: cell.outputs for name, cell in cells.items()}
 
@@ -83,8 +87,10 @@ def test_a_cell_that_fits_is_a_run_named_after_notebook_and_cell(played):
 @pytest.mark.extended
 def test_cells_without_a_model_stay_silent(played):
     session, shown = played
-    assert not any(lines(shown[name]) for name in ("imports", "data", "scale", "own", "mlflow", "state", "after"))
-    assert sorted(run.name for run in session.runs()) == ["by hand", "churn-10", "churn-6", "churn-7", "churn-8"]
+    silent = ("imports", "data", "scale", "own", "mlflow", "elsewhere", "state", "after")
+    assert not any(lines(shown[name]) for name in silent)
+    made = {f"churn-{number}" for number in (6, 7, 8, 10, 13, 14, 15)}
+    assert {run.name for run in session.runs()} == {"by hand", *made}
     assert "every cell that fits becomes a run" in str(shown["state"])
 
 
@@ -103,6 +109,19 @@ def test_a_cell_that_fails_is_a_failed_run_and_the_error_is_shown_as_ever(played
     assert [out["ename"] for out in shown["fails"] if out["output_type"] == "error"] == ["ValueError"]
     (line,) = lines(shown["fails"])
     assert "FAILED" in line
+
+
+@pytest.mark.extended
+def test_what_the_cell_logs_with_mlflow_itself_lands_in_its_run(played):
+    session, shown = played
+    logged, trained, fitted = (session.runs(f"churn-{number}") for number in (13, 14, 15))
+    assert logged.metrics["mine"] == 0.5
+    assert logged.params["C"] == "6.0"
+    assert trained.params["max_depth"] == "2"
+    assert fitted.params["max_depth"] == "4"
+    assert fitted.models == ()  # logged by MLflow alone, as it was told to
+    assert all(run.status == "FINISHED" for run in (logged, trained, fitted))
+    assert all(len(lines(shown[name])) == 1 for name in ("logged", "autologged", "estimator"))
 
 
 @pytest.mark.extended

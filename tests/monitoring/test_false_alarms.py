@@ -23,6 +23,7 @@ REFERENCES, CURRENTS = 7, 30
         (mixed, 100),
         (mixed, 1_000),
         (mixed, 10_000),
+        (mixed, 100_000),
     ],
 )
 def test_unchanged_tables_hardly_ever_alarm(make, rows):
