@@ -149,6 +149,22 @@ def test_it_goes_on_after_the_runner_was_stopped(session: Session, sign: signal.
 
 
 @pytest.mark.slow
+def test_what_python_compiles_changes_nothing(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # so that the first run leaves __pycache__ folders
+    Path("near").mkdir()
+    Path("near/__init__.py").write_text("TEN = 10\n")
+    file = Path("pipeline/pipeline.py")
+    folder = "sys.path.insert(0, str(Path.cwd()))"
+    file.write_text(
+        file.read_text().replace("    ratios = ", f"    import sys\n    {folder}\n    import near\n    ratios = ")
+    )
+    assert states(finished(start())) == dict.fromkeys(("load", "work", "finish"), "ran")
+    assert Path("pipeline/__pycache__").is_dir()
+    assert Path("near/__pycache__").is_dir()
+    assert states(finished(start())) == dict.fromkeys(("load", "work", "finish"), "cached")
+
+
+@pytest.mark.slow
 def test_a_step_that_is_killed_has_failed(session: Session) -> None:
     Path("wait").touch()
     child = start()

@@ -30,6 +30,8 @@ __all__ = ["Failed", "find_outputs", "main", "metrics_of", "open_step", "paramet
 
 HERE = Path(__file__).resolve().parent
 FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+MADE_BY_TOOLS = frozenset({"__pycache__", ".ipynb_checkpoints"})
+"""What comes to be in a folder by running code, and says nothing of what was read."""
 
 
 class Failed(Exception):
@@ -388,7 +390,8 @@ class FilesSeen:
 
     def _is_ours(self, path: str) -> bool:
         hidden = any(part in path for part in ("__pycache__", "/site-packages/", "/.venv/", "/.mlops/", "/.cache/"))
-        return hidden or path.endswith((".pyc", ".so")) or any(path.startswith(other) for other in self._besides)
+        beside = any(f"{path}{os.sep}".startswith(other) for other in self._besides)
+        return hidden or beside or path.endswith((".pyc", ".so"))
 
     def read(self) -> dict[str, str]:
         """What was read and not written, with the hash of each; a folder's is that of its names."""
@@ -405,7 +408,8 @@ class FilesSeen:
 def content_hash(path: Path) -> str:
     """SHA-256 of a file, or of a folder's names; empty where there is neither."""
     if path.is_dir():
-        return hashlib.sha256("\0".join(sorted(p.name for p in path.iterdir())).encode()).hexdigest()
+        names = sorted(p.name for p in path.iterdir() if p.name not in MADE_BY_TOOLS)
+        return hashlib.sha256("\0".join(names).encode()).hexdigest()
     return file_hash(path) if path.is_file() else ""
 
 
