@@ -84,19 +84,20 @@ def _changed(host: Host, action: str, reason: str, work: Any) -> dict[str, Any]:
             f"the trail is not whole: {found[0].text}; nothing of it is removed now.", hint="See `%mlops audit verify`."
         )
     trail.begin(host.request, host.actor, action, "", {"reason": reason} if reason else {})
-    reship = trail.path.parent / RESHIP
-    reship.touch()
-    try:
-        answer: dict[str, Any] = work()
-    except MLOpsError as error:
-        trail.end(host.request, "failed", error=error.message)
-        reship.unlink()
-        raise
-    try:
-        ship(host)
-        answer["note"] = ""
-    except MLOpsError as error:
-        answer["note"] = f"the shared store follows as soon as it answers ({error.message})"
+    with trail.shipping:
+        reship = trail.path.parent / RESHIP
+        reship.touch()
+        try:
+            answer: dict[str, Any] = work()
+        except MLOpsError as error:
+            trail.end(host.request, "failed", error=error.message)
+            reship.unlink(missing_ok=True)
+            raise
+        try:
+            ship(host)
+            answer["note"] = ""
+        except MLOpsError as error:
+            answer["note"] = f"the shared store follows as soon as it answers ({error.message})"
     trail.end(host.request, "done", answer=answer)
     host.changed("audit")
     return answer

@@ -43,6 +43,11 @@ def ship(host: Host, *, look: bool = False) -> None:
     """
     if "trail" not in host.shared:
         return
+    with trail_of(host).shipping:
+        _ship(host, look=look)
+
+
+def _ship(host: Host, *, look: bool) -> None:
     trail, state = trail_of(host), _state(host)
     reship = trail.path.parent / RESHIP
     place, _ = trail.head
@@ -56,7 +61,7 @@ def ship(host: Host, *, look: bool = False) -> None:
     place, _ = trail.head
     if reship.exists():
         _ship_again(host, trail, own)
-        reship.unlink()
+        reship.unlink(missing_ok=True)
         own = host.store.audit.heads().get(trail.writer)
     if place and (own is None or own.place < place):
         lines = trail.read_from((own.place // SEGMENT) * SEGMENT + 1 if own else 1)

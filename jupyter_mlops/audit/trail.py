@@ -48,10 +48,14 @@ class Trail:
     ----------
     path
         The file; made when the first entry is written.
+    shipping
+        Held while entries are copied to the shared store, and while what has been copied is changed: or the copying
+        would take along what is just being erased.
     """
 
     path: Path
     writer: str = ""
+    shipping: threading.RLock = field(default_factory=threading.RLock)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _last: str = FIRST
     _seq: int = 0

@@ -20,6 +20,10 @@ __all__ = ["AuditCheck", "AuditEntry", "AuditFinding", "AuditTrail", "Outcome"]
 Outcome = Literal["done", "failed", "interrupted"]
 
 
+WIDEST = 70
+DULL = ("name", "key", "folder", "file", "known", "request", "run_key", "model_key", "id", "hash", "schema")
+
+
 @dataclass(frozen=True)
 class AuditEntry(Record):
     """One state change.
@@ -57,6 +61,16 @@ class AuditEntry(Record):
     writer: str = ""
     erased: bool = False
     hash: str = ""
+
+    @property
+    def words(self) -> str:
+        """What it was asked with and what came of it, shortly; all of it is in `details` and `result`."""
+        if self.error:
+            return shortened(self.error)
+        told = {**self.result, **self.details}  # what was asked for first
+        order = [*self.details, *(key for key in self.result if key not in self.details)]
+        said = [f"{key} {told[key]}" for key in order if _worth(key, told[key], self.target)]
+        return shortened(", ".join(said))
 
     def row(self) -> dict[str, Any]:
         """The entry as one row of a table; details and result as JSON."""
@@ -130,11 +144,20 @@ class AuditTrail(Displayed, Record):
         if not self.entries:
             return "nothing of the kind has been changed in this workspace yet."
         rows = [
-            [e.number, clock(e.at_ms), f"{e.actor.user}@{e.actor.host}", e.actor.via, e.action, e.target, e.outcome]
+            [
+                e.number,
+                clock(e.at_ms),
+                f"{e.actor.user}@{e.actor.host}",
+                e.actor.via,
+                e.action,
+                e.target,
+                e.outcome,
+                e.words,
+            ]
             for e in self.entries
         ]
         head = "" if self.intact else f"THE TRAIL WAS ALTERED at entry {self.broken_at}; see `%mlops audit verify`\n"
-        return head + table(["#", "when", "who", "via", "what", "on", "outcome"], rows)
+        return head + table(["#", "when", "who", "via", "what", "on", "outcome", "with"], rows)
 
 
 @dataclass(frozen=True)
@@ -174,3 +197,17 @@ class AuditCheck(Displayed, Record):
             )
         lines += [f"receipt {receipt}" for receipt in self.receipts]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def shortened(text: str) -> str:
+    """A text in at most so many characters."""
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
+
+
+def _worth(key: str, value: Any, target: str) -> bool:
+    """Whether a fact tells a reader something that the other columns do not."""
+    if isinstance(value, bool):
+        return value
+    if key in DULL or key.endswith(("_id", "_ms", "digest", "checksum")) or value in ("", None):
+        return False
+    return str(value) != target and not str(value).startswith(("/", "{", "file:"))

@@ -84,16 +84,18 @@ class AbPlan(Displayed, Record):
         head = f"to find {self.rate:g} against {self.rate + self.effect:g} at {self.level:.0%} with power {self.power:.0%}:"
         lines = [head, f"  {self.rows_an_arm:,} rows an arm, looked at once at the end"]
         if self.sequential_rows_an_arm is not None:
-            lines.append(f"  at most {self.sequential_rows_an_arm:,} rows an arm, looked at as often as you like")
+            lines.append(f"  within {self.sequential_rows_an_arm:,} rows an arm, looked at as often as you like")
         return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class AbResult(Displayed, Record):
-    """A minus B by an anytime-valid test on outcomes in the order in which they came.
+    """Two arms by an anytime-valid test on outcomes in the order in which they came.
 
     Parameters
     ----------
+    low, high
+        The confidence sequence of A's mean minus B's; in words it is told the other way round, as what B changes.
     decided_at
         The row at which the difference was first beyond chance; None while it is not.
     """
@@ -123,7 +125,7 @@ class AbResult(Displayed, Record):
             else f"a difference since row {self.decided_at:,}"
         )
         return (
-            f"{self.a} against {self.b} by {self.outcome}: {word}\n{means}; difference {self.low:+.4f} to {self.high:+.4f} "
-            f"at {self.level:.0%}, anytime-valid p {self.p_value:.3g}: look, and stop, whenever you like"
+            f"{self.a} against {self.b} by {self.outcome}: {word}\n{means}; {self.b} - {self.a} lies in "
+            f"[{-self.high:+.4f}, {-self.low:+.4f}] at {self.level:.0%}, anytime-valid p {self.p_value:.3g}: look, and stop, whenever you like"
             + (f"\nso many rows find a change of {self.detectable:+.4f} with power 80%" if self.detectable else "")
         )

@@ -102,8 +102,11 @@ class Forgotten(Displayed, Record):
         return tuple(dict.fromkeys(model for version in self.versions for model in version.models))
 
     def text(self) -> str:
-        verb = "would be erased" if self.dry_run else "were erased"
-        head = f"{self.name}: {self.rows:,} rows in {len(self.versions)} versions {verb}, found by {self.column}"
+        one = self.rows == 1
+        verb = "would be erased" if self.dry_run else "was erased" if one else "were erased"
+        rows_of = f"{self.rows:,} row{'' if one else 's'}"
+        count = f"{len(self.versions)} version{'' if len(self.versions) == 1 else 's'}"
+        head = f"{self.name}: {rows_of} in {count} {verb}, found by {self.column}"
         rows = [
             [v.ref, f"{v.rows:,}", ", ".join(run[:8] for run in v.runs) or "-", ", ".join(v.models) or "-"]
             for v in self.versions
@@ -111,7 +114,10 @@ class Forgotten(Displayed, Record):
         lines = [head]
         if rows:
             lines.append(table(["version", "rows", "runs that used it", "models trained on it"], rows))
-        lines += [f"inference log of {name}: {count:,} rows" for name, count in (self.logs or {}).items()]
+        lines += [
+            f"inference log of {name}: {gone:,} row{'' if gone == 1 else 's'}"
+            for name, gone in (self.logs or {}).items()
+        ]
         if self.derived:
             lines.append(f"made from it, and to be looked at as well: {', '.join(self.derived)}")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])

@@ -160,7 +160,9 @@ class Evaluation(Displayed, Record):
     def verdicts(self) -> tuple[str, ...]:
         """What was found besides the metrics, one line each."""
         return tuple(
-            line for part in (_slices, _calibration, _fairness, _robustness, _threshold) for line in part(self)
+            line
+            for part in (_slices, _calibration, _fairness, _robustness, _threshold, _cross_validation, _explanation)
+            for line in part(self)
         )
 
     def to_pandas(self) -> pd.DataFrame:
@@ -287,3 +289,33 @@ def _threshold(e: Evaluation) -> Sequence[str]:
     return (
         f"threshold: {t.threshold:.3f} costs {t.cost:.4g} a row [{t.low:.4g}, {t.high:.4g}], 0.5 costs {t.default_cost:.4g}",
     )
+
+
+def _cross_validation(e: Evaluation) -> Sequence[str]:
+    c = e.cross_validation
+    if c is None:
+        return ()
+    lines = []
+    if c.scores:
+        told = " · ".join(f"{s.name} {s.mean:.3f} ± {s.spread:.3f}" for s in c.scores[:4])
+        lines.append(f"cross-validation: {told} over {len(c.scores[0].folds)} folds ({c.splitter})")
+    if len(c.learning_rows) > 1:
+        first, last = c.learning_test[0], c.learning_test[-1]
+        rows = f"{c.learning_rows[0]:,} to {c.learning_rows[-1]:,} rows"
+        gap = abs(c.learning_train[-1] - last)
+        lines.append(
+            f"learning curve: {c.learning_metric} {first:.3f} to {last:.3f} from {rows}; {gap:.3f} from training at the end"
+        )
+    return lines
+
+
+def _explanation(e: Evaluation) -> Sequence[str]:
+    x = e.explanation
+    if x is None:
+        return ()
+    told = ", ".join(f"{each.feature} {each.value:.3g}" for each in x.shap[:4])
+    sure = "" if x.stability is None else f"; order over bootstrapped rows: rank correlation {x.stability:.2f}"
+    lines = [f"explained by (mean |SHAP| of {x.output}): {told}{sure}"] if told else []
+    if x.one_row is not None and x.one_row.words:
+        lines.append(f"row {x.one_row.row}: {x.one_row.words}")
+    return lines

@@ -66,8 +66,13 @@ class MetricValue(Record):
             return "not defined"
         digits = _digits(self.value)
         if self.low is None or self.high is None:
+            if 0 < abs(self.value) < SMALLEST_SHOWN:  # such as a p-value
+                return f"{self.value:.1e}"
             return f"{self.value:.{digits}f}"
         return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+
+SMALLEST_SHOWN = 0.0005
 
 
 def _digits(value: float) -> int:

@@ -68,6 +68,11 @@ class GateReport(Displayed, Record):
 
         return pd.DataFrame([result.to_dict() for result in self.results])
 
+    @property
+    def judged(self) -> bool:
+        """Whether they were judged for a version, and not only listed."""
+        return "@" in self.model
+
     def text(self) -> str:
         if not self.results:
             return (
@@ -79,6 +84,8 @@ class GateReport(Displayed, Record):
         rows = [[r.gate, r.needed, r.found, r.verdict] for r in self.results]
         hints = [f"{r.gate}: {r.hint}" for r in self.results if r.hint and not r.passed]
         head = f"{self.model} as {self.alias}: {verdict}"
+        if not self.judged:
+            head = f"{self.alias}: {len(self.results)} gate{'' if len(self.results) == 1 else 's'} declared"
         return "\n".join([head, table(["gate", "needed", "found", "verdict"], rows), *hints, *self.notes])
 
 

@@ -31,7 +31,7 @@ def check_name(name: str, what: str) -> str:
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InvalidArgument(
-            f"{name!r} cannot name a {what}.",
+            f"{name!r} cannot name {'an' if what[0] in 'aeiou' else 'a'} {what}.",
             hint="Use letters, digits, '.', '-' and '_', beginning with a letter or digit, at most 128.",
         )
     return name

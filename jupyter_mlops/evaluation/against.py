@@ -32,6 +32,7 @@ def compare(
     *,
     slices: Sequence[str] = (),
     refit: bool = False,
+    metric: str = "",
     level: float = 0.95,
     seed: int = 0,
     progress: Callable[[str], None] = lambda _line: None,
@@ -41,18 +42,22 @@ def compare(
     Parameters
     ----------
     slices
-        Columns whose parts are compared too, by accuracy or the mean absolute error.
+        Columns whose parts are compared too.
     refit
         Also Dietterich's 5x2cv test, which fits both models ten times.
+    metric
+        By which parts, and refitted models, are compared; by default accuracy or the mean absolute error.
 
     Raises
     ------
     InvalidArgument
-        The two were not evaluated on the same targets.
+        The two were not evaluated on the same targets, or the metric is none of the task's.
     """
     rows_a, rows_b = a.rows, b.rows
     both = rows_a.probabilities is not None and rows_b.probabilities is not None
     names = [n for n in measure_names(rows_a.task) if both or not _needs_probabilities(n)]
+    if metric:
+        value_of(metric, rows_a)  # raises for one that there is not
     found = []
     for name in names:
         progress(f"comparing {name}")
@@ -65,7 +70,9 @@ def compare(
     else:
         apart = np.argsort(-np.abs(rows_a.loss - rows_b.loss), kind="stable")
     if refit:
-        facts["five_by_two"] = five_by_two(a, b, HEADLINE[rows_a.task][0], level=level, seed=seed, progress=progress)
+        facts["five_by_two"] = five_by_two(
+            a, b, metric or HEADLINE[rows_a.task][0], level=level, seed=seed, progress=progress
+        )
     return ModelComparison(
         a.model.name,
         b.model.name,
@@ -74,7 +81,7 @@ def compare(
         len(rows_a),
         tuple(found),
         **facts,
-        slices=tuple(_by_slice(a, b, slices, level, seed)),
+        slices=tuple(_by_slice(a, b, slices, metric, level, seed)),
         disagreement=tuple(int(i) for i in apart[:DISAGREEMENTS]),
         conventions=(f"A minus B on the same rows, {level:.0%} intervals. {CONVENTION}",),
     )
@@ -136,8 +143,10 @@ def _needs_probabilities(name: str) -> bool:
     return name in RANKS or (name in MEANS and MEANS[name].needs_probabilities)
 
 
-def _by_slice(a: Subject, b: Subject, columns: Sequence[str], level: float, seed: int) -> list[SliceDifference]:
-    metric = "mae" if a.rows.task == "regression" else "accuracy"
+def _by_slice(
+    a: Subject, b: Subject, columns: Sequence[str], metric: str, level: float, seed: int
+) -> list[SliceDifference]:
+    metric = metric or ("mae" if a.rows.task == "regression" else "accuracy")
     found: list[tuple[str, Difference]] = []
     for column in columns:
         if column not in a.frame.columns:

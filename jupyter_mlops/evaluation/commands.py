@@ -79,7 +79,7 @@ class EvaluationCommands(CommandSet):
         refit
             With --against, also the 5x2cv test, which fits both models ten times.
         metric
-            What slices are judged by: accuracy or log_loss, mae or rmse.
+            What slices are judged by: accuracy or log_loss, mae or rmse; with --against any metric of the task, also for --refit.
         level
             The intervals' level, 0 to 1.
         seed
@@ -129,6 +129,7 @@ class EvaluationCommands(CommandSet):
                 second,
                 slices=named_columns,
                 refit=refit,
+                metric=metric,
                 level=level,
                 seed=seed,
                 progress=self.context.progress,

@@ -111,6 +111,16 @@ def thresholded(
             "same answer, and what is left of the gap is what is shown."
         ),
     ]
+    best = min(points, key=lambda p: (p.gap, p.strength))
+    own_gap = _criterion(subject, by, on, after, word)
+    if own_gap >= points[0].gap and strength > 0:
+        notes.insert(0, f"it did not lessen the {word} here: {points[0].gap:.3f} before, {own_gap:.3f} after.")
+    if best.gap < own_gap and best.strength not in (0.0, strength):
+        notes.insert(
+            1 if len(notes) > 2 else 0,
+            f"the smallest gap on these rows is {best.gap:.3f}, at --strength {best.strength:g}; whoever chooses by it measures "
+            "it anew on rows that did not choose.",
+        )
     return Candidate(
         version,
         subject.model.name,

@@ -36,7 +36,7 @@ from ..store.tags import (
 from ..tracking.operations import pending
 from .operations_alias import move_alias
 from .operations_card import dossier, keep_card
-from .operations_gates import approve, gates, judge, promote
+from .operations_gates import approve, declared, gates, judge, promote
 
 __all__ = ["DUTIES", "OPERATIONS", "locate", "move_alias"]
 
@@ -77,6 +77,7 @@ def register(
     check_name(name, "model")
     if alias:
         check_alias(alias)
+        declared(host, alias)  # raises for gates that are not written as they should be, before anything is made
     models = host.store.models
     earlier = [v for v in models.versions(name) if v.tags.get(REQUEST) == host.request]
     told = list(notes or ())

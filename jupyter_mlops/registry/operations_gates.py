@@ -46,7 +46,7 @@ def gates(host: Host, *, model: str = "", alias: str = "champion") -> dict[str, 
         entity = model_versions.find(host.store.models, model)
         return judge(host, entity, alias).to_dict()
     rules = declared(host, alias)
-    results = [GateResult(name, json.dumps(options, default=list), "-", "not judged") for name, options in rules]
+    results = [GateResult(name, _options(options), "-", "not judged") for name, options in rules]
     return GateReport("any version", alias, tuple(results), notes=_kinds()).to_dict()
 
 
@@ -241,6 +241,16 @@ def _refused(report: GateReport) -> PromotionRefused:
     return PromotionRefused(
         f"{report.model} may not become {report.alias}: {len(bad)} of {len(report)} gates do not hold: {told}.",
         hint=f"{hints} {over}".strip(),
+    )
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    """The options that say something, in words."""
+    said = {k: ", ".join(map(str, v)) if isinstance(v, (list, tuple)) else v for k, v in options.items()}
+    return "; ".join(
+        key if value is True else f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in said.items()
+        if value not in ("", None, False)
     )
 
 

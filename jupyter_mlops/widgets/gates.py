@@ -20,6 +20,9 @@ def gate_report(report: GateReport) -> Markup:
     """Every gate of an alias for one version, and what to do about those that do not hold."""
     if not report.results:
         return page(report.text())
+    if not report.judged:
+        title = tag("div", f"{report.alias}: {len(report.results)} gates declared", class_="mlops-title")
+        return page(title, gate_grid(report.results), *(note(text) for text in report.notes if text))
     word = pill("every gate holds", "good") if report.passed else pill("not yet", "bad")
     hints = [note(f"{r.gate}: {r.hint}") for r in report.results if r.hint and not r.passed]
     return page(

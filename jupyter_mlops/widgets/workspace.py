@@ -90,6 +90,7 @@ def audit_trail(trail: AuditTrail) -> Markup:
             e.action,
             short(e.target),
             pill(e.outcome, title=e.error),
+            tag("span", e.words, class_="mlops-dim"),
         ]
         for e in trail.entries
     ]
@@ -98,7 +99,7 @@ def audit_trail(trail: AuditTrail) -> Markup:
         if trail.intact
         else pill(f"THE TRAIL WAS ALTERED at entry {trail.broken_at}", "bad")
     )
-    return page(grid(["#", "when", "who", "via", "what", "on", "outcome"], rows), whole)
+    return page(grid(["#", "when", "who", "via", "what", "on", "outcome", "with"], rows), whole)
 
 
 def audit_check(check: AuditCheck) -> Markup:

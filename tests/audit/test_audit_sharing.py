@@ -201,6 +201,30 @@ def test_erasure_and_retention_reach_the_shared_store(join: Join) -> None:
     assert verified(ann).entries < 6
 
 
+def test_what_is_shipped_while_somebody_is_erased_does_not_keep_them(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = join("ann")
+    ann.actor = Actor("guest", "lab")
+    write(ann, 3)
+    ann.actor = Actor("ann", "lab")
+    ship(ann)
+    own, others = Trail.erase, []
+
+    def meanwhile(trail: Trail, user: str) -> list[tuple[int, int]]:
+        other = threading.Thread(target=ship, args=(ann,))  # as the service's duty, every five seconds
+        other.start()
+        other.join(0.5)
+        others.append(other)
+        return own(trail, user)
+
+    monkeypatch.setattr(Trail, "erase", meanwhile)
+    OPERATIONS["audit.erase"].function(ann, user="guest", reason="asked for")
+    others[0].join()
+    assert b"guest" not in segment(ann).read_bytes()
+    assert verified(ann).whole
+
+
 def test_a_trail_that_is_not_whole_is_not_shortened(join: Join) -> None:
     ann = join("ann")
     write(ann, 5)
