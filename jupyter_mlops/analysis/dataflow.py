@@ -299,6 +299,7 @@ def slice_back(flows: list[Flow], targets: Iterable[str]) -> Slice:
     seeded = any(flow.effects.outside.seeds for flow in flows)
     generators = set().union(*(flow.effects.outside.seeded for flow in flows))
     unsettled = set(generators)
+    saves = False  # something that is kept writes files, for which folders must be there
     kept: list[Flow] = []
     dropped: list[Flow] = []
     perhaps: set[str] = set()
@@ -310,7 +311,8 @@ def slice_back(flows: list[Flow], targets: Iterable[str]) -> Slice:
             wanted |= {RANDOM}
         writes_wanted = depends_on_file(files, flow.effects.outside.files_written)
         kept_anyway = flow.setting or flow.statement.keep or _for_its_effect(flow.statement.node)
-        if not wanted and not writes_wanted and not kept_anyway:
+        folder_wanted = saves and flow.effects.outside.makes_folder
+        if not (wanted or writes_wanted or folder_wanted or kept_anyway):
             dropped.append(flow)
             continue
         kept.append(flow)
@@ -325,6 +327,7 @@ def slice_back(flows: list[Flow], targets: Iterable[str]) -> Slice:
         for name in flow.reads | ((flow.mutates & wanted) - flow.writes):
             needed[name] = flow.statement  # the earliest reader is named when it is missing
         files |= flow.effects.outside.files_read
+        saves = saves or flow.effects.outside.saves
     missing = [
         Missing(name, reader)
         for name, reader in needed.items()

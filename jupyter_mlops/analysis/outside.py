@@ -22,6 +22,10 @@ class Outside:
     ----------
     files_read, files_written
         By the texts they are called by; `ANY_FILE` where that is worked out by the code.
+    saves
+        It writes a file, wherever: the folder must be there.
+    makes_folder
+        It makes a folder.
     draws
         It may draw from the global random generators.
     unseeded
@@ -30,6 +34,8 @@ class Outside:
 
     files_read: set[str] = field(default_factory=set)
     files_written: set[str] = field(default_factory=set)
+    saves: bool = False
+    makes_folder: bool = False
     seeds: bool = False
     seeded: set[str] = field(default_factory=set)
     """Which generators a seed is set of: ``random``, ``numpy``."""
@@ -40,6 +46,8 @@ class Outside:
         """Take in what a called function does."""
         self.files_read |= other.files_read
         self.files_written |= other.files_written
+        self.saves = self.saves or other.saves
+        self.makes_folder = self.makes_folder or other.makes_folder
         self.seeds = self.seeds or other.seeds
         self.seeded |= other.seeded
         self.draws = self.draws or other.draws
@@ -71,6 +79,7 @@ class Outside:
         }
         if last == "savefig":  # a figure whose name is worked out is hardly ever read again
             self.files_written |= named
+            self.saves = True
             return True
         if last in ("to_sql", "read_sql", "read_sql_query", "read_sql_table"):
             named = set()  # which tables a query reads is not looked into
@@ -79,6 +88,10 @@ class Outside:
         writes = last in WRITES_FILE or (last == "open" and any(c in m for m in modes for c in "wax+"))
         if last in ("copy", "move", "rename") and first not in ("shutil", "os"):
             writes = False  # a table's copy
+        if last in ("mkdir", "makedirs"):
+            self.makes_folder = True
+        elif writes:
+            self.saves = True
         if writes:
             self.files_written |= named - modes or {ANY_FILE}
         elif last.startswith("read_") or last in READS_FILE:

@@ -213,4 +213,10 @@ class Verification(Displayed, Record):
             accepted = f", {len(bad)} accepted though they are not" if bad else ""
             what = f"{same} result{'s' if same != 1 else ''} equal the notebook's{accepted}"
             return f"PASS {self.directory}: {what} ({seconds(self.took_ms)} in a fresh process){told}"
+        varies = [c.variable for c in bad if c.verdict == "nondeterministic" and not c.accepted]
+        if varies:
+            told += (
+                f"\n{len(varies)} that no two runs share, {len(compared) - len(bad)} the same: `--accept "
+                "nondeterministic` accepts those, `--accept NAMES` some of them."
+            )
         return f"FAIL {self.directory}: {len(bad)} of {len(compared)} results differ{told}"

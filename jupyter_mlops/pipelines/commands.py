@@ -63,7 +63,8 @@ class PipelineCommands(CommandSet):
         run
             Execute the notebook first, in a kernel of its own that ends afterwards, as Run All does.
         accept
-            Variables that need not come out the same, separated by commas: times, random numbers nobody has fixed.
+            What need not come out the same, separated by commas: variables; calls whose values no two runs share, as
+            ``time.time``; or ``nondeterministic`` for everything that two runs of the pipeline do not share.
         verify
             Run it and compare; ``--no-verify`` leaves that to `verify`.
         timeout
@@ -83,7 +84,8 @@ class PipelineCommands(CommandSet):
         %mlops export --to python -o pipeline
         %mlops export --targets model,accuracy
         %mlops export --to dvc --to airflow --schedule "0 3 * * *"
-        %mlops export --whole --accept started
+        %mlops export --whole --accept started,time.time
+        %mlops export --whole --accept nondeterministic
         %mlops export --merge
         jupyter mlops export notebook.ipynb --run --whole
         """
@@ -151,7 +153,7 @@ class PipelineCommands(CommandSet):
         python
             The interpreter to run it with; by default this one.
         accept
-            Variables that need not come out the same, separated by commas.
+            What need not come out the same, as `export` takes it.
         timeout
             Seconds after which to give up; 0 waits as long as it takes.
 

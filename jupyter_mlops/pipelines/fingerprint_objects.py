@@ -270,6 +270,8 @@ def _settle(figure: Any) -> None:
 
 
 def _drawing(value: Any) -> Any:
+    if hasattr(value, "source_vars") and hasattr(value, "ids"):  # seaborn's data; the ids are places in memory
+        return (type(value).__name__, value.frame, value.names)
     _settle(value if hasattr(value, "draw_without_rendering") else getattr(value, "figure", None))
     if hasattr(value, "get_axes") and hasattr(value, "get_size_inches"):
         return ("figure", [_drawing(axes) for axes in value.get_axes()])

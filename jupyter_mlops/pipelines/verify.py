@@ -50,7 +50,8 @@ def verify_project(
     timeout
         Seconds after which the process is ended; 0 for none.
     accept
-        Variables that need not be the same.
+        Variables that need not be the same, calls (``time.time``) whose values no two runs share, or
+        ``nondeterministic`` for all that two runs do not share.
     inputs
         The folder to run in a copy of; by default the pipeline runs where the notebook ran.
 
@@ -100,7 +101,8 @@ def _check(
     accept: Collection[str],
 ) -> Check:
     verdict, message = found["verdict"], found["message"]
-    measured = _measured(clock.get(found["variable"], []))
+    causes = clock.get(found["variable"], [])
+    measured = _measured(causes)
     if verdict == "differs":
         digest = again.get((found["step"], found["variable"]), "")
         if digest and digest != found.get("digest", ""):
@@ -116,8 +118,23 @@ def _check(
         ok=verdict == "same",
         message=message,
         verdict=verdict,
-        accepted=found["variable"] in accept and verdict not in ("same", "not comparable"),
+        accepted=(found["variable"] in accept and verdict not in ("same", "not comparable"))
+        or (verdict == "nondeterministic" and _accepted(causes, accept)),
     )
+
+
+def _accepted(causes: list[str], accept: Collection[str]) -> bool:
+    """Whether what differs each time was accepted by its cause, or whatever its cause.
+
+    Examples
+    --------
+    >>> _accepted(["time.time() in [4]"], ["time.time"]), _accepted(["uuid4() in [2]"], ["time.time"])
+    (True, False)
+    >>> _accepted([], ["nondeterministic"])
+    True
+    """
+    names = [cause.partition(" in [")[0].removesuffix("()") for cause in causes]
+    return "nondeterministic" in accept or (bool(names) and all(name in accept for name in names))
 
 
 def _measured(clock: list[str]) -> str:

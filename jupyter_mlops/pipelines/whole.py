@@ -73,13 +73,23 @@ def without_open_figures(trace: Trace, live: Mapping[str, Any]) -> None:
     if "matplotlib.pyplot" not in sys.modules or not any(is_drawing(v) for v in _inner(live)):
         return
     pyplot = next((n for n, v in live.items() if v is sys.modules["matplotlib.pyplot"]), "")
+    drawers = {s.node.name for s in trace.statements if isinstance(s.node, _DEFINES) and _DRAWS_FIGURES.search(s.text)}
     for execution in trace.executions:
         bound = pyplot and any(pyplot in s.text for s in execution.statements)
-        if execution.statements and _DRAWS_FIGURES.search(execution.text):
+        if any(_draws_figures(statement, drawers, live) for statement in execution.statements):
             name = pyplot if bound else "pyplot"
             if not bound:
                 execution.statements.append(parse_statement("from matplotlib import pyplot", execution))
             execution.statements.append(parse_statement(f'{name}.close("all")', execution, keep=True))
+
+
+def _draws_figures(statement: Statement, drawers: set[str], live: Mapping[str, Any]) -> bool:
+    """Whether a statement draws, by what it calls, or by what the variables it binds hold."""
+    if isinstance(statement.node, (*_DEFINES, *_IMPORTS)):
+        return False
+    if _DRAWS_FIGURES.search(statement.text) or any(is_drawing(live.get(name)) for name in _stores(statement)):
+        return True
+    return any(isinstance(n, ast.Name) and n.id in drawers for n in ast.walk(statement.node))
 
 
 def _inner(live: Mapping[str, Any]) -> list[Any]:
@@ -109,7 +119,7 @@ def with_random_states(trace: Trace, watch: Watch | None) -> dict[str, dict[str,
         count = execution.cell.count
         drew = seen.drew if seen is not None else frozenset()
         imports = any(isinstance(s.node, _IMPORTS) for s in execution.statements)
-        if imports and not _known(execution):
+        if imports and not _draws_itself(execution):
             drew -= {"random"}  # a library that is loaded may draw from it for itself
         if (unsure & drew) - _seeded_first(execution):
             state = _state_before(watch, count)
@@ -153,6 +163,12 @@ def _known(execution: Execution) -> bool:
     return any(effects_of(s.node).outside.draws or effects_of(s.node).outside.seeds for s in execution.statements)
 
 
+def _draws_itself(execution: Execution) -> bool:
+    """Whether the text tells that the cell draws from Python's own generator, or sets its seed."""
+    told = [effects_of(s.node).outside for s in execution.statements]
+    return any(outside.draws or "random" in outside.seeded for outside in told)
+
+
 def _state_before(watch: Watch, count: int) -> dict[str, Any] | None:
     known = [c for c in watch.random_states if c <= count]
     return watch.random_states[max(known)] if known else None
@@ -181,6 +197,7 @@ def _stores(statement: Statement) -> set[str]:
 
 _COMPOUND = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.For, ast.While, ast.With, ast.Try)
 _IMPORTS = (ast.Import, ast.ImportFrom)
+_DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def explain(names: Sequence[str], trace: Trace) -> dict[str, str]:

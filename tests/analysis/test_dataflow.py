@@ -29,6 +29,8 @@ SNIPPETS = {
     "not inplace": "df = load()  #+\ndf.drop(columns='a')\nr = df  #+",
     "inplace=False": "df = load()  #+\ndf.drop(columns='a', inplace=False)\nr = df  #+",
     "append": "l = []  #+\nl.append(1)  #+\nr = l  #+",
+    "the folder of what is written": "import os  #+\nos.makedirs('out')  #+\ndf = load()  #+\ndf.to_csv('out/a.csv')  #+\nr = read_csv('out/a.csv')  #+",
+    "a folder that nothing is written to": "import os\nos.makedirs('out')\nr = 1  #+",
     "append to another": "l = []  #+\nm = []\nm.append(1)\nr = l  #+",
     "fit": "m = Model()  #+\nm.fit(X)  #+\nr = m.predict(X)  #+\nm.score(X)",
     "an unknown method may change": "o = thing()  #+\no.frobnicate()  #+\nr = o  #+",
