@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from .display import Displayed, table
+from .display import Displayed, cut, table
 from .record import Record
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class DataCheck(Displayed, Record):
     def text(self) -> str:
         lines = [f"{self.headline}, {len(self.checks)} checks in {self.seconds:.1f} s"]
         if self.findings:
-            rows = [[f.severity, f.check, _cut(", ".join(f.columns), 28), _cut(f.message)] for f in self.findings]
+            rows = [[f.severity, f.check, cut(", ".join(f.columns), 28), cut(f.message, WIDEST)] for f in self.findings]
             lines.append(table(["severity", "check", "column", "what"], rows))
             fixes = list(dict.fromkeys(f.fix for f in self.findings if f.fix and f.severity != "info"))
             lines += ["mend with:", *(f"    {line}" for fix in fixes for line in fix.splitlines())] if fixes else []
@@ -164,7 +164,3 @@ class DataCheck(Displayed, Record):
 
 def _word(severity: str, number: int) -> str:
     return severity if number == 1 or severity == "info" else f"{severity}s"
-
-
-def _cut(text: str, longest: int = WIDEST) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"

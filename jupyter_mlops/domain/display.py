@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["Displayed", "ago", "clock", "seconds", "set_draw", "several", "table"]
+__all__ = ["Displayed", "ago", "clock", "cut", "seconds", "set_draw", "several", "table"]
 
 MimeBundle = tuple[dict[str, Any], dict[str, Any]]
 
@@ -40,6 +40,22 @@ def set_draw(draw: Callable[[Displayed], Mapping[str, Any]]) -> None:
     """Name the function that gives a noun's other forms: MIME type to data."""
     global _draw  # noqa: PLW0603 one process draws in one way; set at import
     _draw = draw
+
+
+def cut(text: str, longest: int) -> str:
+    """A text of at most so many letters: its beginning and its end, since names that begin alike end differently.
+
+    Examples
+    --------
+    >>> cut("numeric_feature_with_a_long_name_12", 24)
+    'numeric_featur…g_name_12'
+    >>> cut("age", 24)
+    'age'
+    """
+    if len(text) <= longest:
+        return text
+    end = (longest - 1) * 2 // 5
+    return f"{text[: longest - 1 - end].rstrip()}…{text[len(text) - end :].lstrip()}"
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -215,7 +215,7 @@ class DriftReport(Displayed, Record):
 
     def text(self) -> str:
         rows = []
-        for column in self.columns:
+        for column in sorted(self.columns, key=lambda column: {True: 0, None: 1, False: 2}[column.drifted]):
             by = {score.detector: score for score in column.scores}
             p = next((s.adjusted_p_value for s in column.scores if s.adjusted_p_value is not None), None)
             verdict = {True: "DRIFT" if column.strong else "slight drift", False: "ok", None: "not judged"}[

@@ -111,9 +111,7 @@ class Drain:
             done = events[: writing.count]
             self._failures = 0 if done else self._failures + 1
             if not done and self._failures >= TRIES and _answers(host):
-                # The store is well and yet cannot take this one event.
-                log.exception("passed over: %s", events[0])
-                writing.pass_over(events[0])
+                self._alone(host, writing, events[0])
                 done, self._failures = events[:1], 0
             if done:
                 self._save(done)
@@ -124,6 +122,23 @@ class Drain:
             host.changed("runs")
         if any(event.kind == "data" for event in events):
             host.changed("data")
+
+    def _alone(self, host: Host, writing: Writing, event: Event) -> None:
+        """Write one event by itself, or pass it over where a store that is well cannot take it.
+
+        A store that has only just come back takes it: it may have failed so often because it was away.
+        """
+        for _ in range(TRIES):
+            one = Writing(host, self.folder, self.tag, self._state["runs"], self._store)
+            try:
+                one.write([event])
+            except StoreUnavailable:
+                if not _answers(host):
+                    raise
+            else:
+                return
+        log.warning("passed over: %s", event)
+        writing.pass_over(event)
 
     def _save(self, done: list[Event]) -> None:
         """Note how far it is, then throw away the staged files that are stored."""

@@ -63,7 +63,7 @@ def _table(findings: list[Finding]) -> Markup:
 
 
 def _row(found: Finding) -> list[object]:
-    names = [code(short(name, 24)) for name in found.columns[:COLUMNS]]
+    names = [code(short(name, 22)) for name in found.columns[:COLUMNS]]
     if len(found.columns) > COLUMNS:
         names.append(Markup(f"+{len(found.columns) - COLUMNS}"))
     what = tag("div", found.message, style="white-space:normal;max-width:62ch")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..domain.display import clock
+from ..domain.display import clock, cut
 from ..domain.drift_report import ColumnDrift, Distribution, DriftReport, Finding
 from .drift_figure import MIME, spec
 from .drift_order import SMALLEST_P, by_drift, farthest, largest, scores_in_short, state
@@ -121,7 +121,7 @@ def _card(column: ColumnDrift, *, alone: bool = False) -> Markup:
         picture = (_categories if drawing.labels else _numbers)(column.name, drawing, alone=alone)
     return tag(
         "div",
-        tag("div", tag("b", column.name, title=column.name), " ", pill(word), class_="mlops-name"),
+        tag("div", tag("b", cut(column.name, 26), title=column.name), " ", pill(word), class_="mlops-name"),
         picture,
         tag("div", scores_in_short(column) or "–", class_="mlops-dim"),
         class_="mlops-moved" if column.drifted else "",
@@ -196,8 +196,9 @@ def _categories(name: str, drawing: Distribution, *, alone: bool) -> Markup:
     shapes: list[Markup] = []
     for i, (label, before, now) in enumerate(rows):
         y = i * (2 * BAR + GAP)
-        cut = label if len(label) <= 16 else label[:15] + "…"
-        shapes.append(_text(LABELS - 5, y + 8.5, cut, anchor="end", hover=f"{label}: {before:.2%} → {now:.2%}"))
+        shapes.append(
+            _text(LABELS - 5, y + 8.5, cut(label, 16), anchor="end", hover=f"{label}: {before:.2%} → {now:.2%}")
+        )
         for share, colour, at in ((before, REFERENCE, y), (now, CURRENT, y + BAR)):
             width = f"{share / top * room:.1f}"
             shapes.append(tag("rect", x=LABELS, y=f"{at:g}", width=width, height=BAR, fill=colour))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..domain.display import cut
 from ..domain.drift_report import ColumnDrift, Distribution, DriftReport, Finding
 from .drift_order import by_drift, largest, scores_in_short, state
 
@@ -109,7 +110,7 @@ def _axes(
         few = len(labels) <= LABELLED
         ticks: dict[str, Any] = {"showticklabels": False}
         if few:
-            texts = [_cut(label, 12) for label in labels]
+            texts = [cut(label, 12) for label in labels]
             turned = 0 if max(map(len, texts)) * len(texts) <= ROOM else 35
             ticks = {"tickmode": "array", "tickvals": list(range(len(texts))), "ticktext": texts, "tickangle": turned}
         across |= {"showgrid": False, "tickfont": {"size": 9}, **ticks}
@@ -162,7 +163,7 @@ def _traces(drawing: Distribution, number: str, colours: tuple[str, str], *, leg
 
 def _heading(column: ColumnDrift, place: tuple[list[float], list[float]], inner: float) -> dict[str, Any]:
     mark = {"drift": "▲ ", "slight drift": "△ ", "ok": "", "not judged": "? "}[state(column)]
-    name = _plain(_cut(column.name, 26))
+    name = _plain(cut(column.name, 26))
     word = "" if column.drifted is False else f" · {state(column)}"
     return {
         "text": f"<b>{mark}{name}</b>{word}",
@@ -211,7 +212,7 @@ def _note(line: str, index: int, inner: float) -> dict[str, Any]:
 def _headline(report: DriftReport) -> str:
     """The verdict; a long one without the names, which the panels show: plotly does not wrap a title."""
     if len(report.verdict) <= LONGEST_TITLE or not report.drifted:
-        return _cut(report.verdict, LINE_LENGTH)
+        return cut(report.verdict, LINE_LENGTH)
     serious = sum(finding.severity != "info" for finding in report.findings)
     found = f"; {serious} finding{'' if serious == 1 else 's'}" if serious else ""
     return f"{len(report.drifted)} of {len(report.columns) - len(report.unjudged)} columns drifted{found}"
@@ -225,7 +226,7 @@ def _subtitle(report: DriftReport) -> str:
 def _notes(report: DriftReport, every: int, drawn: int) -> list[str]:
     """What the figure cannot draw, in lines: findings, and what was left out."""
     serious = [finding for finding in report.findings if finding.severity != "info"]
-    lines = [_plain(_cut(_told(finding), LINE_LENGTH)) for finding in serious[:FINDINGS]]
+    lines = [_plain(cut(_told(finding), LINE_LENGTH)) for finding in serious[:FINDINGS]]
     if len(serious) > FINDINGS:
         lines.append(f"… and {len(serious) - FINDINGS} more findings: .findings has them all")
     if drawn < every:
@@ -235,10 +236,6 @@ def _notes(report: DriftReport, every: int, drawn: int) -> list[str]:
 
 def _told(finding: Finding) -> str:
     return f"{finding.severity}: {finding.message}"
-
-
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
 def _plain(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..domain.display import clock
+from ..domain.display import clock, cut
 from ..domain.drift_history import DriftHistory, DriftWindow
 from .markup import Markup, join, more, note, page, tag
 
@@ -46,9 +46,7 @@ def _map(history: DriftHistory, windows: tuple[DriftWindow, ...], places: list[i
     quiet: list[str] = []  # one shape for all: most cells are quiet, and a report must stay small
     for row, place in enumerate(places):
         name, y = history.columns[place], row * step
-        shapes.append(
-            _text(NAMES - 6, y + 11, name if len(name) <= LONGEST else name[: LONGEST - 1] + "…", "end", name)
-        )
+        shapes.append(_text(NAMES - 6, y + 11, cut(name, LONGEST), "end", name))
         for i, window in enumerate(windows):
             if window.cell(place).state == "ok":
                 quiet.append(f"M{NAMES + i * step} {y}h{SIZE}v{SIZE}h-{SIZE}z")

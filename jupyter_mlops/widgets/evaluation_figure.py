@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from ..domain.display import cut
 from .markup import Markup
 
 __all__ = ["BLUE", "GREY", "ORANGE", "Series", "confusion", "intervals", "plane"]
@@ -119,7 +120,7 @@ def intervals(
     for i, (label, value, low, high, behind, stressed) in enumerate(rows):
         y = LINE * i + LINE / 2
         colour = ORANGE if stressed else BLUE
-        shown = label if len(label) <= 30 else label[:29] + "…"
+        shown = cut(label, 30)
         parts.append(
             f'<text x="{LABELS}" y="{y + 4}" text-anchor="end" {TEXT}>{escape(shown)}<title>{escape(label)}</title></text>'
         )
@@ -142,7 +143,7 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup
     ]
     for i, line in enumerate(counts):
         total = sum(line) or 1
-        label = classes[i] if len(classes[i]) <= 9 else classes[i][:8] + "…"
+        label = cut(classes[i], 9)
         y = top + i * cell
         parts.append(f'<text x="{left - 4}" y="{y + cell / 2 + 4}" text-anchor="end" {TEXT}>{escape(label)}</text>')
         parts.append(

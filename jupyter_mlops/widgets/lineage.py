@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from html import escape
 
-from ..domain.display import clock
+from ..domain.display import clock, cut
 from ..domain.lineage import KINDS, PLURALS, WORDS, Lineage, LineageNode
 from .markup import Markup, grid, more, note, page, tag, when
 
@@ -98,7 +98,7 @@ def _svg(graph: Lineage) -> Markup:
 
 def _box(node: LineageNode, x: float, y: float, *, own: bool) -> str:
     colour = COLOURS.get(node.kind, "#999999")
-    label = node.label if len(node.label) <= LETTERS else node.label[: LETTERS - 1] + "…"
+    label = cut(node.label, LETTERS)
     made = [f"{WORDS.get(node.kind, node.kind)} {node.label}" if node.count == 1 else node.label]
     made += [node.ref] if node.ref != node.label and node.count == 1 else []
     made += [clock(node.when_ms)] if node.when_ms else []

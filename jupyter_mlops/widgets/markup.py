@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from ..domain.display import clock
+from ..domain.display import clock, cut
 
 __all__ = [
     "LIVE_STYLE",
@@ -144,11 +144,11 @@ def page(*parts: Any) -> Markup:
 
 
 def short(text: str, longest: int = LONGEST) -> Any:
-    """A text that fits a cell; the whole of it on hover."""
+    """A text that fits a cell, its beginning and its end; the whole of it on hover."""
     text = str(text)
     if len(text) <= longest:
         return text
-    return tag("span", text[: longest - 1].rstrip() + "…", title=text)
+    return tag("span", cut(text, longest), title=text)
 
 
 def code(text: str) -> Markup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
+from ..domain.display import cut
 from ..domain.run import RunComparison
 from .markup import Markup, tag
 
@@ -35,7 +36,7 @@ def parallel(compared: RunComparison) -> Markup:
     for number, (name, _, ends) in enumerate(axes):
         x = SIDE + GAP * number
         frame.append(tag("path", d=f"M{x},{TOP}V{HEIGHT - FOOT}", stroke="currentColor", stroke_opacity=".45"))
-        frame.append(_label(name if len(name) <= LONGEST else name[: LONGEST - 1] + "…", x, 12, weight="bold"))
+        frame.append(_label(cut(name, LONGEST), x, 12, weight="bold"))
         frame += [_label(ends[1], x, TOP - 6), _label(ends[0], x, HEIGHT - FOOT + 13)]
     drawn = tag("svg", *lines, *frame, width=width, height=HEIGHT, viewBox=f"0 0 {width} {HEIGHT}", role="img")
     left = len(compared.runs) - MOST_RUNS

@@ -38,7 +38,7 @@ def run_rows(table: RunTable) -> Rows:
         ]
         for r in table.runs[:ROWS]
     ]
-    return ["run", "id", "status", "started", "took", "trust", *(short(name, 24) for name in names)], rows
+    return ["run", "id", "status", "started", "took", "trust", *(short(name, 20) for name in names)], rows
 
 
 def trust(one: Run) -> Markup:
@@ -57,9 +57,9 @@ def run_table(table: RunTable) -> Markup:
     told += [f"in {table.experiment}"] if table.experiment else []
     told += [f"where {table.filter}"] if table.filter else []
     told += [f"and more in the store: --limit {2 * len(table)}"] if table.more else []
-    told += [f"; the first {ROWS} are shown, .to_pandas() has all"] if len(table) > ROWS else []
+    told += [f"· the first {ROWS} are shown, .to_pandas() has all"] if len(table) > ROWS else []
     rest = len(table.metric_names()) - METRICS
-    told += [f"; {rest} more metrics in each run"] if rest > 0 else []
+    told += [f"· {rest} more metrics in each run"] if rest > 0 else []
     return page(grid(*run_rows(table)), note(" ".join(told)))
 
 
@@ -197,7 +197,7 @@ def curves(runs: Sequence[Run], series: Sequence[Series]) -> list[Markup]:
         if lines:
             colours = [COLOURS[order.index(s.run) % len(COLOURS)] if s.run in order else COLOURS[-1] for s in lines]
             legend = join(
-                (join([tag("span", "●", style=f"color:{c}"), " ", names.get(s.run, s.run[:8])])
+                (join([tag("span", "●", style=f"color:{c}"), " ", short(names.get(s.run, s.run[:8]), 28)])
                  for s, c in zip(lines, colours, strict=True)), "  ",
             )  # fmt: skip
             plots.append(

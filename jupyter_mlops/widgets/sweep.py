@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..domain.display import cut
 from ..domain.sweep import Sweep, Trial
 from .markup import Markup, Number, facts, grid, note, page, pill, tag
 
@@ -129,7 +130,7 @@ def _importances(found: Sweep) -> Markup | None:
         y = 8 + i * 20
         width = round(max(1.0, share * (WIDTH - 170)), 1)
         bars += [
-            _label(112, y + 11, name if len(name) <= 18 else name[:17] + "…", "end"),
+            _label(112, y + 11, cut(name, 18), "end"),
             tag(
                 "rect",
                 tag("title", f"{name}: {share:.1%}"),

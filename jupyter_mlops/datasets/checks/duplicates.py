@@ -78,14 +78,23 @@ def _columns(subject: Subject) -> Iterator[Finding]:
         same = first.cells.equals(column.cells)
         if subject.target in (first.name, column.name):
             continue  # the check for target leakage tells of it
-        if len(column.uniques) == len(column.codes) and not same:
+        if not same and len(column.uniques) == np.count_nonzero(column.codes >= 0):
             continue  # two columns of different values only: they tell nothing of each other
+        if not same and not _repeats_elsewhere(subject, column):
+            continue  # the same but for rows that are there twice as a whole
         told = "repeats" if same else "says the same in other words as"
         yield finding(
             NAME, "warning", (first.name, column.name), f"{column.name} {told} {first.name}", of=len(column.codes),
             convention="cell by cell, or one value for one value",
             fix=f"{subject.name} = {subject.name}.drop(columns={subject.labels([column.name])!r})",
         )  # fmt: skip
+
+
+def _repeats_elsewhere(subject: Subject, column: Column) -> bool:
+    """Whether a value stands in two rows that differ in something."""
+    numbers = row_numbers(sorted(subject.columns, key=lambda c: -len(c.uniques)))
+    first = np.unique(numbers, return_index=True)[1]
+    return bool(np.count_nonzero(column.codes[first] >= 0) > len(column.uniques))
 
 
 def _names(subject: Subject) -> Iterator[Finding]:
