@@ -129,6 +129,10 @@ class Deployment(Displayed, Record):
         Rows answered, over every process that served this deployment.
     contract
         Whose contract its requests have to keep: a data version or a file; empty for none.
+    release
+        The version of this package that its processes run, which goes on when the package is upgraded.
+    other_release
+        The version that is installed, where its processes run another; else empty.
     """
 
     name: str
@@ -151,6 +155,8 @@ class Deployment(Displayed, Record):
     on_boot: str = ""
     grpc: str = ""
     contract: str = ""
+    release: str = ""
+    other_release: str = ""
 
     def text(self) -> str:
         tail = f": {self.error}" if self.error else ""
@@ -178,7 +184,17 @@ class Deployment(Displayed, Record):
         told += [f"{d.what}: {d.why}" for d in reversed(self.traffic.decisions)]
         if self.on_boot:
             told.append(self.on_boot)
+        if self.other_release:
+            told.append(self.outdated())
         return "\n".join(told)
+
+    def outdated(self) -> str:
+        """What its processes run, what is installed, and what to do."""
+        return (
+            f"{self.name} runs jupyter_mlops {self.release}, and {self.other_release} is installed: deploy it again "
+            f"with its options, as `%mlops deploy {self.asked or self.model} --name {self.name}`, and the new server takes "
+            "over without losing a request"
+        )
 
 
 @dataclass(frozen=True)
@@ -227,6 +243,7 @@ class DeploymentTable(Displayed, Record):
         heads = ["deployment", "model", "state", "url", "healthy", "memory", "predictions", "p50 ms", "p99 ms"]
         told = [table([*heads, "restarts", "started"], rows)]
         told += [f"{d.name}: {n.what}: {n.why}" for d in self.deployments for n in reversed(d.traffic.decisions[-2:])]
+        told += [d.outdated() for d in self.deployments if d.other_release]
         return "\n".join(told)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..domain.deployment import BatchResult
-from ..errors import InvalidArgument, MissingDependency
+from ..errors import InvalidArgument, MissingDependency, PredictionRefused
 from .client import ask, check_columns
 from .deployment_folder import StoredDeployment
 
@@ -155,7 +155,13 @@ def _on_dask(stored: StoredDeployment, token: str, waiting: list[Chunk], out: Pa
 def score_chunk(stored: StoredDeployment, token: str, chunk: Chunk, out: str) -> int:
     """Predict one chunk and write its answers, in one step: the source's columns, ``prediction`` and ``prediction_id``."""
     frame = chunk.read()
-    answered = ask(stored, token, frame)
+    try:
+        answered = ask(stored, token, frame)
+    except PredictionRefused as error:
+        place = f"row group {chunk.group} of {chunk.file}" if chunk.file else f"the rows from {chunk.start:,} on"
+        raise PredictionRefused(
+            f"{place}: {error.message}", hint=f"{error.hint} What was predicted before stays.".strip()
+        ) from error
     taken = set(map(str, frame.columns))
     names = {n: n if n not in taken else f"mlops.{n}" for n in ("prediction", "prediction_id", "model")}
     told = {"prediction": list(answered.values), "prediction_id": list(answered.ids), "model": answered.model}

@@ -66,7 +66,7 @@ def ask(stored: StoredDeployment, token: str, frame: pd.DataFrame, done: Predict
             response = connection.getresponse()
             body = response.read()
             if response.status != 200:
-                raise _refused(stored, response.status, body)
+                raise _refused(stored, response.status, body, at if len(frame) > ROWS_A_REQUEST else None)
             model = response.headers.get("X-Model-Version", model)
             answered = _predictions(body)
             if len(answered) != len(piece):
@@ -215,7 +215,8 @@ def _predictions(body: bytes) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
-def _refused(stored: StoredDeployment, status: int, body: bytes) -> Exception:
+def _refused(stored: StoredDeployment, status: int, body: bytes, at: int | None) -> Exception:
+    """What to raise; `at` is where the piece began that was turned down, from which the server counts rows."""
     try:
         message = str(orjson.loads(body)["message"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
@@ -224,7 +225,8 @@ def _refused(stored: StoredDeployment, status: int, body: bytes) -> Exception:
     if status == 503:
         return Unavailable(f"{stored.name} did not answer: {message}")
     hint = f"It takes {_listed([f'{c.name} ({c.type})' for c in stored.inputs])}." if stored.inputs else ""
-    return PredictionRefused(f"{stored.name} turned the table down: {message}", hint=hint)
+    where = "" if at is None else f" in the rows from {at:,} on"
+    return PredictionRefused(f"{stored.name} turned the table down{where}: {message}", hint=hint)
 
 
 def _result(stored: StoredDeployment, model: str, values: list[Any], ids: list[str], began: float) -> Predictions:

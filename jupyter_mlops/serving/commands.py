@@ -95,8 +95,8 @@ class ServingCommands(CommandSet):
             A column that is not logged.
         contract
             A data version whose contract every request has to keep, or the JSON file of one: ranges, categories and missing
-            values beyond what the model's signature asks. What breaks it is answered 400, column by column. Each request is
-            read twice for it.
+            values beyond what the model's signature asks. What breaks it is answered 400, column by column, over HTTP and
+            gRPC alike, and never reaches the model.
         log_sample
             Which share of the requests is logged, above 0 to 1.
         log_days

@@ -1,67 +1,74 @@
-"""Contracted: a served model whose requests have to keep a data contract; what breaks it never reaches the model."""
+"""Contracted: the data contract that a served model's requests have to keep; what breaks it never reaches the model.
+
+A model that is `held` asks for every request it has read, so no request is read a second time for its contract.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
-from ..domain.contract import Breach, Contract, breaches_of
-from .model import Answer, Ask, ServedModel, read
-from .signature import INVALID_VALUE, Signature
+from ..domain.contract import Breach, ColumnRule, Contract, breaches_of
+from .model import Answer
+from .signature import INVALID_VALUE, Refused, Signature
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["ContractedModel", "contract_for"]
+__all__ = ["Held", "contract_for"]
 
 SHOWN = 5
+Test = Callable[[Any], bool]
 
 
-class ContractedModel:
-    """A model behind a contract.
+class Held:
+    """Holds what a model was sent to a contract.
 
     Parameters
     ----------
-    inner
-        The model that answers what keeps it.
     contract
         What every request has to keep, as `contract_for` gives it.
     signature
-        By which a request is read into columns.
+        The model's, of named columns.
+
+    Examples
+    --------
+    >>> signature = Signature.parse('[{"type": "long", "name": "age"}, {"type": "string", "name": "job"}]')
+    >>> held = Held(Contract("a@v1", (ColumnRule("age", "integer", minimum=17, maximum=90),)), signature)
+    >>> held.rows([(30, "cook")]) is None, held.rows([(30, "cook"), (999, "cook")]).status
+    (True, 400)
     """
 
-    quick = False
-
-    def __init__(self, inner: ServedModel, contract: Contract, signature: Signature) -> None:
-        self.inner = inner
+    def __init__(self, contract: Contract, signature: Signature) -> None:
         self.contract = contract
-        self.signature = signature
-        self.path = inner.path
-        self.path_reason = inner.path_reason
-        self.classes = inner.classes
+        self._signature = signature
+        self._names = [column.name for column in signature.columns]
+        self._tests: list[tuple[int, Test]] = [
+            (self._names.index(rule.name), _surely(rule)) for rule in contract.columns if rule.name in self._names
+        ]
 
-    def answer(self, body: bytes, content_type: str) -> Answer:
-        """Predict for one request, if it keeps the contract."""
-        return self.answer_many([Ask(body, content_type)])[0]
+    def rows(self, rows: Sequence[Sequence[Any]]) -> Answer | None:
+        """The answer that refuses rows in the signature's order, None where they keep the contract."""
+        for place, keeps in self._tests:
+            for row in rows:
+                if not keeps(row[place]):
+                    return self._told(dict(zip(self._names, zip(*rows, strict=True), strict=True)))
+        return None
 
-    def answer_now(self, asks: Sequence[Ask]) -> Sequence[Answer | None]:
-        """Nothing here is quick: each request is read twice."""
-        return [None] * len(asks)
+    def table(self, data: Any) -> Answer | None:
+        """The same for a table that `Signature.enforce` has let through."""
+        plain = data.astype(object).where(data.notna(), None)
+        return self._told({str(name): plain[name].tolist() for name in plain.columns})
 
-    def answer_many(self, asks: Sequence[Ask]) -> list[Answer]:
-        """Predict for the requests that keep the contract; the others are told how they break it."""
-        answers = [self._refusal(ask) for ask in asks]
-        kept = [ask for ask, refused in zip(asks, answers, strict=True) if refused is None]
-        answered = iter(self.inner.answer_many(kept) if kept else ())
-        return [next(answered) if refused is None else refused for refused in answers]
+    def parsed(self, data: Any) -> Answer | None:
+        """The same for what mlflow has read and not yet held to the signature; what cannot be is left to mlflow's own sentence."""
+        try:
+            enforced = self._signature.enforce(data)
+        except Refused:
+            return None
+        return self.table(enforced)
 
-    def _refusal(self, ask: Ask) -> Answer | None:
-        data, _, refused = read(ask, self.signature, "predict")
-        if refused is not None:
-            return refused
-        breaches = breaches_of(self.contract, _columns(data))
-        return Answer.error(400, INVALID_VALUE, _told(self.contract, breaches)) if breaches else None
+    def _told(self, columns: Mapping[str, Sequence[Any]]) -> Answer | None:
+        breaches = breaches_of(self.contract, columns)
+        return Answer.error(400, INVALID_VALUE, _sentence(self.contract, breaches)) if breaches else None
 
 
 def contract_for(contract: Contract, names: Sequence[str]) -> Contract:
@@ -71,7 +78,6 @@ def contract_for(contract: Contract, names: Sequence[str]) -> Contract:
 
     Examples
     --------
-    >>> from ..domain.contract import ColumnRule
     >>> rules = (ColumnRule("id", "integer", unique=True), ColumnRule("age", "integer", unique=True))
     >>> [(rule.name, rule.unique, rule.required) for rule in contract_for(Contract("a@v1", rules), ["age"]).columns]
     [('age', False, False)]
@@ -80,12 +86,21 @@ def contract_for(contract: Contract, names: Sequence[str]) -> Contract:
     return replace(contract, columns=kept, extra=True)
 
 
-def _columns(data: pd.DataFrame) -> dict[str, list[object]]:
-    plain = data.astype(object).where(data.notna(), None)
-    return {str(name): plain[name].tolist() for name in plain.columns}
+def _surely(rule: ColumnRule) -> Test:
+    """Whether a value keeps a rule beyond doubt, at little cost; what is in doubt `breaches_of` decides."""
+    if rule.kind in ("integer", "number"):
+        low = float("-inf") if rule.minimum is None else rule.minimum
+        high = float("inf") if rule.maximum is None else rule.maximum
+        if rule.kind == "integer":
+            return lambda v: (type(v) is int or (type(v) is float and v.is_integer())) and low <= v <= high
+        return lambda v: type(v) in (int, float) and low <= v <= high
+    if rule.kind == "text":
+        allowed = None if rule.categories is None else frozenset(rule.categories)
+        return (lambda v: type(v) is str) if allowed is None else (lambda v: type(v) is str and v in allowed)
+    return lambda v: v is not None and v == v and not rule.faults(v)  # noqa: PLR0124 NaN is not equal to itself
 
 
-def _told(contract: Contract, breaches: Sequence[Breach]) -> str:
+def _sentence(contract: Contract, breaches: Sequence[Breach]) -> str:
     """What is wrong, column by column: what was sent, in which row, and what is expected."""
     told = []
     for breach in breaches[:SHOWN]:

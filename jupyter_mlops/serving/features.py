@@ -14,7 +14,6 @@ from typing import Any
 
 import orjson
 
-from .contracted import ContractedModel
 from .model import Answer, Ask, ServedModel, SklearnModel, read, unpredictable
 from .signature import BAD_REQUEST, Refused
 
@@ -77,8 +76,6 @@ def _named(step: Any, names: list[str]) -> list[str]:
 
 def answer_features(model: ServedModel, ask: Ask) -> Answer:
     """A request's features, by the way the model predicts; never raises."""
-    if isinstance(model, ContractedModel):
-        model = model.inner
     try:
         if isinstance(model, SklearnModel):
             data, _, refused = read(ask, model.signature, model.method)

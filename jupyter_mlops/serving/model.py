@@ -8,13 +8,16 @@ import json
 import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import orjson
 
 from .request import TooMuch, Unsupported, media_type, parse_with_params
 from .signature import BAD_REQUEST, Refused, Signature
+
+if TYPE_CHECKING:
+    from .contracted import Held
 
 __all__ = ["Answer", "Ask", "PyfuncModel", "ServedModel", "SklearnModel", "encode", "read", "unpredictable"]
 
@@ -28,6 +31,9 @@ METHODS = (
     "score_samples",
     "decision_function",
 )
+
+
+Check = Callable[[Any], tuple[int, bytes, str, int] | None]
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -80,12 +86,15 @@ class ServedModel(Protocol):
         Whether `answer_now` is worth asking.
     classes
         What the columns of an answer's probabilities stand for; empty where it brings none.
+    held
+        The contract that requests have to keep, where there is one.
     """
 
     path: str
     path_reason: str
     quick: bool
     classes: Sequence[str]
+    held: Held | None
 
     def answer(self, body: bytes, content_type: str) -> Answer:
         """Predict for one request; never raises."""
@@ -121,6 +130,7 @@ class SklearnModel:
         self.signature = signature
         self.method = method
         self.path_reason = path_reason
+        self.held: Held | None = None
 
     def answer(self, body: bytes, content_type: str) -> Answer:
         """Predict for one request; a request that does not fit is answered with MLflow's status and sentence."""
@@ -136,6 +146,8 @@ class SklearnModel:
         groups: dict[Any, list[tuple[int, Any]]] = {}
         for number, ask in enumerate(asks):
             data, method, refused = read(ask, self.signature, self.method)
+            if refused is None and self.held is not None:
+                refused = self.held.table(data)
             if refused is not None:
                 answers[number] = refused
             else:
@@ -271,16 +283,20 @@ class PyfuncModel:
     Parameters
     ----------
     ask
-        Takes a body and its content type; gives status, body, content type and number of predictions.
+        Takes a body, its content type and what may refuse the data read from it with an answer; gives status, body,
+        content type and number of predictions.
     """
 
     path = "pyfunc"
     quick = False
     classes: Sequence[str] = ()
 
-    def __init__(self, ask: Callable[[bytes, str], tuple[int, bytes, str, int]], path_reason: str = "") -> None:
+    def __init__(
+        self, ask: Callable[[bytes, str, Check | None], tuple[int, bytes, str, int]], path_reason: str = ""
+    ) -> None:
         self._ask = ask
         self.path_reason = path_reason
+        self.held: Held | None = None
 
     def answer(self, body: bytes, content_type: str) -> Answer:
         """Predict for one request."""
@@ -298,7 +314,12 @@ class PyfuncModel:
         if ask.method not in ("", "predict"):
             return Answer.error(400, BAD_REQUEST, f"This model is asked through MLflow, which has no {ask.method}.")
         try:
-            return Answer(*self._ask(ask.body, ask.content_type))
+            return Answer(*self._ask(ask.body, ask.content_type, None if self.held is None else self._checked))
         except Exception as error:
             log.exception("mlflow could not answer")
             return Answer.error(400, BAD_REQUEST, f"{type(error).__name__}: {error}")
+
+    def _checked(self, data: Any) -> tuple[int, bytes, str, int] | None:
+        """The answer that refuses what mlflow has read, where it breaks the contract."""
+        refused = None if self.held is None else self.held.parsed(data)
+        return None if refused is None else (refused.status, refused.body, refused.media_type, 0)

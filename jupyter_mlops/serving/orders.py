@@ -70,6 +70,8 @@ class WorkerState(Record):
         Why a version computes by no faster way.
     port
         The loopback port on which this process alone answers, for who watches over it.
+    release
+        The version of this package that it runs; empty in one that is too old to tell.
     """
 
     pid: int
@@ -79,6 +81,7 @@ class WorkerState(Record):
     reasons: dict[str, str]
     rotate: int = 0
     port: int = 0
+    release: str = ""
 
 
 def read_workers(generation: Path) -> dict[int, WorkerState]:

@@ -30,7 +30,7 @@ from ..errors import MLOpsError, NotFound
 from .app import App
 from .compiled.plan import Plan
 from .compiled.proven import await_other, key_of, used
-from .contracted import ContractedModel
+from .contracted import Held
 from .crew import CannotStart, Crew, Crowd
 from .deployment_folder import DeploymentFolder, listening_of
 from .http_server import BACKLOG, GRACE_SECONDS, Server
@@ -62,10 +62,13 @@ class Loaded:
     ----------
     load
         Gives the model: one that is there already, or, where it is not to be shared between processes, a new one.
+    held
+        What its requests have to keep, where that is more than its signature.
     """
 
     files: ModelFolder
     load: Callable[[], ServedModel]
+    held: Held | None
 
 
 class Versions:
@@ -109,11 +112,11 @@ class Versions:
         example = files.example()
         if example is not None:
             self._say("warming up")
-            # a contract may be narrower than what the model was trained on
-            answer = (model.inner if isinstance(model, ContractedModel) else model).answer(*example)
+            answer = model.answer(*example)
             if answer.status != 200:
                 told = answer.body.decode(errors="replace")
                 raise MLOpsError(f"the model cannot predict its own input example: {told}")
+        model.held = loaded.held  # only now: a contract may be narrower than what the model was trained on
         writer = LogWriter(self._log, model=model_ref, inputs=files.inputs, classes=model.classes, rules=rules)
         return Slot(model_ref, model, writer, inputs=files.inputs, outputs=files.outputs, files=files)
 
@@ -127,7 +130,7 @@ class Versions:
         files.check_consent(model_ref, allow_pickle=allowed)
         if not files.native():
             # whatever this is may start threads, which would not survive a fork
-            return Loaded(files, lambda: _held(files.load(allow_pickle=allowed), files, settings))
+            return Loaded(files, lambda: files.load(allow_pickle=allowed), _held(files, settings))
         plans = Path(settings.get("plans") or place / "plans")
         plan = plans / key_of(files)
         with contextlib.suppress(ImportError):
@@ -143,17 +146,17 @@ class Versions:
         model = files.load(allow_pickle=allowed, plan=plan)
         why = f": {model.path_reason}" if model.path_reason else ""
         log.info("%s is served by the path %s%s", model_ref, model.path, why)
-        return Loaded(files, lambda: _held(model, files, settings))
+        return Loaded(files, lambda: model, _held(files, settings))
 
 
-def _held(model: ServedModel, files: ModelFolder, settings: dict[str, Any]) -> ServedModel:
-    """The model, behind the contract that its requests have to keep, where there is one."""
+def _held(files: ModelFolder, settings: dict[str, Any]) -> Held | None:
+    """The contract that requests have to keep, where there is one."""
     if not settings.get("contract"):
-        return model
+        return None
     signature = Signature.parse(files.inputs)
     if signature is None or not signature.named:
-        return model
-    return ContractedModel(model, Contract.from_dict(settings["contract"]), signature)
+        return None
+    return Held(Contract.from_dict(settings["contract"]), signature)
 
 
 def _compile(files: ModelFolder, plans: Path, settings: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 
 from ..domain.deployment import VersionStatus, WorkerStatus
@@ -10,13 +11,31 @@ from .deployment_folder import StoredDeployment
 from .metrics import VersionCounts, WorkerCounts, add_up
 from .orders import WorkerState
 
-__all__ = ["cores", "parent_of", "versions_of", "worker_of"]
+__all__ = ["RELEASE", "cores", "parent_of", "release_of", "versions_of", "worker_of"]
 
 
-def worker_of(pid: int, counted: Sequence[WorkerCounts], unwell: int) -> WorkerStatus:
+RELEASE: str = sys.modules[__name__.partition(".")[0]].__version__  # as loaded: the files may be newer by now
+
+
+def release_of(states: Sequence[WorkerState]) -> dict[str, str]:
+    """Which releases of the package the workers run, and the service's own where that is another.
+
+    Examples
+    --------
+    >>> release_of([])
+    {'release': '', 'other_release': ''}
+    >>> told = release_of([WorkerState(1, 1, {}, {}, {}, release="0.0.9")])
+    >>> told["release"], told["other_release"] == RELEASE
+    ('0.0.9', True)
+    """
+    run = sorted({state.release or "of an older version" for state in states})
+    return {"release": ", ".join(run), "other_release": RELEASE if run not in ([], [RELEASE]) else ""}
+
+
+def worker_of(pid: int, counted: Sequence[WorkerCounts], *, silent: bool) -> WorkerStatus:
     """One living worker."""
     mine = add_up([worker for worker in counted if worker.pid == pid])
-    health = "silent" if unwell else "healthy"
+    health = "silent" if silent else "healthy"
     return WorkerStatus(pid, health, memory_of(pid), sum(counts.requests for counts in mine.values()))
 
 

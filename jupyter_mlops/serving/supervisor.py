@@ -22,12 +22,13 @@ from .builders import Builders
 from .deployment_folder import DeploymentFolder, StoredDeployment, listening_of
 from .inference_log import count
 from .listening import answers, bind, orders_of, place_of
+from .liveness import PROBE_SECONDS, Liveness, activity_of
 from .log_keeping import not_logged
 from .metrics import read_counters
 from .orders import WORKERS, WorkerState, read_workers
 from .process import Process, reap
 from .starting import START_SECONDS, await_ready, start_server
-from .status import parent_of, versions_of, worker_of
+from .status import parent_of, release_of, versions_of, worker_of
 
 __all__ = ["Supervisor"]
 
@@ -38,8 +39,6 @@ QUICK_MS = 30_000  # who dies sooner after its start is counted
 QUICK_DEATHS = 5
 STEADY_MS = 60_000
 LONGEST_WAIT_MS = 60_000
-PROBE_SECONDS = 2.0
-PROBES = 3  # so many times in a row a server must not answer before it is ended
 LOOPBACK = "127.0.0.1"
 
 
@@ -60,7 +59,7 @@ class Supervisor:
         self.builders = Builders(root, self.plans)
         self._children: set[int] = set()
         self._listeners: dict[str, socket.socket] = {}
-        self._unwell: defaultdict[int, int] = defaultdict(int)
+        self._liveness = Liveness(activity_of)
 
     def folders(self) -> list[DeploymentFolder]:
         """Every deployment's folder, by name."""
@@ -276,16 +275,14 @@ class Supervisor:
         return again, ""
 
     def _end_unwell(self, folder: DeploymentFolder, stored: StoredDeployment) -> None:
-        """End a process that has not answered its own ``/health`` several times in a row; it is then brought back."""
+        """End a process that does not answer its own ``/health`` and hangs; it is then brought back."""
         for pid, state in self._workers(folder, stored).items():
             well = answers(replace(stored, host=LOOPBACK, port=state.port), path="/health", patience=PROBE_SECONDS)
-            self._unwell[pid] = 0 if well else self._unwell[pid] + 1
-            if self._unwell[pid] >= PROBES:
+            if self._liveness.hangs(pid, answered=well):
                 log.warning("process %s of %s does not answer; it is ended", pid, stored.name)
                 process = Process.of(pid)
                 if process is not None:
                     process.end(0.5)
-                self._unwell.pop(pid, None)
 
     def look(self, stored: StoredDeployment) -> Deployment:
         """A deployment as it is at this moment: whether its process lives is looked up now."""
@@ -312,13 +309,14 @@ class Supervisor:
             token_file=str(folder.token_file) if stored.state != "stopped" else "",
             log=str(folder.log),
             error=stored.error,
-            workers=tuple(worker_of(pid, counted, self._unwell.get(pid, 0)) for pid in sorted(states)),
+            workers=tuple(worker_of(pid, counted, silent=self._liveness.silent(pid)) for pid in sorted(states)),
             traffic=replace(stored.traffic, deployment=stored.name),
             versions=versions_of(stored, list(states.values()), counted),
             not_logged=not_logged(folder.log),
             on_boot=stored.on_boot,
             contract=stored.contract.source if stored.contract is not None else "",
             grpc=stored.grpc if stored.state != "stopped" else "",
+            **release_of(list(states.values())),
         )
 
     def reap(self) -> None:

@@ -31,6 +31,7 @@ from .metrics import MONITORED_FILE, Counters, openmetrics, read_counters
 from .model import Answer, Ask
 from .orders import TRAFFIC_FILE, WORKERS, Orders, WorkerState, replace_file
 from .routing import NoVersion, Route, Slot
+from .status import RELEASE
 
 __all__ = ["Follower", "LiveRouter"]
 
@@ -319,6 +320,7 @@ class Follower:
             {m: s.model.path_reason for m, s in self._slots.items() if getattr(s.model, "path_reason", "")},
             self._rotated,
             self._port,
+            RELEASE,
         )
         path = self._generation / WORKERS / f"{os.getpid()}.json"
         path.parent.mkdir(mode=0o700, exist_ok=True)

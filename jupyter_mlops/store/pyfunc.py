@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Pyfunc"]
+
+Told = tuple[int, bytes, str, int]
 
 
 class Pyfunc:
@@ -28,18 +32,43 @@ class Pyfunc:
         self._model = mlflow.pyfunc.load_model(str(path))
         self._inputs = self._model.metadata.get_input_schema()
 
-    def answer(self, body: bytes, content_type: str) -> tuple[int, bytes, str, int]:
-        """Status, body, content type and number of predictions that MLflow's scoring server answers with."""
+    def answer(self, body: bytes, content_type: str, check: Callable[[Any], Told | None] | None = None) -> Told:
+        """Status, body, content type and number of predictions that MLflow's scoring server answers with.
+
+        Parameters
+        ----------
+        check
+            Given what was read from the body; what it gives is answered without asking the model.
+        """
         from mlflow.exceptions import MlflowException
         from mlflow.pyfunc.scoring_server import invocations
 
+        model = self._model if check is None else _Checked(self._model, check)
         try:
-            answered = invocations(body, content_type, self._model, self._inputs)
+            answered = invocations(body, content_type, model, self._inputs)
         except MlflowException as error:
+            if check is not None and model.refused is not None:
+                refused: Told = model.refused
+                return refused
             told = {"error_code": error.error_code, "message": error.message}
             return error.get_http_status_code(), json.dumps(told).encode(), "application/json", 0
         text = answered.response
         return answered.status, text.encode(), answered.mimetype, _rows(text) if answered.status == 200 else 0
+
+
+class _Checked:
+    """A model that is asked only for data which a check lets through."""
+
+    def __init__(self, model: Any, check: Callable[[Any], Told | None]) -> None:
+        self.metadata = model.metadata
+        self.refused: Told | None = None
+        self._model, self._check = model, check
+
+    def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
+        self.refused = self._check(data)
+        if self.refused is not None:
+            raise ValueError("the data breaks a contract")
+        return self._model.predict(data, params=params)
 
 
 def _rows(text: str) -> int:

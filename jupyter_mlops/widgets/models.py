@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..domain.deployment import Deployment, DeploymentTable
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.signature import SignatureColumn
@@ -94,32 +96,39 @@ def deployment_rows(table: DeploymentTable) -> tuple[list[object], list[list[obj
     rows: list[list[object]] = [
         [
             tag("b", d.name),
-            d.model,
+            _shares(d),
             pill(d.state, title=d.error),
             code(d.url),
+            f"{sum(w.health == 'healthy' for w in d.workers)} of {len(d.workers)}" if d.workers else "–",
+            Number(sum(w.memory for w in d.workers) / 1e6, ",.0f") if d.workers else "–",
             Number(d.predictions, ","),
+            Number(d.versions[0].p50_ms if d.versions else None),
+            Number(d.versions[0].p99_ms if d.versions else None),
             Number(d.restarts, ","),
             when(d.started_ms),
         ]
         for d in table.deployments
     ]
-    return ["deployment", "model", "state", "url", "predictions", "restarts", "started"], rows
+    heads = ["deployment", "model", "state", "url", "healthy", "MB", "predictions", "p50 ms", "p99 ms", "restarts"]
+    return [*heads, "started"], rows
 
 
 def deployment_table(table: DeploymentTable) -> Markup:
-    """One row a deployment."""
+    """One row a deployment, and what of them somebody should know."""
     if not table.deployments:
         return page("No deployments. Start one with ", code("%mlops deploy MODEL@ALIAS"), ".")
-    errors = [note(f"{d.name}: {d.error}") for d in table.deployments if d.error]
-    return page(grid(*deployment_rows(table)), *errors)
+    return page(
+        grid(*deployment_rows(table)), *(note(f"{d.name}: {told}") for d in table.deployments for told in _told(d, 2))
+    )
 
 
 def deployment(one: Deployment) -> Markup:
-    """One deployment and how to call it."""
+    """One deployment, the versions it answers by, and how to call it."""
     call = (
         f'curl -H "Authorization: Bearer $(cat {one.token_file})" -H "Content-Type: application/json" \\\n'
         f"     -d '{{\"dataframe_records\": [...]}}' {one.url}/invocations"
     )
+    traffic = one.traffic
     return page(
         tag("div", one.name, " ", pill(one.state, title=one.error), class_="mlops-title"),
         facts(
@@ -128,13 +137,56 @@ def deployment(one: Deployment) -> Markup:
                 ("serves", tag("b", one.model)),
                 ("asked for", one.asked if one.asked != one.model else ""),
                 ("at", code(one.url)),
+                ("gRPC at", code(one.grpc) if one.grpc else ""),
+                ("sticky by", code(traffic.sticky) if traffic.sticky else ""),
+                ("random holdout", f"{traffic.holdout:.2%}" if traffic.holdout else ""),
+                ("contract", one.contract),
                 ("predictions", f"{one.predictions:,}"),
                 ("process", one.pid),
                 ("restarts", one.restarts or ""),
                 ("started", when(one.started_ms) if one.started_ms else ""),
+                ("at boot", one.on_boot),
                 ("token", code(one.token_file) if one.token_file else ""),
                 ("log", code(one.log) if one.log else ""),
             ]
         ),
+        _versions(one) if one.versions and one.state != "stopped" else "",
+        *(note(told) for told in _told(one, 5)),
         more("call it from a shell", tag("pre", call)) if one.token_file else "",
     )
+
+
+def _shares(one: Deployment) -> Any:
+    """The version that answers, or each with its share."""
+    if len(one.versions) < 2:
+        return one.model
+    told = [f"{v.role} {v.model} {v.weight:.0%}" for v in one.versions if v.weight]
+    return ", ".join(told)
+
+
+def _versions(one: Deployment) -> Markup:
+    rows = [
+        [
+            tag("b", v.model),
+            v.role,
+            f"{v.weight:.4g}",
+            tag("span", v.path, title=v.path_reason),
+            Number(v.requests, ","),
+            Number(v.errors, ","),
+            Number(v.p50_ms),
+            Number(v.p99_ms),
+        ]
+        for v in one.versions
+    ]
+    return grid(["model", "part", "share", "computes by", "requests", "errors", "p50 ms", "p99 ms"], rows)
+
+
+def _told(one: Deployment, decisions: int) -> list[str]:
+    """What somebody should know of a deployment: why it is not as it should be, and what was decided for it, newest first."""
+    return [
+        *([one.error] if one.error else []),
+        *(f"{v.model} computes by {v.path}: {v.path_reason}" for v in one.versions if v.path_reason),
+        *([f"{one.not_logged:,} predictions were answered and could not be logged"] if one.not_logged else []),
+        *(f"{d.what}: {d.why}" for d in reversed(one.traffic.decisions[-decisions:])),
+        *([one.outdated()] if one.other_release else []),
+    ]

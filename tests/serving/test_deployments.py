@@ -16,9 +16,11 @@ import pandas as pd
 import pytest
 from served_models import PEOPLE
 
+from jupyter_mlops import __version__
 from jupyter_mlops.errors import Conflict, InvalidArgument, NotFound, NotReady, PredictionRefused
 from jupyter_mlops.serving.deployment_folder import DeploymentFolder, find
 from jupyter_mlops.serving.inference_log import count, read
+from jupyter_mlops.serving.orders import WORKERS
 from jupyter_mlops.serving.process import Process
 from jupyter_mlops.session import Session
 
@@ -133,6 +135,26 @@ def test_a_deployment_that_cannot_come_up_leaves_nothing(registered: Session) ->
         registered.context.interpreter = before
     assert sorted(p.name for p in (home / "deployments").iterdir()) == there
     assert [d.name for d in registered.deployments()] == ["people"]
+
+
+def test_processes_of_another_release_are_told_of(registered: Session) -> None:
+    """An upgrade of the package leaves what is deployed running on the old one; a worker too old to tell says nothing."""
+    (told,) = registered.deployments()
+    assert (told.release, told.other_release) == (__version__, "")
+    assert "is installed" not in told.text()
+    workers = folder_of(registered).generation(find(registered.context.workspace.home, "people").generation) / WORKERS
+    (state,) = workers.glob("*.json")
+    before = state.read_text()
+    for release, says in (
+        ("0.0.9", "people runs jupyter_mlops 0.0.9"),
+        ("", "people runs jupyter_mlops of an older version"),
+    ):
+        state.write_text(json.dumps({**json.loads(before), "release": release}))
+        (told,) = registered.deployments()
+        assert f"{says}, and {__version__} is installed: deploy it again" in told.text()
+        assert "`%mlops deploy people@champion --name people`" in registered.deployments().text()
+    state.write_text(before)
+    assert registered.deployments()[0].other_release == ""
 
 
 @pytest.mark.extended

@@ -8,7 +8,7 @@ import math
 import struct
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -19,6 +19,9 @@ from .by_row import FEW as FEW_BY_ROW
 from .by_row import ByRow
 from .plan import Plan
 from .rows import Decoder, Rows
+
+if TYPE_CHECKING:
+    from ..contracted import Held
 
 __all__ = ["CompiledModel"]
 
@@ -47,6 +50,7 @@ class CompiledModel:
         self.plan = plan
         self.path, self.path_reason = plan.path, plan.reason
         self.signature = signature
+        self.held: Held | None = None
         self._operation = plan.operation
         self._final = plan.final
         self._by_row = ByRow(plan.operation) if plan.by_row else None
@@ -82,9 +86,10 @@ class CompiledModel:
             found = self._found(ask)
             if found is not None and len(found[0]) <= FEW:
                 taken.append((number, *found))
-        if len(taken) == len(asks):
+        if len(taken) == len(asks) and self.held is None:
             return self._together(taken)
         answers: list[Answer | None] = [None] * len(asks)
+        taken = self._kept(taken, answers)
         if taken:
             for (number, _, _), answer in zip(taken, self._together(taken), strict=True):
                 answers[number] = answer
@@ -104,10 +109,19 @@ class CompiledModel:
             except Exception as error:  # a body nobody has thought of must not harm those beside it
                 log.exception("a request could not be read")
                 answers[number] = Answer.error(400, BAD_REQUEST, f"Invalid input. {type(error).__name__}: {error}")
+        taken = self._kept(taken, answers)
         if taken:
             for (number, rows, method), answer in zip(taken, self._together(taken), strict=True):
                 answers[number] = answer if answer is not None else self._alone(rows, method)
         return [answer for answer in answers if answer is not None]
+
+    def _kept(self, taken: list[tuple[int, Rows, str]], answers: list[Answer | None]) -> list[tuple[int, Rows, str]]:
+        """The requests that keep the contract; the others have their answers now."""
+        if self.held is None:
+            return taken
+        for number, rows, _ in taken:
+            answers[number] = self.held.rows(rows)
+        return [each for each in taken if answers[each[0]] is None]
 
     def columns(self, data: Any) -> list[Any]:
         """The columns, in the signature's order, of a table or array that `Signature.enforce` has let through."""
@@ -256,6 +270,9 @@ class CompiledModel:
             return refused
         if not len(data):
             return Answer.error(400, BAD_REQUEST, EMPTY)
+        refused = None if self.held is None else self.held.table(data)
+        if refused is not None:
+            return refused
         if not self._has(method):
             return self._by_original(data, method)
         try:
