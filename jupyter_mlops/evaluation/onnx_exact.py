@@ -46,7 +46,7 @@ def with_final(before: Any, inputs: list[Any], final: Any, forest: Any, classes:
         made.add("Cast", to=TensorProto.FLOAT)
     made.add("Cast", to=TensorProto.DOUBLE)
     constants = [("mlops_base", np.asarray(final.base if final.base.size else [0.0], dtype=np.float64))]
-    if forest is not None and forest.roots:
+    if forest is not None and forest.trees:
         tree = _tree_node(forest.onnx(), made)
         made.nodes.append(tree)
         made.now = tree.output[0]

@@ -68,11 +68,13 @@ def versions_of(
 
 
 def memory_of(pid: int) -> int:
-    """How many bytes of memory a process holds, 0 where that cannot be told."""
+    """How many bytes of memory a process holds, its part of what it shares with others; 0 where that cannot be told."""
     try:
         import psutil
 
-        return int(psutil.Process(pid).memory_info().rss)
+        process = psutil.Process(pid)
+        # workers are forked with the models loaded: each counted whole, they would be told many times over
+        return int(process.memory_full_info().pss if sys.platform == "linux" else process.memory_info().rss)
     except Exception:  # it has just ended, or another system's rules
         return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -289,7 +290,10 @@ def test_a_wrong_plan_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     def nudged(estimator: Any, width: int) -> Any:
         final, forest = right(estimator, width)
-        forest.split = [float(np.float32(s)) for s in forest.split]  # what converters do to thresholds
+        forest.trees = [
+            replace(tree, split=tree.split.astype(np.float32).astype(np.float64))  # what converters do to thresholds
+            for tree in forest.trees
+        ]
         return final, forest
 
     monkeypatch.setattr(build, "final_of", nudged)

@@ -27,6 +27,7 @@ from .plan import Plan
 from .proven import forget_oldest, key_of, proving
 from .trees import Forest
 from .verify import Differs, Samples, body_of, proven_by_row, refusals, verify
+from .walk import lay_out, walkable
 
 __all__ = ["be_builder", "build", "example_rows", "main", "plan_of", "prove"]
 
@@ -80,7 +81,10 @@ def plan_of(estimator: Any, signature: Signature | None, folder: ModelFolder) ->
 def _checked(
     plan: Plan, estimator: Any, signature: Signature, samples: Samples, final: Final | None, forest: Forest | None
 ) -> Plan:
-    trees = b"" if forest is None else forest.onnx()
+    trees = b""
+    if final is not None and forest is not None:
+        final.walked = walkable(forest)
+        trees = lay_out(forest) if final.walked else forest.onnx()
     made = replace(plan, path="compiled" if final is not None else "encoder", final=final, trees=trees)
     splits = {} if forest is None else forest.splits()
     single = type(_last(estimator)).__module__.startswith("xgboost")

@@ -10,6 +10,7 @@ import numpy as np
 
 from .encode import NotCompilable
 from .trees import Forest, of_histogram, of_lightgbm, of_tree, of_xgboost
+from .walk import Walk
 
 __all__ = ["Final", "final_of"]
 
@@ -49,6 +50,8 @@ class Final:
         What sums are divided by: the number of trees of a forest.
     dtype
         The type that a regression's predictions have.
+    walked
+        Whether the trees are laid out to be walked, see `walk`, and not an ONNX model.
     """
 
     link: str
@@ -61,17 +64,22 @@ class Final:
     dtype: str = "float64"
     above: float = 0.0
     tree_width: int = 0
+    walked: bool = False
 
     def __post_init__(self) -> None:
         self._session: Any = None
         self._run: Any = None
+        self._walk: Walk | None = None
         # what `two` asks itself at every request
         self._of_two = self.link in ("sigmoid", "share") and len(self.base) <= 1 and self.bias.size <= 1
         self._base = float(self.base[0]) if len(self.base) else 0.0
 
     def start(self, trees: bytes) -> None:
-        """Make ready to compute; `trees` is the ONNX model, empty for a linear model."""
+        """Make ready to compute; `trees` is the ONNX model or what is walked, empty for a linear model."""
         if not trees:
+            return
+        if self.walked:
+            self._walk = Walk(trees)
             return
         import onnxruntime as ort
 
@@ -92,6 +100,8 @@ class Final:
             return np.asarray(features @ self.weights + self.bias)
         if self.single:
             features = features.astype(np.float32)
+        if self._walk is not None:
+            return np.asarray((self._walk.sums(features) + self.base) / self.divide)
         if self._session is None:
             return np.tile(self.base, (len(features), 1)) / self.divide
         found = self._run(OUTPUTS, {"x": np.ascontiguousarray(features, dtype=np.float64)}, None)[0]
@@ -222,6 +232,8 @@ def _linear(estimator: Any, name: str) -> Final:
 def _forest(estimator: Any, width: int) -> tuple[Final, Forest]:
     trees = list(getattr(estimator, "estimators_", [estimator]))
     classes = np.asarray(estimator.classes_).tolist() if hasattr(estimator, "classes_") else []
+    if len(classes) == 1:
+        raise NotCompilable("the forest knows one class only")
     targets = 1 if len(classes) == 2 else max(1, len(classes))
     forest = Forest(width, targets)
     for tree in (member.tree_ for member in trees):

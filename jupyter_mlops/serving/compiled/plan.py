@@ -1,4 +1,4 @@
-"""Plan: a compiled pipeline at rest: ``plan.msgpack`` says how features and predictions are computed, ``trees.onnx`` holds trees."""
+"""Plan: a compiled pipeline at rest: ``plan.msgpack`` says how features and predictions are computed, ``trees.bin`` holds trees."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .operations import Operation
 
 __all__ = ["FORMAT", "Plan"]
 
-FORMAT = 2
-PLAN, TREES = "plan.msgpack", "trees.onnx"
+FORMAT = 3
+PLAN, TREES = "plan.msgpack", "trees.bin"
 
 
 @dataclass

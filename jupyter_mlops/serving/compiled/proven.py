@@ -25,7 +25,8 @@ from ..load import ModelFolder
 __all__ = ["await_other", "environment", "forget_oldest", "key_of", "proving", "used"]
 
 LIBRARIES = (
-    "numpy", "scipy", "pandas", "scikit-learn", "skops", "onnx", "onnxruntime", "xgboost", "lightgbm", "msgspec", "orjson",
+    "numpy", "scipy", "pandas", "scikit-learn", "skops", "onnx", "onnxruntime", "xgboost", "lightgbm", "msgspec", "numba",
+    "orjson",
 )  # fmt: skip
 COMPILER = ("compiled/*.py", "load.py", "model.py", "request.py", "signature.py", "limits.py")
 LOOK_SECONDS = 0.02

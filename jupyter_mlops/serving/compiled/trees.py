@@ -14,10 +14,42 @@ import numpy as np
 
 from .encode import NotCompilable
 
-__all__ = ["LESS", "LESS_OR_EQUAL", "Forest", "of_histogram", "of_lightgbm", "of_tree", "of_xgboost"]
+__all__ = ["LESS", "LESS_OR_EQUAL", "Forest", "Tree", "of_histogram", "of_lightgbm", "of_tree", "of_xgboost"]
+
+Array = np.ndarray[Any, Any]
 
 LESS_OR_EQUAL, LESS = 0, 1
 BRANCH_MODES = {LESS_OR_EQUAL: 0, LESS: 1}  # as the operator numbers them
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One tree as arrays, a value a node; root first.
+
+    Parameters
+    ----------
+    left, right
+        The nodes below; `left` is below 0 for a leaf.
+    missing_left
+        Whether a missing value goes to the left.
+    value
+        What a leaf adds.
+    target
+        To which sum.
+    """
+
+    left: Array
+    right: Array
+    feature: Array
+    split: Array
+    missing_left: Array
+    value: Array
+    target: int
+
+    @property
+    def leaf(self) -> Array:
+        """Whether a node is one."""
+        return np.asarray(self.left < 0)
 
 
 @dataclass
@@ -32,22 +64,15 @@ class Forest:
         How many sums there are; a leaf adds to one.
     mode
         How a node compares; true leads to the left.
+    base
+        What the trees that are a single leaf add.
     """
 
     features: int
     targets: int
     mode: int = LESS_OR_EQUAL
     base: list[float] = field(default_factory=list)
-    roots: list[int] = field(default_factory=list)
-    feature: list[int] = field(default_factory=list)
-    split: list[float] = field(default_factory=list)
-    missing_left: list[int] = field(default_factory=list)
-    left: list[int] = field(default_factory=list)
-    right: list[int] = field(default_factory=list)
-    left_leaf: list[int] = field(default_factory=list)
-    right_leaf: list[int] = field(default_factory=list)
-    leaf_target: list[int] = field(default_factory=list)
-    leaf_value: list[float] = field(default_factory=list)
+    trees: list[Tree] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.base = self.base or [0.0] * self.targets
@@ -66,40 +91,54 @@ class Forest:
         if left[0] < 0:
             self.base[target] += float(value[0])
             return
-        inner: dict[int, int] = {}
-        leaves: dict[int, int] = {}
-        for node, below in enumerate(left):
-            if below < 0:
-                leaves[node] = len(self.leaf_value)
-                self.leaf_target.append(target)
-                self.leaf_value.append(float(value[node]))
-            else:
-                inner[node] = len(self.feature) + len(inner)
-        self.roots.append(inner[0])
-        for node in inner:
-            self.feature.append(int(feature[node]))
-            self.split.append(float(split[node]))
-            self.missing_left.append(int(bool(missing_left[node])))
-            for below, to, is_leaf in (
-                (int(left[node]), self.left, self.left_leaf),
-                (int(right[node]), self.right, self.right_leaf),
-            ):
-                to.append(leaves[below] if below in leaves else inner[below])
-                is_leaf.append(int(below in leaves))
+        left, right, feature = (np.asarray(numbers, dtype=np.int64) for numbers in (left, right, feature))
+        split, value = np.asarray(split, dtype=np.float64), np.asarray(value, dtype=np.float64)
+        self.trees.append(Tree(left, right, feature, split, np.asarray(missing_left, dtype=bool), value, target))
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes all trees have."""
+        return sum(len(tree.left) for tree in self.trees)
 
     def splits(self) -> dict[int, list[float]]:
         """The thresholds of each feature, in no order."""
-        found: dict[int, list[float]] = {}
-        for feature, split in zip(self.feature, self.split, strict=True):
-            found.setdefault(feature, []).append(split)
-        return found
+        if not self.trees:
+            return {}
+        feature = np.concatenate([tree.feature[~tree.leaf] for tree in self.trees])
+        split = np.concatenate([tree.split[~tree.leaf] for tree in self.trees])
+        order = np.argsort(feature, kind="stable")
+        features, first = np.unique(feature[order], return_index=True)
+        parts = np.split(split[order], first[1:])
+        return {int(number): part.tolist() for number, part in zip(features, parts, strict=True)}
 
     def onnx(self) -> bytes:
         """The model, with one input ``x`` and one output, both float64; empty where every tree is a single leaf."""
-        if not self.roots:
+        if not self.trees:
             return b""
         from onnx import TensorProto, helper, numpy_helper
 
+        parts: dict[str, list[Array]] = {}
+        roots, inner_before, leaves_before = [], 0, 0
+        for tree in self.trees:
+            leaf = tree.leaf
+            inner = ~leaf
+            place = np.where(leaf, leaves_before + np.cumsum(leaf), inner_before + np.cumsum(inner)) - 1
+            for name, values in (
+                ("nodes_featureids", tree.feature[inner]),
+                ("nodes_truenodeids", place[tree.left[inner]]),
+                ("nodes_falsenodeids", place[tree.right[inner]]),
+                ("nodes_trueleafs", leaf[tree.left[inner]].astype(int)),
+                ("nodes_falseleafs", leaf[tree.right[inner]].astype(int)),
+                ("nodes_missing_value_tracks_true", tree.missing_left[inner].astype(int)),
+                ("leaf_targetids", np.full(int(leaf.sum()), tree.target)),
+                ("nodes_splits", tree.split[inner]),
+                ("leaf_weights", tree.value[leaf]),
+            ):
+                parts.setdefault(name, []).append(values)
+            roots.append(inner_before)
+            inner_before, leaves_before = inner_before + int(inner.sum()), leaves_before + int(leaf.sum())
+        whole = {name: np.concatenate(values) for name, values in parts.items()}
+        floats = {name: whole.pop(name) for name in ("nodes_splits", "leaf_weights")}
         node = helper.make_node(
             "TreeEnsemble",
             ["x"],
@@ -108,21 +147,11 @@ class Forest:
             n_targets=self.targets,
             aggregate_function=1,
             post_transform=0,
-            tree_roots=self.roots,
-            nodes_featureids=self.feature,
-            nodes_truenodeids=self.left,
-            nodes_falsenodeids=self.right,
-            nodes_trueleafs=self.left_leaf,
-            nodes_falseleafs=self.right_leaf,
-            nodes_missing_value_tracks_true=self.missing_left,
-            leaf_targetids=self.leaf_target,
+            tree_roots=roots,
+            **{name: values.tolist() for name, values in whole.items()},
         )
-        modes = np.full(len(self.feature), BRANCH_MODES[self.mode], dtype=np.uint8)
-        for name, values in (
-            ("nodes_splits", np.asarray(self.split, dtype=np.float64)),
-            ("nodes_modes", modes),
-            ("leaf_weights", np.asarray(self.leaf_value, dtype=np.float64)),
-        ):
+        modes = np.full(inner_before, BRANCH_MODES[self.mode], dtype=np.uint8)
+        for name, values in (*floats.items(), ("nodes_modes", modes)):
             node.attribute.append(helper.make_attribute(name, numpy_helper.from_array(values)))
         graph = helper.make_graph(
             [node],
