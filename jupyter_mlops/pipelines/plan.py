@@ -28,6 +28,7 @@ from .whole import (
     explain,
     with_random_states,
     with_seeded_generators,
+    without_idle,
     without_open_figures,
 )
 
@@ -154,7 +155,7 @@ def make_plan(
             f"no cell of {notebook or 'this notebook'} has been run in this kernel.", hint="Run all its cells first."
         )
     notes = with_seeded_generators(trace, live)
-    states = with_random_states(trace, watch)
+    states = with_random_states(trace, watch, whole=whole)
     if whole:
         without_open_figures(trace, live)
     flows = link(trace.statements, star_names=_star_names, live=live)
@@ -175,6 +176,8 @@ def make_plan(
         module = Module(rest=list(flows), packages=_packages(flows))
     else:
         kept = slice_back(flows, results.names)
+        if whole:
+            kept.flows[:] = without_idle(kept.flows, trace, live)
         _refuse(kept, trace, file, live)
         module = arrange(kept.flows, lambda execution: _tagged_parameters(file, execution), results.names)
     if states and any(RESTORE in flow.statement.text for flow in kept.flows):

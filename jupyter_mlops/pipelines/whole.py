@@ -16,13 +16,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..analysis.dataflow import Flow
 from ..analysis.evidence import Watch
 from ..analysis.outside import GENERATORS
 from ..analysis.parse import parse_statement
 from ..analysis.statement_reader import effects_of
 from ..analysis.trace import Execution, Statement, Trace
 
-__all__ = ["RESTORE", "data_names", "with_random_states", "with_seeded_generators", "without_open_figures"]
+__all__ = [
+    "RESTORE",
+    "data_names",
+    "with_random_states",
+    "with_seeded_generators",
+    "without_idle",
+    "without_open_figures",
+]
 
 RESTORE = "restore_random_state"
 _NO_DATA = (
@@ -79,7 +87,7 @@ def without_open_figures(trace: Trace, live: Mapping[str, Any]) -> None:
         if any(_draws_figures(statement, drawers, live) for statement in execution.statements):
             name = pyplot if bound else "pyplot"
             if not bound:
-                execution.statements.append(parse_statement("from matplotlib import pyplot", execution))
+                execution.statements.append(parse_statement(_PYPLOT, execution))
             execution.statements.append(parse_statement(f'{name}.close("all")', execution, keep=True))
 
 
@@ -103,8 +111,37 @@ def _inner(live: Mapping[str, Any]) -> list[Any]:
     return found
 
 
-def with_random_states(trace: Trace, watch: Watch | None) -> dict[str, dict[str, Any]]:
+def without_idle(flows: Sequence[Flow], trace: Trace, live: Mapping[str, Any]) -> list[Flow]:
+    """Leave out what we have put beside cells of which nothing is left that draws, figures or random numbers."""
+    drawers = {s.node.name for s in trace.statements if isinstance(s.node, _DEFINES) and _DRAWS_FIGURES.search(s.text)}
+    draws, calls = set(), set()
+    for flow in flows:
+        statement = flow.statement
+        if not _is_ours(statement) and not isinstance(statement.node, (*_DEFINES, *_IMPORTS)):
+            count = statement.execution.cell.count
+            draws |= {count} if _draws_figures(statement, drawers, live) else set()
+            calls |= {count} if any(isinstance(n, ast.Call) for n in ast.walk(statement.node)) else set()
+    left = [
+        flow
+        for flow in flows
+        if not _is_ours(flow.statement)
+        or flow.statement.execution.cell.count in (calls if RESTORE in flow.statement.text else draws)
+    ]
+    read = {name for flow in left for name in flow.reads}
+    return [flow for flow in left if flow.statement.text != _PYPLOT or "pyplot" in read]
+
+
+def _is_ours(statement: Statement) -> bool:
+    return statement.keep and (statement.text.startswith(f"{RESTORE}(") or statement.text.endswith('.close("all")'))
+
+
+def with_random_states(trace: Trace, watch: Watch | None, *, whole: bool = False) -> dict[str, dict[str, Any]]:
     """Have the pipeline take up the random generators' state where the notebook relies on it without having set it.
+
+    Parameters
+    ----------
+    whole
+        Wherever a cell was seen to draw; else where the text tells that what is kept draws.
 
     Returns
     -------
@@ -126,7 +163,7 @@ def with_random_states(trace: Trace, watch: Watch | None) -> dict[str, dict[str,
             if state is not None:
                 taken[str(count)] = state
                 restore = f'{RESTORE}("{count}")'
-                execution.statements.insert(0, parse_statement(restore, execution, seeds=True))
+                execution.statements.insert(0, parse_statement(restore, execution, seeds=True, keep=whole))
                 unsure = set()
         unsure -= _seeded(execution)
         if drew and (_TIMED.search(execution.cell.source) or execution.cell.outcome != "ok" or not _known(execution)):
@@ -197,6 +234,7 @@ def _stores(statement: Statement) -> set[str]:
 
 _COMPOUND = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.For, ast.While, ast.With, ast.Try)
 _IMPORTS = (ast.Import, ast.ImportFrom)
+_PYPLOT = "from matplotlib import pyplot"
 _DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
