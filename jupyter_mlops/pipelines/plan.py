@@ -160,6 +160,11 @@ def make_plan(
         without_open_figures(trace, live)
     flows = link(trace.statements, star_names=_star_names, live=live)
     results = Results({n: live[n] for n in data_names(live)}) if whole else choose(trace, flows, live, targets)
+    if whole and not results.values:
+        raise NotReady(
+            "there is nothing to hand over: no variable holds data or a model.",
+            hint="Bind what should come out to a name; `%mlops export` without `--whole` takes what the last cell made.",
+        )
     if not results.values:
         raise NotReady(
             "there is nothing to hand over: no run, no model, no metric, and the last cell makes no value.",
