@@ -126,6 +126,6 @@ class AbResult(Displayed, Record):
         )
         return (
             f"{self.a} against {self.b} by {self.outcome}: {word}\n{means}; {self.b} - {self.a} lies in "
-            f"[{-self.high:+.4f}, {-self.low:+.4f}] at {self.level:.0%}, anytime-valid p {self.p_value:.3g}: look, and stop, whenever you like"
+            f"[{-self.high:+.4f}, {-self.low:+.4f}] at {self.level:.0%}, anytime-valid p {self.p_value:.3g}\nlook, and stop, whenever you like"
             + (f"\nso many rows find a change of {self.detectable:+.4f} with power 80%" if self.detectable else "")
         )

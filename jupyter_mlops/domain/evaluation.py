@@ -178,7 +178,10 @@ class Evaluation(Displayed, Record):
             [m.name, "-" if m.value is None else f"{m.value:.6g}", _interval(m), m.method or m.convention]
             for m in self.metrics
         ]
-        parts = [head, first, *self.verdicts, table(["metric", "value", f"{self.level:.0%} interval", "by"], rest)]
+        parts = [head, first, *self.verdicts]
+        if self.explanation is not None and self.explanation.one_row is not None:
+            parts.append(self.explanation.one_row.words)  # no verdict: a card is for others, and a row may be a person
+        parts.append(table(["metric", "value", f"{self.level:.0%} interval", "by"], rest))
         parts += [f"note: {n}" for n in self.notes]
         if self.id:
             parts.append(f"evaluation {self.id}, {clock(self.created_ms)}")
@@ -276,10 +279,14 @@ def _robustness(e: Evaluation) -> Sequence[str]:
     if e.robustness is None:
         return ()
     bad = [c for c in e.robustness.checks if c.severity != "ok"]
-    names = ", ".join(dict.fromkeys(f"{c.name}{f' of {c.column}' if c.column else ''}" for c in bad[:4]))
-    return (
-        f"robustness: {len(bad)} of {len(e.robustness.checks)} checks need a look" + (f": {names}" if names else ""),
-    )
+    sign = 1.0 if e.robustness.higher_is_better else -1.0
+    worst = sorted((c for c in bad if c.change is not None), key=lambda c: sign * (c.change or 0.0))
+    refused = dict.fromkeys(c.name for c in bad if c.value is None)
+    told = [f"{c.name}{f' of {c.column}' if c.column else ''} {c.change:+.3f}" for c in worst[:3]]
+    told += [f"{c.name} {c.value:.3f}" for c in bad if c.change is None and c.value is not None]
+    told += [f"no answer under {name}" for name in refused]
+    head = f"robustness: {len(bad)} of {len(e.robustness.checks)} checks need a look"
+    return (head + (f"; {e.robustness.metric}: {', '.join(told)}" if told else ""),)
 
 
 def _threshold(e: Evaluation) -> Sequence[str]:
@@ -315,7 +322,4 @@ def _explanation(e: Evaluation) -> Sequence[str]:
         return ()
     told = ", ".join(f"{each.feature} {each.value:.3g}" for each in x.shap[:4])
     sure = "" if x.stability is None else f"; order over bootstrapped rows: rank correlation {x.stability:.2f}"
-    lines = [f"explained by (mean |SHAP| of {x.output}): {told}{sure}"] if told else []
-    if x.one_row is not None and x.one_row.words:
-        lines.append(f"row {x.one_row.row}: {x.one_row.words}")
-    return lines
+    return (f"explained by (mean |SHAP| of {x.output}): {told}{sure}",) if told else ()

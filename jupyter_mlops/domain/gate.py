@@ -81,12 +81,12 @@ class GateReport(Displayed, Record):
             )
         bad = sum(not result.passed for result in self.results)
         verdict = "every gate holds" if not bad else f"{bad} of {len(self.results)} gates do not hold"
-        rows = [[r.gate, r.needed, r.found, r.verdict] for r in self.results]
+        rows = [[r.gate, r.verdict, r.needed, r.found] for r in self.results]
         hints = [f"{r.gate}: {r.hint}" for r in self.results if r.hint and not r.passed]
         head = f"{self.model} as {self.alias}: {verdict}"
         if not self.judged:
             head = f"{self.alias}: {len(self.results)} gate{'' if len(self.results) == 1 else 's'} declared"
-        return "\n".join([head, table(["gate", "needed", "found", "verdict"], rows), *hints, *self.notes])
+        return "\n".join([head, table(["gate", "verdict", "needed", "found"], rows), *hints, *self.notes])
 
 
 @dataclass(frozen=True)

@@ -139,8 +139,8 @@ class Promotion(Displayed, Record):
             before = ", as before"
         lines = [f"{self.model}@{self.alias} is version {self.version}{before}"]
         if self.gates:
-            rows = [[g.gate, g.needed, g.found, g.verdict] for g in self.gates]
-            lines.append(table(["gate", "needed", "found", "verdict"], rows))
+            rows = [[g.gate, g.verdict, g.needed, g.found] for g in self.gates]
+            lines.append(table(["gate", "verdict", "needed", "found"], rows))
         if self.forced:
             lines.append(f"FORCED: {self.reason}")
         return "\n".join(lines)

@@ -11,6 +11,7 @@ from ..domain.evaluation import Difference, Evaluation, EvaluationTable
 from ..domain.evaluation_parts import (
     Calibration,
     CrossValidation,
+    Dependence,
     Explanation,
     Fairness,
     MetricValue,
@@ -205,9 +206,11 @@ def _explanation(x: Explanation) -> Markup:
     rows = [(i.feature, i.value, i.low, i.high, f"{i.value:.4f}", False) for i in x.shap[:SHOWN]]
     figures = [("mean |SHAP value|", intervals("importance", rows, mark=0.0))]
     for d in x.dependence:
+        if d.labels and len(d.labels) == len(d.mean):
+            figures.append((f"partial dependence on {d.feature}, middle 80% of single rows", _by_category(d)))
+            continue
         lines = [Series(d.grid, line, colour="rgba(127,127,127,.3)") for line in d.single_rows]
-        label = ", ".join(d.labels[:4]) if d.labels else d.feature
-        drawing = plane(d.feature, [*lines, Series(d.grid, d.mean)], x_label=label, y_label=x.output)
+        drawing = plane(d.feature, [*lines, Series(d.grid, d.mean)], x_label=d.feature, y_label=x.output)
         figures.append((f"partial dependence on {d.feature}, single rows grey", drawing))
     stable = "" if x.stability is None else f", rank correlation over bootstraps {x.stability:.2f}"
     permuted = grid(
@@ -221,6 +224,16 @@ def _explanation(x: Explanation) -> Markup:
         _one_row(x) if x.one_row else None,
         more("permutation importance", permuted),
     )
+
+
+def _by_category(d: Dependence) -> Markup:
+    """What the model says on average for each category; categories have no order, so no line joins them."""
+    rows: list[tuple[str, float, float | None, float | None, str, bool]] = []
+    for i, label in enumerate(d.labels[:SHOWN]):
+        single = sorted(line[i] for line in d.single_rows)
+        ends = (single[len(single) // 10], single[-1 - len(single) // 10]) if single else (d.mean[i], d.mean[i])
+        rows.append((label, d.mean[i], *ends, f"{d.mean[i]:.3f}", False))
+    return intervals(d.feature, rows)
 
 
 def _one_row(x: Explanation) -> Markup:

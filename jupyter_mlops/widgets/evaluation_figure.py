@@ -173,5 +173,10 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return low, high
 
 
+TINY = 0.001  # more digits than the margin holds
+
+
 def _short(value: float) -> str:
+    if value and abs(value) < TINY:
+        return f"{value:.0e}"
     return f"{value:.3g}" if abs(value) < 10_000 else f"{value:.2e}"

@@ -11,9 +11,9 @@ TONES = {"passed": "good", "failed": "bad", "not judged": "warn"}
 
 
 def gate_grid(results: tuple[GateResult, ...]) -> Markup:
-    """One row a gate: needed, found, verdict."""
-    rows = [[tag("b", r.gate), r.needed, r.found, pill(r.verdict, TONES[r.verdict], title=r.hint)] for r in results]
-    return grid(["gate", "needed", "found", "verdict"], rows)
+    """One row a gate: verdict, needed, found; the verdict first, where no width hides it."""
+    rows = [[tag("b", r.gate), pill(r.verdict, TONES[r.verdict], title=r.hint), r.needed, r.found] for r in results]
+    return grid(["gate", "verdict", "needed", "found"], rows)
 
 
 def gate_report(report: GateReport) -> Markup:
