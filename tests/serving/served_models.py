@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from jupyter_mlops.domain.contract import Contract
 from jupyter_mlops.serving.deployment_folder import DeploymentFolder, StoredDeployment
 
 PEOPLE = pd.DataFrame(
@@ -133,7 +134,14 @@ runpy.run_module("jupyter_mlops.serving.server", run_name="__main__")
 
 @contextmanager
 def running(
-    model: Path, home: Path, *, blocked: bool = True, allow_pickle: bool = False, grpc: bool = False, workers: int = 1
+    model: Path,
+    home: Path,
+    *,
+    blocked: bool = True,
+    allow_pickle: bool = False,
+    grpc: bool = False,
+    workers: int = 1,
+    contract: Contract | None = None,
 ) -> Iterator[RunningServer]:
     """A server on `model`, as it is started by hand, where by default no Jupyter package and no mlflow can be imported."""
     folder = DeploymentFolder.of(home, "people")
@@ -144,7 +152,8 @@ def running(
     place = folder.generation("g1")
     place.mkdir(parents=True)
     shutil.copytree(model, place / "model")
-    settings = {"model": "people@1", "allow_pickle": allow_pickle, "root": str(home)}
+    held = None if contract is None else contract.to_dict()
+    settings = {"model": "people@1", "allow_pickle": allow_pickle, "root": str(home), "contract": held}
     (place / "serving.json").write_text(json.dumps(settings))
     folder.token(make=True)
     folder.write(
