@@ -109,6 +109,8 @@ class Status(Displayed, Record):
     """Events that kernels have logged and the store has not got yet."""
     notes: tuple[str, ...] = ()
     last_run: str = ""
+    away: str = ""
+    """Why the store cannot be asked; nothing is counted then."""
 
     def text(self) -> str:
         rows = [
@@ -116,12 +118,17 @@ class Status(Displayed, Record):
             ("store", f"{self.tracking_uri} · experiment {self.experiment!r}"),
             ("notebook", self.notebook or "unknown"),
             ("service", f"{self.service_state}" + (f", process {self.service_pid}" if self.service_pid else "")),
-            ("runs", f"{self.runs}" + (f", {self.running} running" if self.running else "")),
-            ("data versions", str(self.data_versions)),
-            ("models", str(self.models)),
+            *([] if self.away else self._counts()),
             ("deployments", ", ".join(self.deployments) or "none"),
         ]
         if self.pending:
             rows.append(("not yet stored", f"{self.pending} events"))
-        lines = [table(["MLOps", ""], rows), *(f"note: {note}" for note in self.notes)]
-        return "\n".join(lines)
+        told = [f"away: {self.away}"] if self.away else []
+        return "\n".join([table(["MLOps", ""], rows), *told, *(f"note: {note}" for note in self.notes)])
+
+    def _counts(self) -> list[tuple[str, str]]:
+        return [
+            ("runs", f"{self.runs}" + (f", {self.running} running" if self.running else "")),
+            ("data versions", str(self.data_versions)),
+            ("models", str(self.models)),
+        ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..domain.operation import Operation
 from ..domain.workspace import Status, Workspace
+from ..errors import StoreUnavailable
 from ..serving.operations import names as deployment_names
 from ..settings import remember_store
 from ..store.host import Host
@@ -19,8 +20,13 @@ __all__ = ["OPERATIONS"]
 
 
 def status(host: Host) -> dict[str, Any]:
-    """The workspace at a glance."""
-    counts = host.store.counts()
+    """The workspace at a glance, also while its store is away."""
+    away = ""
+    counts: dict[str, Any] = {}
+    try:
+        counts = host.store.counts()
+    except StoreUnavailable as error:
+        away = str(error)
     return Status(
         root=str(host.workspace.root),
         tracking_uri=host.workspace.tracking_uri,
@@ -30,6 +36,7 @@ def status(host: Host) -> dict[str, Any]:
         service_state="running",
         deployments=tuple(deployment_names(host)),
         pending=pending(host),
+        away=away,
         **counts,
     ).to_dict()
 

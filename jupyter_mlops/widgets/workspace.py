@@ -36,14 +36,14 @@ def status_parts(told: Status) -> list[Markup | str]:
         facts(
             [
                 ("workspace", code(told.root)),
-                ("store", code(told.tracking_uri)),
+                ("store", join([code(told.tracking_uri), *([" ", pill("away", "bad")] if told.away else [])])),
                 ("experiment", told.experiment),
                 ("notebook", told.notebook or "unknown"),
                 ("service", join(service)),
                 ("user", told.user),
             ]
         ),
-        grid(
+        note(told.away) if told.away else grid(
             ["runs", "running", "data versions", "models", "deployments"],
             [[Number(told.runs, ","), Number(told.running, ","), Number(told.data_versions, ","), Number(told.models, ","), Number(len(told.deployments), ",")]],
         ),

@@ -183,6 +183,11 @@ def test_a_store_that_is_away_gets_the_run_later(session, capsys):
     with session.run("again"):
         pass
     assert capsys.readouterr().err == ""
+    told = session.status()
+    assert told.away
+    assert told.pending
+    assert "away:" in told.text()
+    assert "not yet stored" in told.text()
     database.rmdir()
     aside.rename(database)
     wait_until(lambda: names(session) == ["again", "before", "meanwhile"])
