@@ -59,6 +59,10 @@ class ServingCommands(CommandSet):
         is started again when it dies. A deployment of that name is replaced: the new server answers before the old one
         ends, and the address stays unless another port is asked for.
 
+        A change of traffic, a rollback or another deploy fails no request. Where a server process is killed, the requests
+        that it had accepted end without an answer and have to be sent again, as most HTTP clients do when they are told
+        to retry a lost connection; every answer that was sent is in the log.
+
         Parameters
         ----------
         model

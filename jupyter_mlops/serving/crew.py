@@ -1,4 +1,10 @@
-"""Crew: several processes that answer on one socket, forked from one that has loaded the model and brings back who dies."""
+"""Crew: several processes that answer on one socket, forked from one that has loaded the model and brings back who dies.
+
+The socket outlives every process, so a connection that nobody has accepted yet waits for the others. What a killed process
+had accepted ends with it: its client sees the connection closed without an answer, and sends the request again. Every
+answer that a client did get is in the log, whoever is killed, because it was written before it was sent; one that was
+written and not yet sent is there twice after that, under the ids of both requests.
+"""
 
 from __future__ import annotations
 
