@@ -18,8 +18,8 @@ from .command import Argument, Command
 __all__ = ["Call", "CommandLine", "Word", "split"]
 
 Word = str
-OUTPUTS = ("output", "out", "directory", "folder")
-"""A command with an option of such a name takes ``-o`` for itself."""
+OUTPUTS = ("output", "directory", "folder")
+"""A command with an option of such a name takes ``-o`` for itself; elsewhere it binds or saves the result."""
 
 HELP = ("-h", "--help")
 _QUOTES = "\"'"

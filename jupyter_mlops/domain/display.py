@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["Displayed", "ago", "clock", "cut", "seconds", "set_draw", "several", "table"]
+__all__ = ["Displayed", "ago", "brief", "clock", "cut", "seconds", "set_draw", "several", "table"]
 
 MimeBundle = tuple[dict[str, Any], dict[str, Any]]
 
@@ -56,6 +56,18 @@ def cut(text: str, longest: int) -> str:
         return text
     end = (longest - 1) * 2 // 5
     return f"{text[: longest - 1 - end].rstrip()}…{text[len(text) - end :].lstrip()}"
+
+
+def brief(value: float, sign: str = "") -> str:
+    """A number as it is read: three decimals where it is small, and none that mean nothing where it is large.
+
+    Examples
+    --------
+    >>> brief(0.82956), brief(-0.02, "+"), brief(132.46), brief(56978.438)
+    ('0.830', '-0.020', '132.5', '56,978')
+    """
+    size = abs(value)
+    return f"{value:{sign},.{3 if size < 100 else 1 if size < 1000 else 0}f}"
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

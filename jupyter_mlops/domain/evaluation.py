@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .display import Displayed, clock, table
+from .display import Displayed, brief, clock, table
 from .evaluation_parts import (
     Calibration,
     CrossValidation,
@@ -253,7 +253,7 @@ def _slices(e: Evaluation) -> Sequence[str]:
     s = e.slices.worst
     if s is None or s.value is None:
         return ()
-    where = f"{s.name} ({s.rows:,} rows), {e.slices.metric} {s.value:.3f}, elsewhere {s.rest or 0.0:.3f}"
+    where = f"{s.name} ({s.rows:,} rows), {e.slices.metric} {brief(s.value)}, elsewhere {brief(s.rest or 0.0)}"
     return (f"slices: {len(worse)} worse than the rest beyond chance; worst: {where}",)
 
 
@@ -282,8 +282,8 @@ def _robustness(e: Evaluation) -> Sequence[str]:
     sign = 1.0 if e.robustness.higher_is_better else -1.0
     worst = sorted((c for c in bad if c.change is not None), key=lambda c: sign * (c.change or 0.0))
     refused = dict.fromkeys(c.name for c in bad if c.value is None)
-    told = [f"{c.name}{f' of {c.column}' if c.column else ''} {c.change:+.3f}" for c in worst[:3]]
-    told += [f"{c.name} {c.value:.3f}" for c in bad if c.change is None and c.value is not None]
+    told = [f"{c.name}{f' of {c.column}' if c.column else ''} {brief(c.change or 0.0, '+')}" for c in worst[:3]]
+    told += [f"{c.name} {brief(c.value)}" for c in bad if c.change is None and c.value is not None]
     told += [f"no answer under {name}" for name in refused]
     head = f"robustness: {len(bad)} of {len(e.robustness.checks)} checks need a look"
     return (head + (f"; {e.robustness.metric}: {', '.join(told)}" if told else ""),)
@@ -304,14 +304,14 @@ def _cross_validation(e: Evaluation) -> Sequence[str]:
         return ()
     lines = []
     if c.scores:
-        told = " · ".join(f"{s.name} {s.mean:.3f} ± {s.spread:.3f}" for s in c.scores[:4])
+        told = " · ".join(f"{s.name} {brief(s.mean)} ± {brief(s.spread)}" for s in c.scores[:4])
         lines.append(f"cross-validation: {told} over {len(c.scores[0].folds)} folds ({c.splitter})")
     if len(c.learning_rows) > 1:
         first, last = c.learning_test[0], c.learning_test[-1]
         rows = f"{c.learning_rows[0]:,} to {c.learning_rows[-1]:,} rows"
         gap = abs(c.learning_train[-1] - last)
         lines.append(
-            f"learning curve: {c.learning_metric} {first:.3f} to {last:.3f} from {rows}; {gap:.3f} from training at the end"
+            f"learning curve: {c.learning_metric} {brief(first)} to {brief(last)} from {rows}; {brief(gap)} from training at the end"
         )
     return lines
 

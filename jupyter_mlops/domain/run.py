@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from .display import Displayed, ago, clock, seconds, table
+from .display import Displayed, ago, clock, cut, seconds, table
 from .record import Record
 from .run_columns import RunColumns
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["FoldDifference", "Run", "RunComparison", "RunStatus", "RunTable", "Series", "Trust"]
+
+WIDEST = 40  # letters of a parameter where runs stand side by side
 
 RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED", "SCHEDULED"]
 
@@ -280,7 +282,9 @@ class RunComparison(Displayed, Record):
         rows: list[list[object]] = [
             [name, *("-" if v is None else f"{v:.6g}" for v in values)] for name, values in self.metrics.items()
         ]
-        rows += [[name, *("-" if v is None else v for v in values)] for name, values in self.params.items()]
+        rows += [
+            [name, *("-" if v is None else cut(v, WIDEST) for v in values)] for name, values in self.params.items()
+        ]
         rows += [[f"data {name}", *(value or "-" for value in values)] for name, values in self.data.items()]
         tail = f"\n{len(self.same)} parameters are the same" if self.same else ""
         tail += "".join(f"\n{one.text()}" for one in self.folds)

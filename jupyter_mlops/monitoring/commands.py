@@ -10,7 +10,7 @@ from ..domain.context import CommandSet, now_ms
 from ..domain.drift_history import DriftHistory
 from ..domain.drift_report import DriftReport, ReportTable
 from ..domain.length import parse_length
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, NotFound
 from .stretch import parse_since, parse_window
 
 __all__ = ["MonitoringCommands"]
@@ -176,21 +176,30 @@ class MonitoringCommands(CommandSet):
             parse_window(window, now_ms())
         name = given if isinstance(given, str) else self._name_of(given)
         chosen: dict[str, Any] = {"name": name, "against": against, "thresholds": thresholds, "detectors": detectors}
-        if every:
-            parse_length(every)
-            return DriftHistory.from_dict(self.context.call("monitoring.history", every=every, **chosen))
-        answer = self.context.call("monitoring.drift", last=last, since_ms=since_ms, window=window, **chosen)
-        return DriftReport.from_dict(answer)
+        try:
+            if every:
+                parse_length(every)
+                return DriftHistory.from_dict(self.context.call("monitoring.history", every=every, **chosen))
+            answer = self.context.call("monitoring.drift", last=last, since_ms=since_ms, window=window, **chosen)
+            return DriftReport.from_dict(answer)
+        except NotFound:
+            if isinstance(given, str):
+                raise
+            raise _alone(given) from None
 
     def _name_of(self, given: Any) -> str:
-        """The name of a variable that a notebook handed over: a model is often called as its deployment is."""
+        """The name of a variable that a notebook handed over: a table or a model is often called as its deployment is."""
         names = [k for k, v in (self.context.namespace or {}).items() if v is given and not k.startswith("_")]
-        if names and not hasattr(given, "columns"):
-            return names[0]
-        raise InvalidArgument(
-            f"one {type(given).__name__} alone cannot be judged.",
-            hint="Give the table to compare with too, `%mlops drift REFERENCE CURRENT`, or the name of a deployment.",
-        )
+        if not names:
+            raise _alone(given)
+        return names[0]
+
+
+def _alone(given: Any) -> InvalidArgument:
+    return InvalidArgument(
+        f"one {type(given).__name__} alone cannot be judged.",
+        hint="Give the table to compare with too, `%mlops drift REFERENCE CURRENT`, or the name of a deployment.",
+    )
 
 
 def _thresholds(given: list[str] | Mapping[str, float] | str | None) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..domain.candidate import Candidate
 from ..domain.compression import Compression
+from ..domain.display import brief
 from ..domain.evaluation import Difference, Evaluation, EvaluationTable
 from ..domain.evaluation_parts import (
     Calibration,
@@ -144,7 +145,10 @@ def _reliability(c: Calibration) -> Markup:
 
 def _folds(c: CrossValidation) -> Iterable[tuple[str, Markup]]:
     if c.scores:
-        rows = [(s.name, s.mean, min(s.folds), max(s.folds), f"{s.mean:.3f} ± {s.spread:.3f}", False) for s in c.scores]
+        rows = [
+            (s.name, s.mean, min(s.folds), max(s.folds), f"{brief(s.mean)} ± {brief(s.spread)}", False)
+            for s in c.scores
+        ]
         yield f"cross-validation, {c.splitter}: mean, range, ± spread", intervals("cross-validation", rows)
     if c.learning_rows:
         lines = [
@@ -157,7 +161,7 @@ def _folds(c: CrossValidation) -> Iterable[tuple[str, Markup]]:
 
 def _slices(s: Slices) -> Markup:
     rows = [
-        (x.name, x.value, x.low, x.high, f"{x.value:.3f}  {x.rows:,} rows", x.worse)
+        (x.name, x.value, x.low, x.high, f"{brief(x.value)}  {x.rows:,} rows", x.worse)
         for x in s.slices
         if x.value is not None
     ]
@@ -181,7 +185,7 @@ def _slices(s: Slices) -> Markup:
 
 def _fairness(f: Fairness) -> Markup:
     rows = [
-        (g.group, r.value, r.low, r.high, f"{r.value:.3f}  {g.rows:,} rows", g.group in f.worst_pair)
+        (g.group, r.value, r.low, r.high, f"{brief(r.value)}  {g.rows:,} rows", g.group in f.worst_pair)
         for g in f.groups
         if (r := g.selection_rate).value is not None
     ]
@@ -232,7 +236,7 @@ def _by_category(d: Dependence) -> Markup:
     for i, label in enumerate(d.labels[:SHOWN]):
         single = sorted(line[i] for line in d.single_rows)
         ends = (single[len(single) // 10], single[-1 - len(single) // 10]) if single else (d.mean[i], d.mean[i])
-        rows.append((label, d.mean[i], *ends, f"{d.mean[i]:.3f}", False))
+        rows.append((label, d.mean[i], *ends, brief(d.mean[i]), False))
     return intervals(d.feature, rows)
 
 
@@ -242,7 +246,7 @@ def _one_row(x: Explanation) -> Markup:
         return Markup("")
     shown = zip(one.features[:SHOWN], one.values[:SHOWN], one.contributions[:SHOWN], strict=False)
     rows = [
-        (f"{name} = {value}" if value else name, size, min(0.0, size), max(0.0, size), f"{size:+.3f}", size > 0)
+        (f"{name} = {value}" if value else name, size, min(0.0, size), max(0.0, size), brief(size, "+"), size > 0)
         for name, value, size in shown
     ]
     return tag("div", tag("div", one.words), intervals(f"row {one.row}", rows, mark=0.0))
@@ -258,7 +262,7 @@ def _robustness(r: Robustness) -> Markup:
     sign = 1.0 if r.higher_is_better else -1.0
     ordered = sorted(r.checks, key=lambda c: (c.change is None, sign * (c.change or 0.0)))
     drawn = [
-        (f"{c.name} {c.column}".strip(), c.change, c.low, c.high, f"{c.change:+.3f}", c.severity != "ok")
+        (f"{c.name} {c.column}".strip(), c.change, c.low, c.high, brief(c.change, "+"), c.severity != "ok")
         for c in ordered
         if c.change is not None
     ][:SHOWN]
@@ -281,7 +285,7 @@ def _robustness(r: Robustness) -> Markup:
     return tag(
         "div",
         note(
-            f"change of {r.metric} when disturbed, the worst first ({r.base or 0.0:.3f} undisturbed, {r.rows:,} rows)"
+            f"change of {r.metric} when disturbed, the worst first ({brief(r.base or 0.0)} undisturbed, {r.rows:,} rows)"
         ),
         intervals("robustness", drawn, mark=0.0),
         more("every check", table),

@@ -174,9 +174,15 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 TINY = 0.001  # more digits than the margin holds
+LARGE = 10_000
+THOUSANDS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+MOST_SCALED = 1e12
 
 
 def _short(value: float) -> str:
     if value and abs(value) < TINY:
         return f"{value:.0e}"
-    return f"{value:.3g}" if abs(value) < 10_000 else f"{value:.2e}"
+    if abs(value) < LARGE:
+        return f"{value:.4g}"
+    scale, letter = next((at, unit) for at, unit in THOUSANDS if abs(value) >= at)
+    return f"{value / scale:.3g}{letter}" if abs(value) < MOST_SCALED else f"{value:.0e}"

@@ -34,12 +34,14 @@ __all__ = [
 
 LONGEST = 48
 
+# `.mlops.mlops`: JupyterLab's own rule, which puts every cell to the right, counts two classes
 STYLE = """
 .mlops{font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px;line-height:1.45;color:var(--jp-content-font-color1,inherit);max-width:100%;overflow-x:auto}
 .mlops table{border-collapse:collapse;margin:4px 0 6px;font-size:12.5px;border:0;table-layout:auto}
-.mlops th,.mlops td{padding:3px 12px 3px 0;text-align:left;vertical-align:top;border:0;border-bottom:1px solid rgba(127,127,127,.22);background:none;white-space:nowrap;max-width:none}
+.mlops th,.mlops td{padding:3px 12px 3px 0;vertical-align:top;border:0;border-bottom:1px solid rgba(127,127,127,.22);background:none;white-space:nowrap;max-width:none}
+.mlops.mlops th,.mlops.mlops td{text-align:left}
 .mlops th{font-weight:600;border-bottom:1px solid rgba(127,127,127,.55)}
-.mlops td[align=right],.mlops th[align=right]{text-align:right;font-variant-numeric:tabular-nums}
+.mlops.mlops td[align=right],.mlops.mlops th[align=right]{text-align:right;font-variant-numeric:tabular-nums}
 .mlops tbody tr:nth-child(odd),.mlops tbody tr:nth-child(even){background:none}
 .mlops tbody tr:nth-child(n):hover{background:rgba(127,127,127,.1)}
 .mlops .mlops-facts td:first-child,.mlops .mlops-dim{opacity:.66}

@@ -209,3 +209,10 @@ def test_every_option_is_typed_in_one_way_only(real: CommandLine) -> None:
         places = [a for a in declared.arguments if a.positional]
         assert not any(a.required for a in places[1:] if not places[0].required), f"{name}: an optional one comes first"
         assert sum(a.many for a in places) <= 1, f"{name}: two lists cannot be told apart"
+
+
+def test_o_binds_the_answer_where_no_file_is_what_the_command_is_for(real: CommandLine) -> None:
+    for line in ("predict clf rows -o answers", "deploy clf@champion -o served"):
+        call = real.parse(split(line))
+        assert call.own == {"into": line.rpartition(" ")[2]}, line
+    assert real.parse(split("export -o folder")).given["output"] == "folder"

@@ -81,11 +81,13 @@ def test_the_loop(served, adult):
 
 
 @pytest.mark.extended
-def test_a_variable_that_is_called_as_the_deployment_stands_for_it(served):
-    clf = object()
-    served.context.namespace = {"clf": clf}
+def test_a_variable_that_is_called_as_the_deployment_stands_for_it(served, adult):
     try:
-        assert served.drift(clf).deployment == "clf"
+        for clf in (object(), adult):  # a model, or the table that it learnt from
+            served.context.namespace = {"clf": clf, "rows": adult.copy()}
+            assert served.drift(clf).deployment == "clf"
+        with pytest.raises(InvalidArgument, match="one DataFrame alone cannot be judged"):
+            served.drift(served.context.namespace["rows"])
     finally:
         served.context.namespace = None
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import nbformat
 import pytest
 
+from jupyter_mlops.widgets.markup import Number, grid
+from jupyter_mlops.widgets.markup import page as page_of
+
 from . import pages, story
 from .conftest import SHOTS, Jupyter
 
@@ -40,6 +43,23 @@ def test_a_stored_view_shows_without_its_widget(jupyter, visit):
     page.wait_for_timeout(2000)
     assert page.locator(".jp-MLOps-view table.stored").is_visible()
     assert not page.get_by_text("Error displaying widget").is_visible()
+
+
+def test_texts_in_our_tables_stand_left_and_numbers_right(jupyter, visit):
+    """JupyterLab itself puts every cell of a table that an output brings to the right."""
+    html = str(page_of(grid(["column", "rows"], [["age", Number(3.0)]])))
+    output = nbformat.v4.new_output("execute_result", data={"text/html": html}, execution_count=1)
+    story.write_notebook(jupyter.root / "sides.ipynb", "check", outputs=[output])
+    page = visit(jupyter)
+    pages.open_notebook(page, "sides.ipynb", kernel=False)
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.get(0).trusted = true")
+    page.evaluate(
+        "() => { const c = window.jupyterapp.shell.currentWidget.content.model.cells.get(0).outputs;"
+        "c.fromJSON(c.toJSON()) }"
+    )
+    cells = page.locator(".jp-OutputArea .mlops td")
+    cells.first.wait_for()
+    assert cells.evaluate_all("all => all.map(cell => getComputedStyle(cell).textAlign)") == ["left", "right"]
 
 
 def test_what_a_stored_view_brings_along_is_cleaned_unless_trusted(jupyter, visit):
