@@ -40,6 +40,10 @@ class Service(Protocol):
     def running(self) -> bool:
         """Whether the service answers now; starts nothing."""
 
+    def stopped_since(self, moment: float) -> bool:
+        """Whether somebody has ended the service by hand since `moment`, in seconds since 1970."""
+        return False
+
 
 class Recorder(Protocol):
     """The run that is being recorded right now."""

@@ -306,7 +306,7 @@ def _cross_validation(e: Evaluation) -> Sequence[str]:
     if c.scores:
         told = " · ".join(f"{s.name} {brief(s.mean)} ± {brief(s.spread)}" for s in c.scores[:4])
         lines.append(f"cross-validation: {told} over {len(c.scores[0].folds)} folds ({c.splitter})")
-    if len(c.learning_rows) > 1:
+    if min(map(len, (c.learning_rows, c.learning_test, c.learning_train))) > 1:
         first, last = c.learning_test[0], c.learning_test[-1]
         rows = f"{c.learning_rows[0]:,} to {c.learning_rows[-1]:,} rows"
         gap = abs(c.learning_train[-1] - last)

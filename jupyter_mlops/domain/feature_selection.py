@@ -58,7 +58,7 @@ class SelectionStep(Record):
         mean = self.score
         if mean is None or len(self.folds) < 2:
             return None
-        return math.sqrt(math.fsum((value - mean) ** 2 for value in self.folds) / (len(self.folds) - 1))
+        return math.sqrt(math.fsum((value - mean) * (value - mean) for value in self.folds) / (len(self.folds) - 1))
 
 
 @dataclass(frozen=True)

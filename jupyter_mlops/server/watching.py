@@ -26,6 +26,7 @@ GATHER_SECONDS = 0.15
 """Between two events of a workspace: a training loop changes the store more often than anybody can look."""
 RETRY_SECONDS = 5.0
 LOOK_SECONDS = 1.0
+CLOCK_SECONDS = 0.02  # by so much a file's time may lag behind the clock
 LEAVING_SECONDS = 5.0
 
 
@@ -52,17 +53,22 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         """Wait and tell, until nobody has asked for it for a while or the server ends."""
-        since = 0
+        since, heard = 0, time.time()
         while self.wanted():
+            if self.session.context.service.stopped_since(heard - CLOCK_SECONDS):  # while this did not listen
+                self._await_service()
+                heard = time.time()
+                continue
             try:
                 news = self.session.context.call("workspace.wait", since=since, seconds=WAIT_SECONDS)
             except MLOpsError as error:
                 log.warning("no news of %s: %s", self.session.context.workspace.root, error)
                 self.pause.wait(RETRY_SECONDS)
                 continue
-            since = int(news["number"])
+            since, heard = int(news["number"]), time.time()
             if news.get("ended"):
                 self._await_service()
+                heard = time.time()
             elif news["topics"]:
                 self.tell(news["topics"])
                 self.pause.wait(GATHER_SECONDS)

@@ -123,6 +123,13 @@ class ServiceClient:
             return False
         return True
 
+    def stopped_since(self, moment: float) -> bool:
+        """Whether somebody has ended the service by hand since `moment`, in seconds since 1970."""
+        try:
+            return (self.root / ".mlops" / STOPPED).stat().st_mtime > moment
+        except OSError:
+            return False
+
     def call_if_running(self, operation: str, /, **arguments: Any) -> Any | None:
         """As `call`, but None where no service runs."""
         return self.call(operation, **arguments) if self.running() else None

@@ -85,6 +85,23 @@ async def test_a_killed_service_comes_back_and_a_stopped_one_stays_away(
     await news("all", since=count)
 
 
+async def test_a_service_that_is_stopped_while_the_watch_does_not_listen_stays_away(
+    settle, news, workspace: Session, jp_fetch, monkeypatch
+):
+    monkeypatch.setattr(watching, "GATHER_SECONDS", 3.0)
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.05)
+    await settle()
+    count = len(news.heard)
+    await asyncio.to_thread(workspace.connect, experiment="elsewhere")
+    await news("status", "runs", since=count)  # now it gathers
+    await asyncio.to_thread(workspace.service.stop)
+    await news("ended", since=count)
+    await asyncio.sleep(0.5)
+    assert not await asyncio.to_thread(workspace.context.service.running)
+    await jp_fetch(*API, "commands", "status")
+    await news("all", since=count)
+
+
 async def test_nobody_looking_ends_the_watch(jp_fetch, jp_serverapp, monkeypatch):
     monkeypatch.setattr(watching, "WATCHED_SECONDS", 0.05)
     monkeypatch.setattr(watching, "WAIT_SECONDS", 0.05)
