@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from .native import native
+
 __all__ = ["ForestExplainer"]
 
 Array = np.ndarray[Any, Any]
@@ -141,16 +143,8 @@ def _tree(tree: Any, at: int) -> Tree:
 
 @lru_cache(maxsize=1)
 def _compiled() -> tuple[Callable[..., tuple[Array, Array]], Callable[..., None]]:
-    import numba  # comes with shap
-
-    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-        settings = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-        try:
-            return numba.njit(cache=True, **settings)(function)  # type: ignore[no-any-return]
-        except RuntimeError:  # nowhere to keep what was compiled
-            return numba.njit(**settings)(function)  # type: ignore[no-any-return]
-
-    return compiled(_edges), compiled(_walk)
+    settings = {"fastmath": {"contract"}}
+    return native(_edges, **settings), native(_walk, **settings)
 
 
 def _edges(

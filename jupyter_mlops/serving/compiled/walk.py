@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from ...evaluation.native import native
 from .trees import LESS, Forest, Tree
 
 __all__ = ["Walk", "lay_out", "walkable"]
@@ -108,13 +109,7 @@ class Walk:
 
 @lru_cache(maxsize=1)
 def _compiled() -> Callable[[Array, Array, Array, Array], None]:
-    import numba
-
-    settings = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **settings)(_walk)  # type: ignore[no-any-return]
-    except RuntimeError:  # nowhere to keep what was compiled
-        return numba.njit(**settings)(_walk)  # type: ignore[no-any-return]
+    return native(_walk)
 
 
 def _walk(nodes: Array, roots: Array, rows: Array, found: Array) -> None:
