@@ -284,7 +284,8 @@ def test_a_canary_that_breaks_its_guard_is_taken_back(deployed: Session) -> None
     assert not told.of_role("canary")
     assert "took the canary kids@3 back" in told.decisions[-1].what
     assert "predictions of" in told.decisions[-1].why
-    assert set(ask(deployed, 20)) == {"kids@1"}
+    # as with the alias: the decision is written down before the workers carry it out
+    wait_until(lambda: set(ask(deployed, 20)) == {"kids@1"}, seconds=10)
     assert any(e.action == "deployment.traffic" and e.actor.via == "service" for e in deployed.audit("kids"))
 
 
@@ -323,7 +324,7 @@ def test_a_canary_that_fails_on_what_the_stable_version_answers_is_taken_back(de
     told = deployed.traffic("kids").decisions[-1]
     assert f"took the canary {version} back" in told.what
     assert "failed requests: " in told.why
-    assert send(good, 20) == {(200, "kids@1")}
+    wait_until(lambda: send(good, 20) == {(200, "kids@1")}, seconds=10)
     connection.close()
 
 
