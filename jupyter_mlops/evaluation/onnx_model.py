@@ -204,12 +204,11 @@ def write_onnx_package(data: bytes, estimator: Any, folder: Path, *, inputs: Any
     """Write a file of ours as an MLflow model folder of the flavor ``onnx``, which stock MLflow loads and serves."""
     import hashlib
 
-    import yaml
-
     from ..tracking.installed import version
-    from ..tracking.model_code import build_requirements, python_version, requirements
-    from ..tracking.model_package import PROFILE, describe
+    from ..tracking.model_code import python_version, requirements
+    from ..tracking.model_package import PROFILE, describe, write_environment
     from ..tracking.model_signature import output_schema, schema_of
+    from ..tracking.yaml_text import as_yaml
 
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(data)
@@ -217,15 +216,7 @@ def write_onnx_package(data: bytes, estimator: Any, folder: Path, *, inputs: Any
         f"{name}=={version(name)}" for name in ("mlflow", "onnx", "onnxruntime", "numpy", "pandas") if version(name)
     ]
     needed = needed or requirements(frozenset(), storage="skops")
-    conda = {"channels": ["conda-forge"], "dependencies": [f"python={python_version()}", "pip", {"pip": needed}]}
-    (folder / "requirements.txt").write_text("\n".join(needed))
-    (folder / "conda.yaml").write_text(yaml.safe_dump({**conda, "name": "mlflow-env"}))
-    env = {
-        "python": python_version(),
-        "build_dependencies": build_requirements(),
-        "dependencies": ["-r requirements.txt"],
-    }
-    (folder / "python_env.yaml").write_text(yaml.safe_dump(env))
+    write_environment(needed, folder)
     profiled = False
     if profile is not None:
         place = folder / PROFILE
@@ -273,4 +264,4 @@ def write_onnx_package(data: bytes, estimator: Any, folder: Path, *, inputs: Any
             "params": None,
         },
     }
-    (folder / "MLmodel").write_text(yaml.safe_dump(described))
+    (folder / "MLmodel").write_text(as_yaml(described))

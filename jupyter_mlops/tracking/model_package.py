@@ -19,7 +19,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,9 @@ from .model_code import build_requirements, copy_code, python_version, requireme
 from .model_example import write_example
 from .model_file import Stored, store_estimator
 from .model_signature import categories_of, output_schema, schema_of
+from .yaml_text import as_yaml
 
-__all__ = ["PROFILE", "Package", "check_estimator", "describe", "split_training", "write_package"]
+__all__ = ["PROFILE", "Package", "check_estimator", "describe", "split_training", "write_environment", "write_package"]
 
 PROFILE = "mlops/profile"
 EXAMPLE_ROWS = 5
@@ -134,7 +135,8 @@ def write_package(
             profile=profiled,
             notes=tuple(notes),
         )
-        _write_environment(stored, temporary)
+        storage = "skops" if stored.format == "skops" else "cloudpickle"
+        write_environment(requirements(stored.modules, storage=storage), temporary)
         _write_mlmodel(model, package, stored, signature, example, categories_of(inputs), temporary)
         _replace(temporary, folder)
     except BaseException:
@@ -288,12 +290,18 @@ def _write_profile(
     return True
 
 
-def _write_environment(stored: Stored, folder: Path) -> None:
-    needed = requirements(stored.modules, storage="skops" if stored.format == "skops" else "cloudpickle")
+def write_environment(needed: Sequence[str], folder: Path) -> None:
+    """Write what a model needs as MLflow's three files have it: for pip, for conda, and for a virtual environment.
+
+    Parameters
+    ----------
+    needed
+        Requirements as pip reads them.
+    """
     pip = version("pip")
     conda = {
         "channels": ["conda-forge"],
-        "dependencies": [f"python={python_version()}", f"pip<={pip}" if pip else "pip", {"pip": needed}],
+        "dependencies": [f"python={python_version()}", f"pip<={pip}" if pip else "pip", {"pip": list(needed)}],
         "name": "mlflow-env",
     }
     env = {
@@ -302,8 +310,8 @@ def _write_environment(stored: Stored, folder: Path) -> None:
         "dependencies": ["-r requirements.txt"],
     }
     (folder / "requirements.txt").write_text("\n".join(needed))
-    (folder / "conda.yaml").write_text(_yaml(conda))
-    (folder / "python_env.yaml").write_text(_yaml(env))
+    (folder / "conda.yaml").write_text(as_yaml(conda))
+    (folder / "python_env.yaml").write_text(as_yaml(env))
 
 
 def _write_mlmodel(
@@ -365,15 +373,7 @@ def _write_mlmodel(
         described |= {"is_signature_from_type_hint": False, "type_hint_from_example": False}
     if example:
         described["saved_input_example_info"] = example
-    (folder / "MLmodel").write_text(_yaml(described))
-
-
-def _yaml(data: Any) -> str:
-    import yaml
-
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(data, Dumper=dumper, default_flow_style=False, sort_keys=True)
-    return text
+    (folder / "MLmodel").write_text(as_yaml(described))
 
 
 def _replace(temporary: Path, folder: Path) -> None:

@@ -2,21 +2,27 @@
 
 At its import skops has scikit-learn import every package that it has, to list the estimators in them, and looks for the
 home of every ufunc in every module that is loaded. What comes out are lists of names which change only with the versions
-of the libraries, so they are kept in the user's cache folder under those versions.
+of the libraries, so they are kept in the user's cache folder under those versions. It also imports all of
+``sklearn.cluster``, to refuse one estimator of it; a class that stands for that one does as well.
 """
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import hashlib
 import importlib
+import importlib.util
 import json
 import os
 import pkgutil
 import platform
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from abc import ABC
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -26,6 +32,8 @@ from .patches import Patches
 __all__ = ["skops_io"]
 
 LISTS = "skops.io._trusted_types"
+DISPATCH = "skops.io._sklearn"
+CLUSTERS = "sklearn.cluster"
 NO_ESTIMATORS = frozenset({"tests", "externals"})
 
 
@@ -68,13 +76,50 @@ def _import_with(kept: dict[str, list[str]]) -> bool:
     module = ModuleType(LISTS, "Names of the types that skops trusts, as they were worked out before.")
     vars(module).update(kept)
     sys.modules[LISTS] = module
+    finder = _Finder()
+    sys.meta_path.insert(0, finder)
     try:
         package = importlib.import_module("skops.io")
     except ImportError:  # it wants a list that is not among them
         del sys.modules[LISTS]
         return False
+    finally:
+        sys.meta_path.remove(finder)
     vars(package)[LISTS.rpartition(".")[2]] = module
     return True
+
+
+class _Birch(ABC):  # noqa: B024 what dispatch asks is the hook
+    """Stands for the estimator of that name, which skops refuses to store: dispatch asks it whether a class is one."""
+
+    @classmethod
+    def __subclasshook__(cls, kind: type) -> bool:
+        return any(base.__name__ == "Birch" and base.__module__.startswith(CLUSTERS) for base in kind.__mro__)
+
+
+class _Loader(SourceFileLoader):
+    """Executes one module with an ``import`` of its own, so that no other thread's imports are touched."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": self._import}
+        super().exec_module(module)
+
+    def _import(self, name: str, *rest: Any) -> Any:
+        if name == CLUSTERS and name not in sys.modules:
+            return SimpleNamespace(Birch=_Birch)
+        return __import__(name, *rest)
+
+
+class _Finder(MetaPathFinder):
+    """Finds the module of skops that asks for scikit-learn's clusterings."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        found = PathFinder.find_spec(fullname, path, target) if fullname == DISPATCH else None
+        if found is None or not isinstance(found.loader, SourceFileLoader) or found.origin is None:
+            return None
+        return importlib.util.spec_from_file_location(fullname, found.origin, loader=_Loader(fullname, found.origin))
 
 
 def _import_whole() -> None:
