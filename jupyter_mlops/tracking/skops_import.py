@@ -3,7 +3,7 @@
 At its import skops has scikit-learn import every package that it has, to list the estimators in them, and looks for the
 home of every ufunc in every module that is loaded. What comes out are lists of names which change only with the versions
 of the libraries, so they are kept in the user's cache folder under those versions. It also imports all of
-``sklearn.cluster``, to refuse one estimator of it; a class that stands for that one does as well.
+scikit-learn's clusterings and trees, to know one class of each again; classes that stand for those do as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pkgutil
 import platform
 import sys
 import tempfile
-from abc import ABC
+from abc import ABCMeta
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -33,7 +33,7 @@ __all__ = ["skops_io"]
 
 LISTS = "skops.io._trusted_types"
 DISPATCH = "skops.io._sklearn"
-CLUSTERS = "sklearn.cluster"
+STOOD_FOR = {"sklearn.cluster": "Birch", "sklearn.tree._tree": "Tree"}
 NO_ESTIMATORS = frozenset({"tests", "externals"})
 
 
@@ -89,12 +89,13 @@ def _import_with(kept: dict[str, list[str]]) -> bool:
     return True
 
 
-class _Birch(ABC):  # noqa: B024 what dispatch asks is the hook
-    """Stands for the estimator of that name, which skops refuses to store: dispatch asks it whether a class is one."""
+def _standing_for(home: str, name: str) -> type:
+    """A class that dispatch takes for another one's base, and that tells that one's name, without importing it."""
 
-    @classmethod
-    def __subclasshook__(cls, kind: type) -> bool:
-        return any(base.__name__ == "Birch" and base.__module__.startswith(CLUSTERS) for base in kind.__mro__)
+    def stood_for(_: type, kind: type) -> bool:
+        return any(base.__name__ == name and base.__module__.startswith(home) for base in kind.__mro__)
+
+    return ABCMeta(name, (), {"__module__": home, "__subclasshook__": classmethod(stood_for)})
 
 
 class _Loader(SourceFileLoader):
@@ -105,13 +106,13 @@ class _Loader(SourceFileLoader):
         super().exec_module(module)
 
     def _import(self, name: str, *rest: Any) -> Any:
-        if name == CLUSTERS and name not in sys.modules:
-            return SimpleNamespace(Birch=_Birch)
+        if name in STOOD_FOR and name not in sys.modules:
+            return SimpleNamespace(**{STOOD_FOR[name]: _standing_for(name, STOOD_FOR[name])})
         return __import__(name, *rest)
 
 
 class _Finder(MetaPathFinder):
-    """Finds the module of skops that asks for scikit-learn's clusterings."""
+    """Finds the module of skops that asks for scikit-learn's classes."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

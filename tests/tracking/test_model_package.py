@@ -384,22 +384,27 @@ def test_lists_of_types_that_cannot_be_used_are_worked_out_again(kept: str, tmp_
     assert len(json.loads(file.read_text())) > 3
 
 
-def test_what_skops_refuses_is_refused_though_the_clusterings_were_not_imported(tmp_path: Path) -> None:
+def test_classes_that_skops_did_not_import_are_known_to_it(tmp_path: Path) -> None:
     ours = "import sys; from jupyter_mlops.tracking.skops_import import skops_io; io = skops_io()\n"
     used = (
-        "print('sklearn.cluster' in sys.modules)\n"
+        "print('sklearn.cluster' in sys.modules, 'sklearn.tree' in sys.modules)\n"
         "from sklearn.cluster import Birch, KMeans\n"
+        "from sklearn.tree import DecisionTreeRegressor\n"
         "class Mine(Birch): pass\n"
         "X = [[0, 1], [1, 0], [5, 5], [6, 5]]\n"
         "print(len(io.dumps(KMeans(2).fit(X))) > 0)\n"
+        "tree = DecisionTreeRegressor().fit(X, [1, 2, 3, 4])\n"
+        "data = io.dumps(tree); unknown = io.get_untrusted_types(data=data); print(*unknown)\n"
+        "print(*io.loads(data, trusted=unknown).predict(X))\n"
         "for model in (Birch().fit(X), [Mine().fit(X)]):\n"
         "    try: io.dumps(model)\n"
         "    except Exception as error: print(type(error).__name__)\n"
     )
     printed(ours, tmp_path)  # works the lists out, for which everything is imported
-    assert printed(ours + used, tmp_path).split() == ["False", "True", *["UnsupportedTypeException"] * 2]
+    told = ["True", "sklearn.tree._tree.Tree", "1.0", "2.0", "3.0", "4.0", *["UnsupportedTypeException"] * 2]
+    assert printed(ours + used, tmp_path).split() == ["False", "False", *told]
     everything = "import sklearn.cluster\n"
-    assert printed(everything + ours + used, tmp_path).split()[1:] == ["True", *["UnsupportedTypeException"] * 2]
+    assert printed(everything + ours + used, tmp_path).split() == ["True", "True", *told]
 
 
 def printed(code: str, cache: Path) -> str:
