@@ -36,7 +36,7 @@ class Models:
 
     # logged models
 
-    def log(self, name: str, folder: Path, *, run_id: str = "", key: str) -> str:
+    def log(self, name: str, folder: Path, *, run_id: str = "", key: str, again: bool = True) -> str:
         """Store a model folder as a native logged model, once for each `key`; give its id.
 
         Asked again with the same key, also after a crash in the middle, it completes what is there. The model counts
@@ -50,12 +50,14 @@ class Models:
             A folder written by `tracking.model_package.write_package`.
         run_id
             The run that made it; it becomes an output of that run, and stands in its experiment.
+        again
+            Whether it may have been asked for before: it is looked for first.
         """
         client = self._store.client
         with self._door(), self._once(key):
             run = client.get_run(run_id) if run_id else None
             experiment_id = str(run.info.experiment_id) if run else self._store.experiment_id
-            model = self.by_key(key, experiment_id)
+            model = self.by_key(key, experiment_id) if again else None
             if model is None:
                 tags = {SCHEMA_TAG: SCHEMA, MODEL_KEY: key, **_tags(folder)}
                 model = client.create_logged_model(

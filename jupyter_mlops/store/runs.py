@@ -40,9 +40,9 @@ class Runs:
 
     # writing
 
-    def create(self, name: str, *, key: str, started_ms: int, tags: Mapping[str, str]) -> str:
-        """Begin a run, once for each `key`; give its id."""
-        found = self.id_of(key, started_ms=started_ms)
+    def create(self, name: str, *, key: str, started_ms: int, tags: Mapping[str, str], again: bool = True) -> str:
+        """Begin a run, once for each `key`; give its id. Nobody looks for it first where this is not `again`."""
+        found = self.id_of(key, started_ms=started_ms) if again else None
         if found:
             return found
         with self._door():
@@ -158,8 +158,9 @@ class Runs:
         with self._door():
             entity = self._store.client.get_run(run_id)
             experiment = self._name_of(entity.info.experiment_id)
-            paths = self._artifacts(run_id)
-        source = self.artifact_text(run_id, tags.SOURCE_FILE) if tags.SOURCE_FILE in paths else ""
+            files = self._files(entity)
+            paths = _listed(files)
+            source = _text(files, tags.SOURCE_FILE) if tags.SOURCE_FILE in paths else ""
         return to_run(entity, experiment, source=source, artifacts=tuple(paths))
 
     def find(self, asked: str) -> Run:
@@ -302,14 +303,11 @@ class Runs:
                 )
             )
 
-    def _artifacts(self, run_id: str) -> list[str]:
-        """The paths of a run's artifacts, as many as one would look at."""
-        found: list[str] = []
-        waiting = [""]
-        while waiting and len(found) < MOST_ARTIFACTS:
-            for entry in self._store.client.list_artifacts(run_id, waiting.pop(0) or None):
-                (waiting if entry.is_dir else found).append(entry.path)
-        return sorted(found[:MOST_ARTIFACTS])
+    def _files(self, entity: Any) -> Any:
+        """MLflow's repository of a run's artifacts; the client would ask for the run again with every call."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        return get_artifact_repository(entity.info.artifact_uri, tracking_uri=self._store.workspace.tracking_uri)
 
     def artifact_text(self, run_id: str, path: str) -> str:
         """A text among the run's artifacts.
@@ -319,9 +317,8 @@ class Runs:
         StoreUnavailable
             It cannot be read.
         """
-        with self._door(), tempfile.TemporaryDirectory() as folder:
-            path = self._store.client.download_artifacts(run_id, path, folder)
-            return Path(path).read_text(errors="replace")
+        with self._door():
+            return _text(self._files(self._store.client.get_run(run_id)), path)
 
     def _name_of(self, experiment_id: str) -> str:
         if experiment_id == self._store.experiment_id:
@@ -339,6 +336,21 @@ class Runs:
 
     def _door(self) -> contextlib.AbstractContextManager[None]:
         return mlflow_errors(self._store.workspace.tracking_uri)
+
+
+def _listed(files: Any) -> list[str]:
+    """The paths of a run's artifacts, as many as one would look at."""
+    found: list[str] = []
+    waiting = [""]
+    while waiting and len(found) < MOST_ARTIFACTS:
+        for entry in files.list_artifacts(waiting.pop(0) or None):
+            (waiting if entry.is_dir else found).append(entry.path)
+    return sorted(found[:MOST_ARTIFACTS])
+
+
+def _text(files: Any, path: str) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(files.download_artifacts(path, folder)).read_text(errors="replace")
 
 
 def _is_run(entity: Any) -> bool:

@@ -56,6 +56,9 @@ class Drain:
         self._lock = threading.Lock()
         self._gone = False
         self._failures = 0
+        self._again = (
+            True  # whether the next events may be in the store already: before a crash, or a store that went away
+        )
         self._stores: dict[str, Store] = {}
         self._state: dict[str, Any] = {"position": 0, "runs": {}, "last_ms": 0}
         with contextlib.suppress(OSError, ValueError):
@@ -103,7 +106,8 @@ class Drain:
             self._lock.release()
 
     def _apply(self, host: Host, events: list[Event]) -> None:
-        writing = Writing(host, self.folder, self.tag, self._state["runs"], self._store)
+        writing = self._writing(host)
+        self._again = True
         try:
             writing.write(events)
             done = events
@@ -118,6 +122,7 @@ class Drain:
             raise
         self._failures = 0
         self._save(done)
+        self._again = False
         if any(event.kind in ("start", "end", "model") for event in events):
             host.changed("runs")
         if any(event.kind == "data" for event in events):
@@ -129,7 +134,7 @@ class Drain:
         A store that has only just come back takes it: it may have failed so often because it was away.
         """
         for _ in range(TRIES):
-            one = Writing(host, self.folder, self.tag, self._state["runs"], self._store)
+            one = self._writing(host)
             try:
                 one.write([event])
             except StoreUnavailable:
@@ -139,6 +144,9 @@ class Drain:
                 return
         log.warning("passed over: %s", event)
         writing.pass_over(event)
+
+    def _writing(self, host: Host) -> Writing:
+        return Writing(host, self.folder, self.tag, self._state["runs"], self._store, again=self._again)
 
     def _save(self, done: list[Event]) -> None:
         """Note how far it is, then throw away the staged files that are stored."""

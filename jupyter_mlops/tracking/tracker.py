@@ -210,11 +210,6 @@ class Tracker:
 
     def _wake(self, recording: Recording) -> None:
         """Start the service and look at git meanwhile: neither may hold the cell up."""
-        journal = recording.journal
-
-        def wake() -> None:
-            with contextlib.suppress(MLOpsError, OSError):
-                self.ask(journal, 0, "", START_SECONDS)
 
         def look() -> None:
             notebook = self.context.notebook
@@ -229,9 +224,20 @@ class Tracker:
                         place.write_text(diff, encoding="utf-8")
                         recording.staged(place, "mlops")
 
-        threading.Thread(target=wake, name="mlops-wake", daemon=True).start()
+        self.hasten(recording)
         self._git = threading.Thread(target=look, name="mlops-git", daemon=True)
         self._git.start()
+
+    def hasten(self, recording: Recording) -> None:
+        """Let the service write what is recorded so far while the cell goes on: there is less to wait for at the end."""
+        journal = recording.journal
+        position = journal.position
+
+        def ask() -> None:
+            with contextlib.suppress(MLOpsError, OSError):
+                self.ask(journal, position, "", START_SECONDS)
+
+        threading.Thread(target=ask, name="mlops-hasten", daemon=True).start()
 
     def _open_journal(self) -> Journal:
         journal = self._journal

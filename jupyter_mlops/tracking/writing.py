@@ -45,16 +45,26 @@ class Writing:
         The journal's runs by number, as far as they have begun: this is kept up to date.
     store
         Gives the store that a run was begun in.
+    again
+        Whether some of the events may be in the store already: runs and models are looked for before they are made.
     """
 
     def __init__(
-        self, host: Host, folder: Path, tag: str, runs: dict[str, dict[str, Any]], store: Callable[[Host, str], Store]
+        self,
+        host: Host,
+        folder: Path,
+        tag: str,
+        runs: dict[str, dict[str, Any]],
+        store: Callable[[Host, str], Store],
+        *,
+        again: bool = True,
     ) -> None:
         self._host = host
         self._folder = folder
         self._tag = tag
         self._runs = runs
         self._store_of = store
+        self._again = again
         self._gathered: dict[str, list[Event]] = defaultdict(list)
         self.count = 0
         """How many of the events are in the store for certain."""
@@ -172,7 +182,11 @@ class Writing:
         if told.get("again") == "resume" and told.get("cell"):
             run_id = store.runs.id_of(told["key"]) or store.runs.reopen(told["cell"], told["notebook"], told["key"])
         run_id = run_id or store.runs.create(
-            told["name"], key=told["key"], started_ms=told["started_ms"], tags={k: v for k, v in held.items() if v}
+            told["name"],
+            key=told["key"],
+            started_ms=told["started_ms"],
+            tags={k: v for k, v in held.items() if v},
+            again=self._again,
         )
         self._runs[str(event.run)] = {
             "id": run_id,
@@ -204,7 +218,7 @@ class Writing:
         if not folder.exists():
             return
         store = self._store(run)
-        model_id = store.models.log(told["name"], folder, run_id=run["id"], key=told["key"])
+        model_id = store.models.log(told["name"], folder, run_id=run["id"], key=told["key"], again=self._again)
         if model_id not in run["models"]:
             run["models"].append(model_id)
 
