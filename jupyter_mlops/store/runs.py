@@ -66,12 +66,21 @@ class Runs:
         metrics: Iterable[tuple[str, float, int, int]] = (),
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
+        *,
+        model_id: str = "",
     ) -> None:
-        """Log metrics (key, value, milliseconds, step), parameters and tags, in requests as large as MLflow takes."""
+        """Log metrics (key, value, milliseconds, step), parameters and tags, in requests as large as MLflow takes.
+
+        Parameters
+        ----------
+        model_id
+            The logged model that the metrics are noted on as well.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
         client = self._store.client
-        values = [Metric(key, value, at_ms, step) for key, value, at_ms, step in metrics]
+        on = {"model_id": model_id, "run_id": run_id} if model_id else {}
+        values = [Metric(key, value, at_ms, step, **on) for key, value, at_ms, step in metrics]
         given = [Param(key, value) for key, value in (params or {}).items()]
         held = [RunTag(key, value) for key, value in (tags or {}).items()]
         with self._door():

@@ -209,7 +209,13 @@ class Tracker:
             )
 
     def _wake(self, recording: Recording) -> None:
-        """Start the service and look at git meanwhile: neither may hold the cell up."""
+        """Have the service begin the run, and look at git meanwhile: neither may hold the cell up."""
+        journal = recording.journal
+        begun = journal.position
+
+        def wake() -> None:
+            with contextlib.suppress(MLOpsError, OSError):
+                self.ask(journal, begun, "", START_SECONDS)
 
         def look() -> None:
             notebook = self.context.notebook
@@ -224,20 +230,9 @@ class Tracker:
                         place.write_text(diff, encoding="utf-8")
                         recording.staged(place, "mlops")
 
-        self.hasten(recording)
+        threading.Thread(target=wake, name="mlops-wake", daemon=True).start()
         self._git = threading.Thread(target=look, name="mlops-git", daemon=True)
         self._git.start()
-
-    def hasten(self, recording: Recording) -> None:
-        """Let the service write what is recorded so far while the cell goes on: there is less to wait for at the end."""
-        journal = recording.journal
-        position = journal.position
-
-        def ask() -> None:
-            with contextlib.suppress(MLOpsError, OSError):
-                self.ask(journal, position, "", START_SECONDS)
-
-        threading.Thread(target=ask, name="mlops-hasten", daemon=True).start()
 
     def _open_journal(self) -> Journal:
         journal = self._journal

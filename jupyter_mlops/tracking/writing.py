@@ -82,7 +82,7 @@ class Writing:
                 self._gathered[str(event.run)].append(event)
                 continue
             if event.kind in ("start", "model", "end"):
-                self._flush()
+                self._flush(metrics=event.kind != "model")
             self._one(event)
             if not self._gathered:
                 self.count = number
@@ -100,13 +100,17 @@ class Writing:
         except MLOpsError:
             log.exception("a note on the run %s", run["id"])
 
-    def _flush(self) -> None:
-        """Send what has been gathered."""
+    def _flush(self, *, metrics: bool = True) -> None:
+        """Send what has been gathered; metrics may wait for the model that they are about to belong to."""
         for number, events in list(self._gathered.items()):
             run = self._runs.get(number)
-            if run is not None and events:
-                self._batch(run, events)
-            del self._gathered[number]
+            later = [] if metrics else [event for event in events if event.kind == "metric"]
+            now = [event for event in events if event.kind != "metric"] if later else events
+            if run is not None and now:
+                self._batch(run, now)
+            self._gathered[number] = later
+            if not later:
+                del self._gathered[number]
 
     def _batch(self, run: dict[str, Any], events: list[Event]) -> None:
         try:
@@ -137,7 +141,9 @@ class Writing:
                 held |= label_tags(event.payload["label"], event.payload["reasons"])
             elif event.kind == "facts":
                 held[tags.FACTS] = json.dumps(event.payload["facts"])[:LONGEST_TAG]
-        runs.log_batch(run["id"], metrics, params, held)
+        model = run["models"][0] if len(run["models"]) == 1 else ""
+        run["unattached"] = run.get("unattached", True) or bool(metrics and not model)
+        runs.log_batch(run["id"], metrics, params, held, model_id=model)
         notes = [e.payload["text"] for e in events if e.kind == "note"]
         if notes:
             runs.add_notes(run["id"], notes)
@@ -194,6 +200,7 @@ class Writing:
             "name": told["name"],
             "ended": False,
             "models": [],
+            "unattached": bool(run_id and told.get("again") == "resume"),
             "store": store.workspace.tracking_uri,
             "supersedes": [told["cell"], told["notebook"]]
             if told.get("again") == "supersede" and told.get("cell")
@@ -225,8 +232,9 @@ class Writing:
     def _end(self, run: dict[str, Any], event: Event) -> None:
         told = event.payload
         store = self._store(run)
-        for model_id in run["models"]:
-            store.models.attach_metrics(model_id, run["id"])
+        if run.get("unattached", True) or len(run["models"]) > 1:
+            for model_id in run["models"]:
+                store.models.attach_metrics(model_id, run["id"])
         store.runs.end(run["id"], told["status"], told["ended_ms"], told["reason"])
         if told["status"] == "FINISHED" and run.get("supersedes"):
             cell, notebook = run["supersedes"]

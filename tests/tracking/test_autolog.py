@@ -178,6 +178,26 @@ def test_inner_fits_are_parts_and_later_fits_have_their_own_names(session, iris)
     assert len(run.result.models) == 4
 
 
+@pytest.mark.parametrize("stored", ["together", "one by one"])
+@pytest.mark.parametrize("fits", [1, 2])
+def test_models_have_all_metrics_of_their_run(session, iris, client, fits, stored):
+    with session.run("metrics of models") as run:
+        run.log_metric("before", 1.0)
+        if stored == "one by one":
+            assert run.id  # has been asked for, so what came before is in the store
+        for strength in range(fits):
+            LogisticRegression(max_iter=500, C=strength + 1).fit(*iris)
+            assert stored == "together" or client.get_run(run.id)
+        run.log_metric("after", 2.0)
+        run.log_metric("after", 3.0, step=1)
+    run_metrics = client.get_run(run.result.id).data.metrics
+    assert {"before", "after", "training_log_loss"} <= set(run_metrics)
+    assert len(run.result.models) == fits
+    for model_id in run.result.models:
+        of_model = {metric.key: metric.value for metric in client.get_logged_model(model_id).metrics}
+        assert of_model == run_metrics
+
+
 def test_a_loop_of_fits_stays_small(session, iris):
     with session.run() as run:
         for _ in range(25):
