@@ -76,7 +76,7 @@ DEFAULT_IDLE_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that is set from outside, read once.
+    """Everything that is set from outside, read once; but for what `now` is asked for.
 
     Parameters
     ----------
@@ -153,6 +153,10 @@ class Settings:
             smtp=str(values.get("smtp", "")),
             artifacts=str(values.get("artifacts", "")).rstrip("/"),
         )
+
+    def now(self, key: str) -> str:
+        """A setting of runs, which may change from one to the next: what the environment says by now, else as it was read."""
+        return os.environ.get(ENVIRONMENT[key]) or str(getattr(self, key))
 
     def workspace(self) -> Workspace:
         """The workspace: what it remembers, else what is asked for, else the default."""

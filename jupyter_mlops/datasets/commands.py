@@ -208,7 +208,8 @@ class DataCommands(
         before, after
             A data version, a DataFrame, or a CSV or Parquet file.
         key
-            Columns that together name a row in both tables; without them rows are matched by position.
+            Columns that together name a row in both tables; without them rows are matched by position, or by content
+            where rows have come, gone or moved.
 
         Examples
         --------

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..domain.data_version import DataDiff
-from .difference import Side, compare
+from .difference import Side, compare, seem_apart
 from .manifest import Manifest, StoredColumn
 from .opened import Opened
 from .shifts import LEAST, distance
@@ -56,7 +56,11 @@ def stored_difference(before: Opened, after: Opened) -> DataDiff | None:
         far = (share * (distance(sides[0].frame[name], sides[1].frame[name]) or 0.0) for name in names)
         if any(each >= LEAST for each in far):  # to say from where to where, all rows are needed
             return None
-    return compare(*sides, names=(before.version.ref, after.version.ref))
+    found = compare(*sides, names=(before.version.ref, after.version.ref))
+    partly = one.rows < rows or len(names) < len(theirs)
+    if partly and seem_apart(found.changed, rows, len(names), len(theirs)):
+        return None  # which takes all of both to see
+    return found
 
 
 def _shared(a: StoredColumn, b: StoredColumn, segment: int) -> bool:

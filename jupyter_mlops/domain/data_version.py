@@ -224,7 +224,7 @@ class Shift(Record):
 
 @dataclass(frozen=True)
 class DataDiff(Displayed, Record):
-    """What changed between two tables, rows matched by key or by position."""
+    """What changed between two tables, rows matched by key, by position, or by content."""
 
     before: str
     after: str
@@ -232,7 +232,7 @@ class DataDiff(Displayed, Record):
     rows_before: int
     rows_after: int
     matched_by: str
-    """``position``, or the key columns."""
+    """``position``; ``content``, where rows came, went or moved; or the key columns."""
     added: int = 0
     removed: int = 0
     changed: int = 0
@@ -243,6 +243,21 @@ class DataDiff(Displayed, Record):
     examples: tuple[RowExample, ...] = ()
     shifts: tuple[Shift, ...] = ()
     """Columns whose values have moved as a whole, most moved first."""
+    moved: int = 0
+    """Rows that are the same and stand in another order."""
+    hint: str = ""
+    """What to do where so much differs that rows may be matched wrongly."""
+
+    @property
+    def named_by(self) -> str:
+        """What the rows of `examples` are named by: their key, or where they stand."""
+        return "row" if self.matched_by == "content" else self.matched_by
+
+    @property
+    def counts(self) -> str:
+        """How many rows came, went, changed and moved."""
+        told = [f"{self.added:,} added", f"{self.removed:,} removed", f"{self.changed:,} changed"]
+        return ", ".join([*told, f"{self.moved:,} moved"] if self.moved else told)
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a column that changed."""
@@ -253,10 +268,7 @@ class DataDiff(Displayed, Record):
     def text(self) -> str:
         if self.identical:
             return f"{self.before} and {self.after} are identical: {self.rows_before:,} rows."
-        head = (
-            f"{self.before} -> {self.after}, rows matched by {self.matched_by}: "
-            f"{self.added:,} added, {self.removed:,} removed, {self.changed:,} changed"
-        )
+        head = f"{self.before} -> {self.after}, rows matched by {self.matched_by}: {self.counts}"
         rows = [[c.name, c.change, c.before, c.after, c.cells or ""] for c in self.columns]
         parts = [head]
         if rows:
@@ -266,8 +278,8 @@ class DataDiff(Displayed, Record):
             parts += ["", table(["moved", "distance", "before", "after"], moved)]
         lines = [[e.change, e.row, *(_cells(e))] for e in self.examples]
         if lines:
-            parts += ["", table(["", self.matched_by, *self.shown], lines)]
-        return "\n".join(parts)
+            parts += ["", table(["", self.named_by, *self.shown], lines)]
+        return "\n".join([*parts, *(["", self.hint] if self.hint else [])])
 
 
 def _cells(example: RowExample) -> list[str]:

@@ -269,6 +269,13 @@ class RunComparison(Displayed, Record):
     """Tables that not all runs used alike, by name: each run's version or digest, empty where it used none."""
     folds: tuple[FoldDifference, ...] = ()
 
+    @property
+    def folds_note(self) -> str:
+        """What the paired tests over folds rest on, where that is in doubt; else empty."""
+        return (
+            "the runs used other tables: their folds are pairs only where they hold the same rows" if self.data else ""
+        )
+
     def to_pandas(self) -> pd.DataFrame:
         """One row a metric or differing parameter, one column a run."""
         import pandas as pd
@@ -288,5 +295,6 @@ class RunComparison(Displayed, Record):
         rows += [[f"data {name}", *(value or "-" for value in values)] for name, values in self.data.items()]
         tail = f"\n{len(self.same)} parameters are the same" if self.same else ""
         tail += "".join(f"\n{one.text()}" for one in self.folds)
+        tail += f"\n{self.folds_note}" if self.folds and self.folds_note else ""
         tail += f"\nenvironment: {', '.join(self.environment)}" if self.environment else ""
         return table(heads, rows) + tail + (f"\n\n{self.source_diff}" if self.source_diff else "")

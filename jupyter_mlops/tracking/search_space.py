@@ -146,6 +146,12 @@ class SearchSpace:
                 chosen[name] = domain.suggest(trial, name)
         return chosen
 
+    def complete(self, kept: Mapping[str, Any]) -> bool:
+        """Whether a trial has kept every parameter that counts."""
+        chosen = self.restore(kept)
+        counts = {name: self.conditions.get(name) for name in self.domains}
+        return all(name in chosen for name, on in counts.items() if on is None or chosen.get(on[0]) == on[1])
+
     def restore(self, kept: Mapping[str, Any]) -> dict[str, Any]:
         """The values of a trial, out of what Optuna has kept of them."""
         return {name: domain.restore(kept[name]) for name, domain in self.domains.items() if name in kept}
@@ -173,7 +179,7 @@ class SearchSpace:
 def _domain(name: str, given: Any) -> Choice | Range:
     if isinstance(given, (Choice, Range)):
         return given
-    if isinstance(given, range):
+    if isinstance(given, range) and given:
         return _checked(name, Range(given.start, given[-1], True, False, given.step if given.step != 1 else None))
     if isinstance(given, tuple) and len(given) in (2, 3) and all(_is_number(value) for value in given[:2]):
         low, high = given[:2]
@@ -195,7 +201,7 @@ def _domain(name: str, given: Any) -> Choice | Range:
         integer = all(re.fullmatch(r"[-+]?\d+", part) for part in parts)
         step = float(tail) if tail and tail != "log" else None
         return _checked(name, Range(float(low), float(high), integer, tail == "log", step))
-    if isinstance(given, Sequence):
+    if isinstance(given, Sequence) and not isinstance(given, range):
         return _choice(name, given)
     raise _unreadable(f"{name}={given!r}")
 

@@ -18,7 +18,7 @@ from .search_space import Choice, SearchSpace
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["METHODS", "PRUNERS", "Method", "Pruner", "Study", "load_study"]
+__all__ = ["METHODS", "PRUNERS", "Method", "Pruner", "Study", "leave", "load_study"]
 
 Method = Literal["bayesian", "random", "grid"]
 Pruner = Literal["none", "median", "hyperband"]
@@ -26,8 +26,12 @@ METHODS: tuple[Method, ...] = ("bayesian", "random", "grid")
 PRUNERS: tuple[Pruner, ...] = ("none", "median", "hyperband")
 
 NAME = "sweep"
-JOURNAL, PLAN = "study.log", "plan.json"
+JOURNAL, PLAN, ENDED = "study.log", "plan.json", "ended.{}.json"
 RUN_KEY, METRICS, REASON, TOOK = "run_key", "metrics", "reason", "took_ms"
+INTERRUPTED, LOST = "the search was interrupted", "the process that tried it died"
+"""Why a trial has failed that is tried again."""
+NOT_BEGUN = "the search was interrupted before it had its parameters"
+"""Why a trial has failed that is none: another takes its place."""
 STATES: dict[str, TrialState] = {
     "COMPLETE": "complete",
     "PRUNED": "pruned",
@@ -88,6 +92,13 @@ def load_study(path: str, pruner: Pruner) -> optuna.Study:
     return optuna.load_study(study_name=NAME, storage=_storage(path), pruner=made)
 
 
+def leave(folder: Path, number: int, state: str, value: float | None, told: dict[str, Any]) -> None:
+    """Leave what came of a trial beside the study, for when it goes on and nobody has told it."""
+    arriving = folder / f".{ENDED.format(number)}"
+    arriving.write_text(json.dumps({"state": state, "value": value, "told": told}))
+    arriving.replace(folder / ENDED.format(number))
+
+
 class Study:
     """A sweep's trials, in a folder.
 
@@ -138,11 +149,21 @@ class Study:
         making.replace(kept)
 
     def _give_up_lost(self) -> None:
-        """Trials that were running when the search was killed are tried again."""
+        """Trials that were running when the search was killed are tried again, but for those that have come to an end."""
         optuna = optuna_library()
         for trial in self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-            self._study.enqueue_trial(trial.params)
-            self._note(trial._trial_id, {REASON: "the search was interrupted"})  # noqa: SLF001 Optuna names it nowhere else
+            try:
+                left = json.loads((self.folder / ENDED.format(trial.number)).read_text())
+            except (OSError, ValueError):
+                left = None
+            if left is not None:
+                self.tell(trial.number, trial._trial_id, left["state"], left["value"], left["told"])  # noqa: SLF001 as below
+                continue
+            fixed = trial.system_attrs.get("fixed_params")
+            begun = fixed is not None or self.space.complete(trial.params)
+            if begun:
+                self._study.enqueue_trial(trial.params if fixed is None else fixed)
+            self._note(trial._trial_id, {REASON: INTERRUPTED if begun else NOT_BEGUN})  # noqa: SLF001 Optuna names it nowhere else
             self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
 
     def sampler(self, number: int) -> Any:
@@ -159,7 +180,8 @@ class Study:
         """The next trial: its number, its id in the study's file, and its parameters."""
         # What is tried again has its parameters already, and must not shift what the seed gives to the others.
         before = self._study.get_trials(deepcopy=False)
-        self._study.sampler = self.sampler(sum("fixed_params" not in trial.system_attrs for trial in before))
+        drawn = [t for t in before if "fixed_params" not in t.system_attrs and t.user_attrs.get(REASON) != NOT_BEGUN]
+        self._study.sampler = self.sampler(len(drawn))
         trial = self._study.ask()
         params = self.space.suggest(trial)
         return trial.number, trial._trial_id, params  # noqa: SLF001 as above
@@ -174,6 +196,7 @@ class Study:
             "failed": optuna.trial.TrialState.FAIL,
         }[state]
         self._study.tell(number, value if state == "complete" else None, state=ended)
+        (self.folder / ENDED.format(number)).unlink(missing_ok=True)
 
     def again(self, params: dict[str, Any]) -> None:
         """Try the same parameters once more: the process that tried them has died."""
@@ -193,7 +216,7 @@ class Study:
 
     def count(self) -> int:
         """How many trials have come to an end other than by being lost."""
-        return sum(t.state in ("complete", "pruned") or t.reason != "the search was interrupted" for t in self.trials())
+        return sum(t.state in ("complete", "pruned") or t.reason not in (INTERRUPTED, LOST) for t in self.trials())
 
     def run_keys(self) -> dict[int, str]:
         """The key of each trial's run, by the trial's number."""
@@ -208,7 +231,7 @@ class Study:
             if state == "pruned" and trial.intermediate_values:
                 value = trial.intermediate_values[max(trial.intermediate_values)]
             told = trial.user_attrs
-            if trial.state.name == "WAITING":
+            if trial.state.name == "WAITING" or told.get(REASON) == NOT_BEGUN:
                 continue
             found.append(
                 Trial(
@@ -223,6 +246,12 @@ class Study:
                 )
             )
         return tuple(found)
+
+    def best(self) -> Trial | None:
+        """The best trial so far, the earlier of two equal ones."""
+        sign = 1.0 if self.plan["minimize"] else -1.0
+        done = ((sign * t.value, t.number, t) for t in self.trials() if t.state == "complete" and t.value is not None)
+        return min(done, key=lambda each: each[:2], default=(0, 0, None))[2]
 
     def importances(self) -> dict[str, float]:
         """What each parameter explains of the metric's variance, largest first; empty where that cannot be told."""

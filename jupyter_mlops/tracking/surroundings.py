@@ -64,7 +64,8 @@ class Surroundings:
     def begin(self) -> None:
         """Begin to measure; a run that is no one's child begins."""
         self._meter = Meter()
-        country = getattr(self._tracker.context.settings, "energy", "")
+        settings = self._tracker.context.settings
+        country = settings.now("energy") if settings is not None else ""
         self._energy = Energy(country) if country else None
 
     def finish(self, recording: Recording) -> None:

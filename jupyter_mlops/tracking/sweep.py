@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -14,15 +15,14 @@ from typing import Any, Protocol
 from ..domain.context import Context
 from ..domain.sweep import Sweep, Trial
 from ..errors import InvalidArgument, MissingDependency, MLOpsError
-from .study import METRICS, REASON, RUN_KEY, TOOK, Study
+from .study import LOST, Study
 from .tracker import Tracker
-from .trial import Evaluation, Outcome, Payload, evaluate, evaluate_elsewhere
+from .trial import Evaluation, Outcome, Payload, TrialModels, end_with, evaluate, evaluate_elsewhere
 
 __all__ = ["Search"]
 
 FOLDER = "sweeps"
 HOPELESS = 3  # so many failed trials and none that is complete: the objective itself is wrong
-LOST = "the process that tried it died"
 POLL_SECONDS = 0.2
 
 
@@ -84,8 +84,10 @@ class Search:
         self.workers = workers
         self.dask = dask
         self.ended = ended
-        self._model: Any = None
-        self._best: float | None = None
+        self._models = TrialModels(study.folder)
+        self._best = study.best()
+        self._model: Any = self._models.read(self._best.number) if self._best is not None else None
+        self._models.keep_only(self._best.number if self._best is not None else -1)
         self._asked: dict[int, tuple[int, dict[str, Any]]] = {}
         self._again = 0
         self._began = 0.0
@@ -102,6 +104,12 @@ class Search:
         self._began = time.monotonic()
         recording = self.tracker.make(plan["name"], "", None)
         stopped = ""
+        try:
+            workers = self._workers(recording.key)
+        except MLOpsError:  # then there is no run either, and a sweep only if it was there before
+            if not self.study.trials():
+                forget(self.study.folder)
+            raise
         with recording:
             recording.log_params(
                 {"sweep.method": plan["method"], "sweep.metric": plan["metric"], "sweep.seed": plan["seed"]}
@@ -112,7 +120,6 @@ class Search:
                 MLOpsError
             ):  # children find their parent in the store; without it they stand alone
                 _ = recording.id
-            workers = self._workers(recording.key)
             self._began = time.monotonic()  # waiting for the store costs nothing of the budget
             try:
                 self._search(workers)
@@ -128,10 +135,11 @@ class Search:
                 self._model = self.ended(found)
             if stopped:
                 recording.failed(KeyboardInterrupt())
-        ids = self._ids([recording.key, *self.study.run_keys().values()])
         keys = self.study.run_keys()
+        ids = self._ids([recording.key, *keys.values()])
         named = tuple(replace(t, run=ids.get(keys.get(t.number, ""), "")) for t in found.trials)
-        return replace(found, trials=named, run=ids.get(recording.key, ""), model=self._model)
+        weights = self.study.importances()  # which fits a forest, and is therefore worked out after the run
+        return replace(found, trials=named, run=ids.get(recording.key, ""), model=self._model, importances=weights)
 
     def _search(self, workers: Workers) -> None:
         left = self.trials - self.study.count()
@@ -163,14 +171,17 @@ class Search:
     def _keep(self, outcome: Outcome) -> int:
         """Keep an outcome; 1 if it has to be tried again."""
         trial_id, params = self._asked.pop(outcome.number)
-        told = {METRICS: outcome.metrics, REASON: outcome.reason, TOOK: outcome.took_ms, RUN_KEY: outcome.run_key}
-        self.study.tell(outcome.number, trial_id, outcome.state, outcome.value, told)  # type: ignore[arg-type]  # one of three
-        plan = self.study.plan
-        better = outcome.value is not None and (
-            self._best is None or (outcome.value < self._best if plan["minimize"] else outcome.value > self._best)
-        )
-        if better:
-            self._best, self._model = outcome.value, outcome.model
+        better = self._is_better(outcome)
+        if better:  # before it is told: who goes on with a search that was killed has the best trial's model
+            self._model = outcome.model
+            self._models.write(outcome.number, outcome.model)
+        self.study.tell(outcome.number, trial_id, outcome.state, outcome.value, outcome.told())  # type: ignore[arg-type]  # one of three
+        if not better:
+            self._models.forget(outcome.number)
+        else:
+            if self._best is not None:
+                self._models.forget(self._best.number)
+            self._best = self.study.best()
         self._show(outcome)
         if outcome.reason == LOST and self._again < self.workers * 2:
             self._again += 1
@@ -183,21 +194,28 @@ class Search:
             and all(t.state in ("failed", "running") for t in trials)
         ):
             raise MLOpsError(
-                f"the objective failed in each of the first {len(trials)} trials; the last said: {outcome.reason}.",
+                f"the objective failed in each of the first {len(trials)} trials; the last said: {outcome.reason.rstrip('.')}.",
                 hint="Call it once by hand with the parameters of the trial's run.",
             )
         return 0
 
+    def _is_better(self, outcome: Outcome) -> bool:
+        """Whether it is the best so far; of two equal ones the one that was begun first is."""
+        if outcome.value is None or self._best is None or self._best.value is None:
+            return outcome.value is not None
+        sign = 1.0 if self.study.plan["minimize"] else -1.0
+        return (sign * outcome.value, outcome.number) < (sign * self._best.value, self._best.number)
+
     def _show(self, outcome: Outcome) -> None:
         value = "" if outcome.value is None else f" {self.study.plan['metric']} {outcome.value:.6g}"
-        best = "" if self._best is None else f", best {self._best:.6g}"
+        best = "" if self._best is None else f", best {self._best.value:.6g}"
         done = sum(t.state != "running" for t in self.study.trials())
         self.context.progress(f"trial {done} of {self.trials}: {outcome.state}{value}{best}")
         show = self.context.hooks.get("show")
         if show is not None:
-            show(f"sweep-{self.study.folder.name}", self._told("", importances=False))
+            show(f"sweep-{self.study.folder.name}", self._told(""))
 
-    def _told(self, stopped: str, *, importances: bool = True) -> Sweep:
+    def _told(self, stopped: str) -> Sweep:
         plan = self.study.plan
         trials: tuple[Trial, ...] = self.study.trials()
         return Sweep(
@@ -210,7 +228,6 @@ class Search:
             asked=self.trials,
             seed=plan["seed"],
             space=self.study.space.described(),
-            importances=self.study.importances() if importances else {},
             took_ms=(time.monotonic() - self._began) * 1000,
             notes=(stopped,) if stopped else (),
         )
@@ -268,7 +285,7 @@ class _Processes:
     def _new(self) -> Any:
         from joblib.externals.loky import ProcessPoolExecutor
 
-        return ProcessPoolExecutor(max_workers=self.room)
+        return ProcessPoolExecutor(max_workers=self.room, initializer=end_with, initargs=(os.getpid(),))
 
     def submit(self, asked: Evaluation) -> None:
         asked = replace(asked, parent=self._parent)
@@ -314,7 +331,7 @@ class _Dask:
             self._client = Client(self._cluster or address, timeout="20s", set_as_default=False)
         except (OSError, ValueError) as error:
             raise InvalidArgument(
-                f"no Dask scheduler answers at {address!r}: {error}", hint="Give its address, or `--dask local`."
+                f"no Dask scheduler answers at {address!r}: {error}.", hint="Give its address, or `--dask local`."
             ) from error
         self.room = max(1, count if self._cluster else sum(self._client.ncores().values()))
         self._call = call

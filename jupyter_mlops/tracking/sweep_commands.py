@@ -16,7 +16,7 @@ from .tracker import tracker_of
 
 __all__ = ["SweepCommands"]
 
-PREFIX = "sweep"
+TRIALS = 20
 
 
 class SweepCommands(CommandSet):
@@ -31,7 +31,7 @@ class SweepCommands(CommandSet):
         name: Annotated[str, Arg(metavar="NAME")] = "",
         metric: Annotated[str, Arg(metavar="METRIC")] = "",
         minimize: bool = False,
-        trials: int = 20,
+        trials: int | None = None,
         method: Annotated[str, Arg(choices=("bayesian", "random", "grid"))] = "bayesian",
         prune: Annotated[str, Arg(choices=("none", "median", "hyperband"))] = "none",
         seed: int = 0,
@@ -45,7 +45,7 @@ class SweepCommands(CommandSet):
         The function is called with the parameters by name and returns a number, or metrics by name; ``return score,
         model`` also hands over the model. Where it has a parameter ``trial``, ``trial.report(value, step)`` tells how it
         is getting on, which draws a curve and lets a sweep prune; where it has one called ``seed``, it gets a seed of its
-        own. Each trial is a run, a child of the sweep's. The same seed gives the same trials; with several workers that
+        own. A cell may use both names in the same way. Each trial is a run, a child of the sweep's. The same seed gives the same trials; with several workers that
         holds for random and grid search, since what a Bayesian search tries depends on what has ended before.
 
         Parameters
@@ -63,9 +63,10 @@ class SweepCommands(CommandSet):
         minimize
             The smallest metric is the best.
         trials
-            How many sets of parameters to try.
+            How many sets of parameters to try: 20 by default, and all of a grid's.
         method
-            How to choose them: ``bayesian`` (TPE), ``random``, or ``grid``.
+            How to choose them: ``bayesian`` (TPE), ``random``, or ``grid``: every combination, of a range without a
+            step 5 values.
         prune
             Whether to end trials early that are worse at the same step: than the ``median`` of the others, or by
             ``hyperband``.
@@ -90,8 +91,10 @@ class SweepCommands(CommandSet):
         called = name or str(getattr(function, "__name__", "sweep"))
         check_name(called, "sweep")
         for option, value in (("--trials", trials), ("--workers", workers)):
-            if value < 1:
+            if value is not None and value < 1:
                 raise InvalidArgument(f"{option} takes a number from 1 on, not {value}.")
+        if not seconds >= 0:
+            raise InvalidArgument(f"--seconds takes a time in seconds, or 0 for no end, not {seconds:g}.")
         plan = {"metric": metric, "minimize": minimize, "method": method, "prune": prune, "seed": seed}
         return self._search(
             function, found, called, plan, trials=trials, workers=workers, dask=dask, seconds=seconds, resume=resume
@@ -173,7 +176,7 @@ class SweepCommands(CommandSet):
         name: str,
         plan: dict[str, Any],
         *,
-        trials: int,
+        trials: int | None,
         workers: int = 1,
         dask: str = "",
         seconds: float = 0.0,
@@ -189,7 +192,8 @@ class SweepCommands(CommandSet):
         check_objective(function, list(space.domains))
         if plan["method"] == "grid":
             space = space.grid()
-            trials = min(trials, len(space.combinations()))
+            count = len(space.combinations())
+            trials = min(trials or count, count)
         home = self.context.workspace.home
         earlier = newest(home, name)
         if resume and earlier is None:
@@ -204,7 +208,7 @@ class SweepCommands(CommandSet):
             tracker_of(self.context),
             function,
             study,
-            trials=trials,
+            trials=trials or TRIALS,
             seconds=seconds,
             workers=workers,
             dask=dask,
@@ -223,16 +227,26 @@ class SweepCommands(CommandSet):
             raise NotFound(f"there is no function {given!r} here.", hint="Define it first.")
         if not metric:
             raise InvalidArgument("a sweep over a cell needs --metric: the name in the cell that holds the result.")
-        from .trial import CodeObjective
+        from .trial import HANDED, CodeObjective
 
         transform = self.context.hooks.get("transform_cell")
         code = str(transform(given)) if transform is not None else given
         try:
-            names = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+            tree = ast.parse(code)
         except SyntaxError as error:
             raise InvalidArgument(f"the cell is no Python: {error.msg} in line {error.lineno}.") from None
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        if metric not in names:
+            raise InvalidArgument(
+                f"the cell binds no name {metric!r} to be the metric.", hint="Give --metric a name that the cell sets."
+            )
         known: Mapping[str, Any] = self.context.namespace or {}
-        return CodeObjective(code, _needed(names - set(space.domains), known), metric), metric
+        handed = {name for name in HANDED if name in names and name not in space.domains}
+        if "trial.report" not in code:  # any other `trial` is the notebook's own, as is a `seed` that it has
+            handed.discard("trial")
+        handed -= {"seed"} & known.keys()
+        needed = _needed(names - handed - set(space.domains), known)
+        return CodeObjective(code, needed, metric, sorted(handed)), metric
 
 
 def _needed(names: set[str], known: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,9 @@ class Tracker:
         if not source and cell is not None and running:
             source = cell.source
         called = make_name(name, self.context.notebook.path, cell.count if cell is not None and running else 0)
-        if again and again not in AGAIN:
+        settings = self.context.settings
+        again = again or (settings.now("again") if settings is not None else AGAIN[0])
+        if again not in AGAIN:
             raise InvalidArgument.unknown("way to run a cell again", again, AGAIN)
         made = Recording(self, called, source, self.context.namespace if namespace is None else namespace)
         made.again = again
@@ -107,7 +109,7 @@ class Tracker:
             user=context.actor.user,
             host=context.actor.host,
             cell=self._cell(recording) if parent is None else "",
-            again=recording.again or getattr(context.settings, "again", "supersede"),
+            again=recording.again,
         )
         self.active.append(recording)
         context.recorder = recording

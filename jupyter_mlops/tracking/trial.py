@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import inspect
 import mmap
+import os
 import pickle
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..domain.context import Context
 from ..errors import InvalidArgument, NotFound
-from .study import Pruner, load_study
+from .study import METRICS, REASON, RUN_KEY, TOOK, Pruner, leave, load_study
 from .tracker import Tracker
 
-__all__ = ["CodeObjective", "Evaluation", "Outcome", "Payload", "Pruned", "TrialHandle", "check_objective", "evaluate"]
+__all__ = [
+    "CodeObjective",
+    "Evaluation",
+    "Outcome",
+    "Payload",
+    "Pruned",
+    "TrialHandle",
+    "TrialModels",
+    "check_objective",
+    "evaluate",
+]
 
 HANDED = ("trial", "seed")
 """Parameters that an objective may have besides the space's: they are handed to it where it does."""
@@ -79,6 +91,10 @@ class Outcome:
     run_key: str = ""
     model: Any = None
 
+    def told(self) -> dict[str, Any]:
+        """What the study notes of it."""
+        return {METRICS: self.metrics, REASON: self.reason, TOOK: self.took_ms, RUN_KEY: self.run_key}
+
 
 class CodeObjective:
     """A cell as an objective: its code is run with the parameters set, and a name it has bound is the metric.
@@ -91,12 +107,15 @@ class CodeObjective:
         The variables it reads, as they are now.
     metric
         The name whose value is the metric.
+    handed
+        Which of `HANDED` it reads.
     """
 
-    def __init__(self, code: str, names: Mapping[str, Any], metric: str) -> None:
+    def __init__(self, code: str, names: Mapping[str, Any], metric: str, handed: Sequence[str] = ()) -> None:
         self.code = code
         self.names = dict(names)
         self.metric = metric
+        self.handed = tuple(handed)
 
     def __call__(self, **params: Any) -> Any:
         """Run the code; the metric, and the fitted model that it has bound last, if any."""
@@ -195,11 +214,13 @@ def read_answer(answer: Any, metric: str) -> tuple[float, dict[str, float], Any]
     return numbers[metric], numbers, model
 
 
-def _parameters(objective: Callable[..., Any]) -> Mapping[str, Any]:
+def _parameters(objective: Callable[..., Any]) -> Iterable[str]:
+    if isinstance(objective, CodeObjective):
+        return objective.handed
     try:
         return inspect.signature(objective).parameters
     except (TypeError, ValueError):
-        return {}
+        return ()
 
 
 def _source(objective: Callable[..., Any]) -> str:
@@ -271,15 +292,82 @@ class Payload:
         return objective
 
 
+class TrialModels:
+    """Trials' models in files beside the study: the best one's, for whoever goes on with the search in another process.
+
+    Parameters
+    ----------
+    folder
+        The study's; private to the user.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"model.{number}.pickle"
+
+    def write(self, number: int, model: Any) -> None:
+        """Keep a trial's model; one that cannot be pickled is not kept."""
+        import cloudpickle
+
+        path = self._path(number)
+        if model is None or path.exists():
+            return
+        arriving = path.with_suffix(".arriving")
+        try:
+            arriving.write_bytes(cloudpickle.dumps(model))
+            arriving.replace(path)
+        except Exception:  # whatever a model's own pickling raises: the search goes on with it in memory
+            arriving.unlink(missing_ok=True)
+
+    def read(self, number: int) -> Any:
+        """The model of a trial; None where none was kept, or what it is made of is no longer there."""
+        try:
+            return pickle.loads(self._path(number).read_bytes())  # noqa: S301 written by `write`, in the workspace's private folder
+        except Exception:  # whatever a model's own unpickling raises
+            return None
+
+    def forget(self, number: int) -> None:
+        """Keep a trial's model no longer."""
+        self._path(number).unlink(missing_ok=True)
+
+    def keep_only(self, number: int) -> None:
+        """Keep no model but this trial's."""
+        for path in self._folder.glob("model.*"):
+            if path != self._path(number):
+                path.unlink(missing_ok=True)
+
+
+WATCH_SECONDS = 0.5
 HEAD = 1 << 16
 ALIGNED = 64
 _held: dict[str, Any] = {}
 
 
 def evaluate_elsewhere(open_context: Callable[[str], Context], root: str, payload: str, asked: Evaluation) -> Outcome:
-    """`evaluate` in a process that has nothing yet; what it opens it keeps for the next trial."""
+    """`evaluate` in a process that has nothing yet; what it opens it keeps for the next trial.
+
+    What came of it is also left beside the study: should whoever asked be gone by now, it is not tried again.
+    """
     if payload not in _held:
         _held.clear()
         _held[payload] = (Tracker(open_context(root)), Payload(payload).read())
     tracker, objective = _held[payload]
-    return evaluate(tracker, objective, asked)
+    outcome = evaluate(tracker, objective, asked)
+    folder = Path(payload).parent
+    if folder.is_dir():
+        TrialModels(folder).write(outcome.number, outcome.model)
+        leave(folder, outcome.number, outcome.state, outcome.value, outcome.told())
+    return outcome
+
+
+def end_with(parent: int) -> None:
+    """Let this process end when the one that has started it does, even if that was killed."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="mlops-parent", daemon=True).start()

@@ -28,6 +28,7 @@ def data_diff(diff: DataDiff) -> Markup:
         head,
         facts([("rows", f"{diff.rows_before:,} → {diff.rows_after:,}, matched by {diff.matched_by}")]),
         _bar(diff),
+        note(diff.hint) if diff.hint else "",
         grid(["column", "change", "before", "after", "cells"], columns) if columns else "",
         tag("div", "moved as a whole", class_="mlops-title") if moved else "",
         grid(["column", "distance", "before", "after"], moved) if moved else "",
@@ -59,13 +60,14 @@ def _bar(diff: DataDiff) -> Markup:
                 f'<rect x="{x:.1f}" y="0" width="{wide:.1f}" height="9" fill="{colour}"><title>{count:,} {name}</title></rect>'
             )
         x += wide
-    words = ", ".join(f"{count:,} {name}" for name, count, _ in kinds if count)
+    told = [*((name, count) for name, count, _ in kinds), ("moved", diff.moved)]
+    words = ", ".join(f"{count:,} {name}" for name, count in told if count)
     svg = Markup(f'<svg width="{x:.0f}" height="9" role="img" aria-label="rows">{"".join(parts)}</svg>')
     return tag("div", svg, note(words))
 
 
 def _examples(diff: DataDiff) -> Markup:
-    heads = tag("tr", *(tag("th", text) for text in ("", diff.matched_by, *diff.shown)))
+    heads = tag("tr", *(tag("th", text) for text in ("", diff.named_by, *diff.shown)))
     return tag("table", tag("thead", heads), tag("tbody", *(_row(each) for each in diff.examples)))
 
 

@@ -156,7 +156,8 @@ def differences(compared: RunComparison) -> list[Markup]:
             for d in compared.folds if len(d.means) == 2
         ]  # fmt: skip
         heads = ["over folds", "first", "second", "difference", "95 % interval", "p"]
-        parts += [grid(heads, rows), note("corrected resampled t-test (Nadeau and Bengio), paired by fold")]
+        told = "corrected resampled t-test (Nadeau and Bengio), paired by fold"
+        parts += [grid(heads, rows), note("; ".join(filter(None, [told, compared.folds_note])))]
     if compared.data:
         rows = [[short(name), *(short(v, 32) if v else "–" for v in values)] for name, values in compared.data.items()]
         parts.append(grid(["data", *(short(r.name, 24) for r in compared.runs)], rows))

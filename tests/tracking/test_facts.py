@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from jupyter_mlops.errors import MissingDependency
+from jupyter_mlops.errors import InvalidArgument, MissingDependency
 from jupyter_mlops.tracking.facts import Energy
 
 
@@ -30,6 +30,20 @@ def test_energy_without_codecarbon_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "codecarbon", None)
     with pytest.raises(MissingDependency, match="codecarbon"):
         Energy("FRA")
+
+
+def test_what_the_environment_says_of_runs_counts_from_the_next_run_on(session, monkeypatch):
+    with session.run("before"):
+        pass
+    monkeypatch.setenv("MLOPS_ENERGY", "FRA")  # as by `%env` in a notebook, after the extension was loaded
+    with session.run("after"):
+        pass
+    before, after = (session.context.call("tracking.get", run=name)["facts"] for name in ("before", "after"))
+    assert "energy" not in before
+    assert "electricity mix of FRA" in after["energy method"]
+    monkeypatch.setenv("MLOPS_AGAIN", "bogus")
+    with pytest.raises(InvalidArgument, match="unknown way to run a cell again 'bogus'; known: supersede"):
+        session.run("never")
 
 
 def test_a_dirty_tree_leaves_its_diff_with_the_run(make_session):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jupyter_mlops.domain.sweep import Sweep
 from jupyter_mlops.errors import Conflict, InvalidArgument, MLOpsError, NotFound
 from jupyter_mlops.tracking.search_space import Range, SearchSpace
+from jupyter_mlops.tracking.study import Study, leave
 
 
 def hill(x, y=0.0):
@@ -82,9 +83,11 @@ def test_a_seed_gives_the_same_trials_here_and_over_processes(shared_session):
 
 
 def test_a_grid_is_walked_once(shared_session):
-    found = shared_session.sweep(hill, space=["x=0..1:0.5", "y=0,1"], method="grid", trials=100)
+    found = shared_session.sweep(lambda x, y: x + y, space=["x=0..4:0.5", "y=0,1,2"], method="grid", name="grid")
     tried = sorted((t.params["x"], t.params["y"]) for t in found)
-    assert tried == [(x, y) for x in (0.0, 0.5, 1.0) for y in (0, 1)]
+    assert tried == [(x / 2, y) for x in range(9) for y in (0, 1, 2)], "all of it, though it is more than 20"
+    some = shared_session.sweep(hill, space=["x=0..1:0.5", "y=0,1"], method="grid", trials=4, name="some")
+    assert len({(t.params["x"], t.params["y"]) for t in some}) == 4
 
 
 def test_trials_that_fall_behind_are_pruned_and_their_curves_kept(shared_session):
@@ -110,6 +113,36 @@ def test_a_model_is_handed_over_and_seeds_are(shared_session):
     found = shared_session.sweep(fit, space=["x=0.0..1.0"], trials=4, metric="m", minimize=True)
     assert found.model.constant == found.best.params["x"] == min(t.params["x"] for t in found)
     assert len(set(seeds)) == 4
+
+
+def test_who_goes_on_with_a_sweep_has_the_model_of_its_best_trial(shared_session):
+    def fit(x):
+        from sklearn.dummy import DummyRegressor
+
+        tried.append(x)
+        if len(tried) == 3:
+            raise KeyboardInterrupt
+        return -len(tried), DummyRegressor(strategy="constant", constant=x)
+
+    tried = []
+    given = {"space": ["x=0.0..1.0"], "method": "random", "name": "goes-on"}
+    first = shared_session.sweep(fit, trials=5, **given)
+    assert first.counts() == "2 complete"
+    found = shared_session.sweep(fit, trials=5, resume=True, **given)
+    assert found.counts() == "5 complete, 1 failed"
+    assert found.best.number == 0
+    assert found.model.constant == found.best.params["x"] == tried[0]
+    assert len(set(tried)) == 5, "the one that was interrupted is tried again, no other"
+
+
+def test_the_model_is_of_the_trial_that_is_told_where_several_are_as_good(shared_session):
+    def fit(x):
+        from sklearn.dummy import DummyRegressor
+
+        return 1.0, DummyRegressor(strategy="constant", constant=x)
+
+    found = shared_session.sweep(fit, space=["x=0.0..1.0"], trials=5, workers=2, method="random", name="equal")
+    assert found.model.constant == found.best.params["x"]
 
 
 def test_failing_trials_are_told_and_a_hopeless_objective_ends_the_sweep(shared_session):
@@ -158,6 +191,20 @@ def test_code_is_an_objective_too(shared_session):
         shared_session.sweep(code, space=["x=1..4"])
 
 
+def test_a_cell_may_report_and_has_a_seed_unless_the_notebook_has_one(shared_session):
+    code = "for step in range(4):\n    trial.report(x, step)\nscore, drawn = x, seed\nresult = {'score': score, 'drawn': drawn}\n"
+    given = {"space": ["x=0.0..1.0"], "method": "random", "metric": "score", "trials": 12}
+    try:
+        shared_session.context.namespace = {}
+        pruned = shared_session.sweep(code, prune="median", name="cell-pruned", **given)
+        shared_session.context.namespace = {"seed": 7, "trial": "the notebook's own"}
+        own = shared_session.sweep("score = seed + x * 0", name="cell-own", **given)
+    finally:
+        shared_session.context.namespace = None
+    assert {t.state for t in pruned} == {"complete", "pruned"}
+    assert {t.value for t in own} == {7.0}
+
+
 KILLED = """
     import sys, time
     from pathlib import Path
@@ -190,6 +237,35 @@ def test_a_killed_sweep_goes_on_where_it_was(session, tmp_path, workers):
     assert len(done) >= 12
     fresh = session.sweep(lambda x: -x, space=["x=0.0..1.0"], method="random", trials=len(done), name="other")
     assert {t.params["x"] for t in fresh} <= {t.params["x"] for t in found}, "the seed's trials, whatever was killed"
+
+
+@pytest.mark.parametrize("method", ["random", "grid"])
+def test_what_a_kill_leaves_half_told_is_neither_lost_nor_tried_twice(tmp_path, method):
+    space = SearchSpace.read(["x=1..4", "y=a,b"])
+    space = space.grid() if method == "grid" else space
+    plan = {"metric": "m", "minimize": False, "method": method, "prune": "none", "seed": 3, "name": "s", "space": {}}
+
+    def tried(folder, killed: bool) -> list[dict]:
+        study = Study(folder, space, plan)
+        found = []
+        for i in range(8):
+            if killed and i == 2:
+                study._study.sampler = study.sampler(2)
+                study._study.ask()  # killed here: it has no parameters yet
+                study = Study(folder, space, plan)
+            number, trial_id, params = study.ask()
+            if killed and i == 5:  # killed in the worker's last moment: it has ended, and nobody was told
+                leave(folder, number, "complete", 0.5, {})
+                study = Study(folder, space, plan)
+            else:
+                study.tell(number, trial_id, "complete", 1.0, {})
+            found.append(params)
+        assert [t.params for t in study.trials() if t.state == "complete"] == found
+        assert study.count() == 8
+        assert not list(folder.glob("ended.*"))
+        return found
+
+    assert sorted(map(str, tried(tmp_path / "killed", True))) == sorted(map(str, tried(tmp_path / "whole", False)))
 
 
 @pytest.mark.extended
