@@ -8,17 +8,19 @@ from typing import Any
 
 from ..errors import IntegrityFailure, InvalidArgument, NotFound
 from ..tracking.skops_import import skops_io
+from ..tracking.skops_trust import unknown_types
 
 __all__ = ["load_estimator"]
 
 
 def load_estimator(folder: Path, name: str, *, allow_pickle: bool = False) -> Any:
-    """The scikit-learn estimator in an MLflow model folder, by skops with exactly the types its file records as trusted.
+    """The scikit-learn estimator in an MLflow model folder, by skops with the types its file records as trusted.
 
     Raises
     ------
     InvalidArgument
-        It is stored as a pickle and that was not allowed, or it is of another flavor.
+        It is stored as a pickle, or names types as trusted that no library vouches for, and that was not allowed; or it is
+        of another flavor.
     IntegrityFailure
         The file cannot be read.
     """
@@ -40,9 +42,11 @@ def load_estimator(folder: Path, name: str, *, allow_pickle: bool = False) -> An
         )
     path = folder / Path(facts["pickled_model"]).name  # a name out of a file: no way out of the folder
     kind = facts.get("serialization_format")
-    if kind != "skops" and not allow_pickle:
+    unknown = unknown_types(facts.get("skops_trusted_types") or [])
+    if (kind != "skops" or unknown) and not allow_pickle:
+        makes = f"it makes objects of what only its own MLmodel file vouches for: {', '.join(unknown)}"
         raise InvalidArgument(
-            f"loading {name} runs code that is stored in it: it is stored as a pickle.",
+            f"loading {name} runs code that is stored in it: {makes if unknown else 'it is stored as a pickle'}.",
             hint="If you trust where it comes from, add --allow-pickle (allow_pickle=True).",
         )
     try:

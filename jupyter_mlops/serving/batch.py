@@ -11,14 +11,15 @@ import hashlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..domain.deployment import BatchResult
+from ..domain.deployment import BatchResult, Predictions
 from ..errors import InvalidArgument, MissingDependency, PredictionRefused
-from .client import ask, check_columns
+from .client import ServerGone, ask, check_columns
 from .deployment_folder import StoredDeployment
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Chunk", "chunks_of", "score"]
 
 CHUNK_ROWS = 50_000
+WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before a server that went away, or has too much to do, is asked again
 PLAN_FILE = "_mlops_batch.json"
 
 
@@ -156,7 +158,7 @@ def score_chunk(stored: StoredDeployment, token: str, chunk: Chunk, out: str) ->
     """Predict one chunk and write its answers, in one step: the source's columns, ``prediction`` and ``prediction_id``."""
     frame = chunk.read()
     try:
-        answered = ask(stored, token, frame)
+        answered = _answers(stored, token, frame)
     except PredictionRefused as error:
         place = f"row group {chunk.group} of {chunk.file}" if chunk.file else f"the rows from {chunk.start:,} on"
         raise PredictionRefused(
@@ -175,6 +177,18 @@ def score_chunk(stored: StoredDeployment, token: str, chunk: Chunk, out: str) ->
     finally:
         temporary.unlink(missing_ok=True)
     return len(frame)
+
+
+def _answers(stored: StoredDeployment, token: str, frame: pd.DataFrame) -> Predictions:
+    """The predictions of a chunk; rows that were answered before the server went away are not asked again."""
+    done: Predictions | None = None
+    for wait in WAITS:
+        try:
+            return ask(stored, token, frame, done)
+        except ServerGone as gone:
+            done = gone.done
+            time.sleep(wait)
+    return ask(stored, token, frame, done)
 
 
 def _part(out: Path, chunk: Chunk) -> Path:

@@ -25,11 +25,12 @@ __all__ = ["ROWS_A_REQUEST", "ServerGone", "ask", "body_of", "check_columns", "c
 
 ROWS_A_REQUEST = 10_000
 TIMEOUT_SECONDS = 600.0
+AGAIN = (429, 503)  # says a server that has too much to do, or cannot at this moment
 SHOWN = 12
 
 
 class ServerGone(Unavailable):
-    """The server does not answer, or went away before it had answered; `done` holds what it answered before."""
+    """The server does not answer, went away before it had answered, or says to ask again; `done` is what it answered before."""
 
     done: Predictions | None = None
 
@@ -47,7 +48,7 @@ def ask(stored: StoredDeployment, token: str, frame: pd.DataFrame, done: Predict
     PredictionRefused
         The server turned the input down; with its message.
     ServerGone
-        The server went away.
+        The server went away, or says that it has too much to do.
     """
     began = time.perf_counter()
     values, ids = (list(done.values), list(done.ids)) if done is not None else ([], [])
@@ -65,6 +66,9 @@ def ask(stored: StoredDeployment, token: str, frame: pd.DataFrame, done: Predict
             connection.request("POST", "/invocations", body_of(piece), headers)
             response = connection.getresponse()
             body = response.read()
+            if response.status in AGAIN:
+                told = f"{stored.name} did not answer: {_message(response.status, body)}"
+                raise _gone(told, _result(stored, model, values, ids, began))
             if response.status != 200:
                 raise _refused(stored, response.status, body, at if len(frame) > ROWS_A_REQUEST else None)
             model = response.headers.get("X-Model-Version", model)
@@ -77,12 +81,17 @@ def ask(stored: StoredDeployment, token: str, frame: pd.DataFrame, done: Predict
             values += answered
             ids += [f"{request_id}-{row}" for row in range(len(answered))]
     except (OSError, HTTPException) as error:
-        gone = ServerGone(f"the server of {stored.name} does not answer at {stored.url}: {error}.")
-        gone.done = _result(stored, model, values, ids, began)
-        raise gone from error
+        told = f"the server of {stored.name} does not answer at {stored.url}: {error}."
+        raise _gone(told, _result(stored, model, values, ids, began)) from error
     finally:
         connection.close()
     return _result(stored, model, values, ids, began)
+
+
+def _gone(message: str, done: Predictions) -> ServerGone:
+    gone = ServerGone(message)
+    gone.done = done
+    return gone
 
 
 def connect(stored: StoredDeployment, patience: float) -> HTTPConnection:
@@ -217,16 +226,17 @@ def _predictions(body: bytes) -> list[Any]:
 
 def _refused(stored: StoredDeployment, status: int, body: bytes, at: int | None) -> Exception:
     """What to raise; `at` is where the piece began that was turned down, from which the server counts rows."""
+    hint = f"It takes {_listed([f'{c.name} ({c.type})' for c in stored.inputs])}." if stored.inputs else ""
+    where = "" if at is None else f" in the rows from {at:,} on"
+    return PredictionRefused(f"{stored.name} turned the table down{where}: {_message(status, body)}", hint=hint)
+
+
+def _message(status: int, body: bytes) -> str:
     try:
         message = str(orjson.loads(body)["message"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         message = body.decode(errors="replace").strip() or f"status {status}"
-    message = " ".join(message.split())
-    if status == 503:
-        return Unavailable(f"{stored.name} did not answer: {message}")
-    hint = f"It takes {_listed([f'{c.name} ({c.type})' for c in stored.inputs])}." if stored.inputs else ""
-    where = "" if at is None else f" in the rows from {at:,} on"
-    return PredictionRefused(f"{stored.name} turned the table down{where}: {message}", hint=hint)
+    return " ".join(message.split())
 
 
 def _result(stored: StoredDeployment, model: str, values: list[Any], ids: list[str], began: float) -> Predictions:

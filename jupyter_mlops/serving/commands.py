@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from .deployment_folder import DeploymentFolder, find
 __all__ = ["ServingCommands"]
 
 TRIES = 3
+AGAIN_SECONDS = 0.5
 
 
 class ServingCommands(CommandSet):
@@ -246,6 +248,7 @@ class ServingCommands(CommandSet):
                 done = gone.done
                 if attempt == TRIES - 1:
                     raise
+                time.sleep(AGAIN_SECONDS)
         raise AssertionError(attempt)
 
     @command("undeploy", stage="serving", changes=True)

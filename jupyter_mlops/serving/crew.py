@@ -1,9 +1,10 @@
 """Crew: several processes that answer on one socket, forked from one that has loaded the model and brings back who dies.
 
 The socket outlives every process, so a connection that nobody has accepted yet waits for the others. What a killed process
-had accepted ends with it: its client sees the connection closed without an answer, and sends the request again. Every
-answer that a client did get is in the log, whoever is killed, because it was written before it was sent; one that was
-written and not yet sent is there twice after that, under the ids of both requests.
+had accepted ends with it: its client sees the connection closed without an answer, and sends the request again. It is not
+given to another process: a request that kills who computes it would kill one after the other. Every answer that a client
+did get is in the log, whoever is killed, because it was written before it was sent; one that was written and not yet sent
+is there twice after that, under the ids of both requests.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ ABSENT = 1 << 40  # connections of a process that is not there: nobody leaves on
 QUICK_SECONDS = 5.0
 QUICK_DEATHS = 5  # of one process in a row, after which the crew gives up
 LOOK_SECONDS = 0.05
+BEAT_SECONDS = 0.5
 END_SECONDS = 33.0
 CANNOT = 3  # the exit code of a process that cannot start
 
@@ -47,6 +49,7 @@ class Crowd:
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
+        self._keeper = os.getpid()
         self._memory = mmap.mmap(-1, COUNT.size * processes)
         for number in range(processes):
             self.tell(number, ABSENT)
@@ -58,6 +61,10 @@ class Crowd:
     def leave(self, number: int) -> None:
         """Write down that this process is not there."""
         self.tell(number, ABSENT)
+
+    def forsaken(self) -> bool:
+        """Whether the process that watches over the others has died, so that this one of them is to end."""
+        return os.getppid() != self._keeper
 
     def fewest(self, but: int) -> int:
         """The fewest that any process but this one has."""
@@ -74,10 +81,15 @@ class Crew:
         How many.
     work
         What each does: given its number, what to call when it is ready, and the crowd; it ends when told to by SIGTERM.
+    beat
+        Called twice a second by the process that watches over the others, which nobody would miss otherwise.
     """
 
-    def __init__(self, processes: int, work: Callable[[int, Callable[[], None], Crowd], None]) -> None:
+    def __init__(
+        self, processes: int, work: Callable[[int, Callable[[], None], Crowd], None], beat: Callable[[], None]
+    ) -> None:
         self._work = work
+        self._beat = beat
         self._crowd = Crowd(processes)
         self._alive: dict[int, tuple[int, float]] = {}
         self._deaths = [0] * processes
@@ -97,9 +109,12 @@ class Crew:
             signal.signal(number, self._end)
         waiting = [self._fork(number) for number in range(len(self._deaths))]
         try:
-            told = False
+            told, due = False, 0.0
             while not self._ending:
                 self._look()
+                if time.monotonic() >= due:
+                    self._beat()
+                    due = time.monotonic() + BEAT_SECONDS
                 if not told and all(_said(pipe) for pipe in waiting):
                     told = True
                     say("ready")
@@ -114,7 +129,6 @@ class Crew:
 
     def _fork(self, number: int) -> int:
         reading, writing = os.pipe()
-        parent = os.getpid()
         pid = os.fork()
         if pid:
             os.close(writing)
@@ -123,7 +137,6 @@ class Crew:
         code = 1
         try:
             os.close(reading)
-            _end_with(parent)
             for name in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(name, signal.SIG_DFL)
             self._work(number, lambda: _tell(writing), self._crowd)
@@ -199,13 +212,3 @@ def _peek(pipe: int) -> bool:
 def _tell(pipe: int) -> None:
     with contextlib.suppress(OSError):  # the one who watches may have closed it: this process was brought back
         os.write(pipe, b"r")
-
-
-def _end_with(parent: int) -> None:
-    """Be told to end when the parent dies: nobody would watch over this process (Linux; elsewhere nothing is told)."""
-    with contextlib.suppress(Exception):
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    if os.getppid() != parent:
-        os._exit(1)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .deployment_folder import DeploymentFolder, StoredDeployment
-from .inference_log import Window, read_after
+from .inference_log import Window, end_of, read_after
 from .metrics import VersionCounts, add_up, read_counters
 from .orders import WORKERS
 from .sequential import Comparison, compare
@@ -69,8 +69,7 @@ class Watch:
     @classmethod
     def begin(cls, key: Any, folder: DeploymentFolder, stored: StoredDeployment) -> Watch:
         """Watch from now on."""
-        _, position = read_after(folder.log)
-        return cls(key, folder, position, _counted(folder, stored.generation))
+        return cls(key, folder, end_of(folder.log), _counted(folder, stored.generation))
 
     def look(self, stored: StoredDeployment) -> tuple[str, str] | None:
         """The first canary that breaks its guard, and how; None while none does."""

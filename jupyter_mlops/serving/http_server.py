@@ -76,9 +76,10 @@ class Server(uvicorn.Server):
         await asyncio.gather(*stopping)
 
     async def on_tick(self, counter: int) -> bool:
-        """Tell the others how many connections this process has."""
+        """Tell the others how many connections this process has; end where nobody watches over it any more."""
         if self._crowd is not None:
             self._crowd.tell(self._number, len(self.server_state.connections))
+            self.should_exit |= self._crowd.forsaken()
         return await super().on_tick(counter)
 
     def _accept(self, listener: socket.socket) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Window", "count", "read", "read_after", "read_shadow"]
+__all__ = ["Window", "count", "end_of", "read", "read_after", "read_shadow"]
 
 SETTLED_NS = 60_000_000_000  # a segment that begins is on disk well within this
 
@@ -141,6 +141,17 @@ def read_after(folder: Path, position: str = "") -> tuple[Window, str]:
     Rows are given when they are found, which is the order of their times within one server process; a row that another
     process has written a little later than its time is given with the next reading.
     """
+    parts, position = _rest(folder, position, typed=True)
+    return _window(parts), position
+
+
+def end_of(folder: Path) -> str:
+    """The position from which `read_after` gives only what is answered from now on; no row is read for it."""
+    return _rest(folder, "", typed=False)[1]
+
+
+def _rest(folder: Path, position: str, *, typed: bool) -> tuple[list[Part], str]:
+    """What was answered since `position`, where it is wanted typed, and how far that goes."""
     state = json.loads(position) if position else {}
     floor, done = str(state.get("floor", "")), {str(k): tuple(v) for k, v in state.get("open", {}).items()}
     parts: list[Part] = []
@@ -150,7 +161,7 @@ def read_after(folder: Path, position: str = "") -> tuple[Window, str]:
         if stored.name <= floor:
             continue
         rows, offset = done.get(stored.name, (0, 0))
-        part, rows, offset, closed = stored.rest(rows, offset)
+        part, rows, offset, closed = stored.rest(rows, offset, typed=typed)
         if part is not None:
             parts.append(part)
         settled = settled and closed and _begun_ns(stored.name) < time.time_ns() - SETTLED_NS
@@ -158,7 +169,7 @@ def read_after(folder: Path, position: str = "") -> tuple[Window, str]:
             floor = stored.name
         else:
             open_[stored.name] = (rows, offset)
-    return _window(parts), json.dumps({"floor": floor, "open": open_})
+    return parts, json.dumps({"floor": floor, "open": open_})
 
 
 def read_shadow(folder: Path, *, since_ms: int | None = None) -> Window:
@@ -218,18 +229,20 @@ class _Stored:
             part = part.where(part.numbers >= np.sort(part.numbers)[len(part) - last] if last else part.numbers < 0)
         return part if len(part) else None
 
-    def rest(self, rows: int, offset: int) -> tuple[Part | None, int, int, bool]:
+    def rest(self, rows: int, offset: int, *, typed: bool) -> tuple[Part | None, int, int, bool]:
         """The answered rows after the first `rows`; how many there are and where they end; whether that is all there will be."""
+        part = None
         if self.raw is not None:
             try:
                 closed = not self.raw.writing()
                 found, end = self.raw.entries(offset)
-                part = part_of(self.raw, found)
+                part = part_of(self.raw, found) if typed else None
                 after = found[-1][0] + found[-1][1].counted if found else rows
                 return (None if part is None else part.where(roles_are(part, ANSWERED))), after, end, closed
             except FileNotFoundError:
                 pass
-        part = _gone(self._parquet)
+        if typed:
+            part = _gone(self._parquet)
         if part is not None:
             part = part.where(roles_are(part, ANSWERED) & (part.numbers >= rows))
         return part, self.rows, offset, True

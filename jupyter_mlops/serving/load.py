@@ -1,7 +1,8 @@
 """Load: an MLflow model folder, what its MLmodel file says, and how it becomes a model that answers.
 
-scikit-learn models are read without mlflow: the MLmodel file, and the estimator by skops with exactly the types that the
-file records as trusted; so are XGBoost's and LightGBM's own files, which hold no code. Everything else goes through `store.pyfunc`, which is mlflow itself.
+scikit-learn models are read without mlflow: the MLmodel file, and the estimator by skops with the types that the file
+records as trusted, so far as they are known to do no harm; so are XGBoost's and LightGBM's own files, which hold no code.
+Everything else goes through `store.pyfunc`, which is mlflow itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from ..errors import InvalidArgument, NotFound
 from ..tracking.skops_import import skops_io
+from ..tracking.skops_trust import check_homes, unknown_types
 from .model import PyfuncModel, ServedModel, SklearnModel
 from .signature import Signature
 
@@ -26,6 +28,7 @@ CLASSES = {
     "mlflow.xgboost": ("xgboost.core.Booster", "xgboost.sklearn.XGBClassifier", "xgboost.sklearn.XGBRegressor"),
     "mlflow.lightgbm": ("lightgbm.basic.Booster", "lightgbm.sklearn.LGBMClassifier", "lightgbm.sklearn.LGBMRegressor"),
 }
+CONSENT = "If you trust where it comes from, add --allow-pickle (allow_pickle=True)."
 PLAIN_LOADERS = ("mlflow.sklearn", "mlflow.xgboost", "mlflow.lightgbm", "mlflow.catboost", "mlflow.onnx")
 
 
@@ -105,6 +108,11 @@ class ModelFolder:
         return found
 
     @property
+    def trusted(self) -> list[str]:
+        """The types beyond skops' own that the file says reading it needs."""
+        return [str(name) for name in self.own.get("skops_trusted_types") or []]
+
+    @property
     def _stored(self) -> Path:
         """The estimator's file: a name out of a file, and no way out of the folder."""
         return self.path / Path(str(self.own.get("pickled_model") or self.own.get("data") or "model")).name
@@ -123,6 +131,9 @@ class ModelFolder:
             return "it is stored as a pickle"
         if self.facts["flavors"].get("python_function", {}).get("code"):
             return "it brings Python files of its own"
+        unknown = unknown_types(self.trusted)
+        if unknown:
+            return f"it makes objects of what only its own MLmodel file vouches for: {', '.join(unknown)}"
         return "" if self.loader in PLAIN_LOADERS else f"it is loaded by {self.loader or 'an unknown loader'}"
 
     def check_consent(self, model: str, *, allow_pickle: bool) -> None:
@@ -137,7 +148,7 @@ class ModelFolder:
         if why and not allow_pickle:
             raise InvalidArgument(
                 f"loading {model} runs code that is stored in it: {why}.",
-                hint="If you trust where it comes from, add --allow-pickle (allow_pickle=True).",
+                hint=CONSENT,
             )
 
     def example(self) -> tuple[bytes, str] | None:
@@ -157,8 +168,22 @@ class ModelFolder:
         Exception
             Whatever skops or pickle raise.
         """
-        self.check_consent(str(self.facts.get("model_id") or self.path.name), allow_pickle=allow_pickle)
-        return _estimator(self)
+        self.check_consent(self._known_as, allow_pickle=allow_pickle)
+        return self._read(allow_pickle=allow_pickle)
+
+    @property
+    def _known_as(self) -> str:
+        return str(self.facts.get("model_id") or self.path.name)
+
+    def _read(self, *, allow_pickle: bool) -> Any:
+        if not allow_pickle and self.trusted:
+            try:
+                check_homes(self.trusted)
+            except (ValueError, ImportError) as error:
+                raise InvalidArgument(
+                    f"loading {self._known_as} may run code that is not the library's: {error}.", hint=CONSENT
+                ) from error
+        return READERS[self.loader](self)
 
     def load(self, *, allow_pickle: bool, plan: Path | None = None) -> ServedModel:
         """Load the model.
@@ -175,20 +200,22 @@ class ModelFolder:
         Exception
             Whatever skops, pickle or mlflow raise.
         """
-        self.check_consent(str(self.facts.get("model_id") or self.path.name), allow_pickle=allow_pickle)
+        self.check_consent(self._known_as, allow_pickle=allow_pickle)
         if not self.native():
             from ..store.pyfunc import Pyfunc
 
             reason = f"{self.loader or 'its loader'} is served by mlflow"
-            return PyfuncModel(Pyfunc(self.path, allow_pickle=allow_pickle).answer, reason)
+            # mlflow asks for consent to any skops file; this one's types were looked at
+            looked_at = self.loader == "mlflow.sklearn" and self.own.get("serialization_format") == "skops"
+            return PyfuncModel(Pyfunc(self.path, allow_pickle=allow_pickle or looked_at).answer, reason)
         signature = Signature.parse(self.inputs)
         found = _plan(plan)
         if found is not None and found.operation is not None and signature is not None:
             from .compiled.model import CompiledModel
 
-            return CompiledModel(found, signature, lambda: _estimator(self))
+            return CompiledModel(found, signature, lambda: self._read(allow_pickle=allow_pickle))
         reason = found.reason if found is not None else "it was not compiled"
-        return SklearnModel(_estimator(self), signature, method=self.method, path_reason=reason)
+        return SklearnModel(self._read(allow_pickle=allow_pickle), signature, method=self.method, path_reason=reason)
 
 
 def _plan(folder: Path | None) -> Any:
@@ -197,10 +224,6 @@ def _plan(folder: Path | None) -> Any:
     from .compiled.plan import Plan
 
     return Plan.read(folder)
-
-
-def _estimator(folder: ModelFolder) -> Any:
-    return READERS[folder.loader](folder)
 
 
 def _sklearn(folder: ModelFolder) -> Any:
@@ -218,7 +241,15 @@ def _sklearn(folder: ModelFolder) -> Any:
 
 
 def _skops(folder: ModelFolder) -> Any:
-    return skops_io().load(folder._stored, trusted=folder.own.get("skops_trusted_types") or [])  # noqa: SLF001 the same
+    skops = skops_io()
+    try:
+        return skops.load(folder._stored, trusted=folder.trusted)  # noqa: SLF001 the same
+    except skops.exceptions.UntrustedTypesFoundException as error:
+        lacking = ", ".join(set(skops.get_untrusted_types(file=folder._stored)) - set(folder.trusted))  # noqa: SLF001 the same
+        raise InvalidArgument(
+            f"the model's file holds {lacking}, and its MLmodel file does not name that under skops_trusted_types.",
+            hint="Register the model again, or log it with `skops_trusted_types`.",
+        ) from error
 
 
 def _xgboost(folder: ModelFolder) -> Any:

@@ -1,12 +1,13 @@
 """Log frames: what a model server has answered, in append-only files that survive the server's death.
 
 A segment belongs to one model version in one server process and is a row of frames. A frame is a head (magic, length,
-checksum, rows, rows before it in the segment, time), a MessagePack payload and its own length again. The length at the
-end lets a reader find the last frame without reading the others; the checksum and the length make a frame that was cut
-short invisible. The first frame of a segment names the model and its signature, so a log can be read without the model,
-and by whoever comes later. Frames are handed to the system by one `os.write` a batch, before the answers are sent: what
-was answered is in the log even if the process is killed the moment after. Raw bodies are kept as they came; reading
-types them. While it is written a segment is locked (``flock``), so others can tell a living one from one that is done.
+checksum, rows, rows before it in the segment, time), the entries that were answered together as MessagePack, and its own
+length again. The length at the end lets a reader find the last frame without reading the others; the checksum and the
+length make a frame that was cut short invisible. The first frame of a segment names the model and its signature, so a log
+can be read without the model, and by whoever comes later. A frame is handed to the system by one `os.write`, before the
+answers are sent: what was answered is in the log even if the process is killed the moment after. Raw bodies are kept as
+they came; reading types them. While it is written a segment is locked (``flock``), so others can tell a living one from
+one that is done.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ __all__ = [
     "SHADOW",
     "Entry",
     "Segment",
-    "entry_frames",
+    "entries_frame",
     "first_frame",
     "segment_paths",
 ]
 
-SCHEMA = 2
-MAGIC = b"mlf1"
+SCHEMA = 3
+MAGIC, ALONE = b"mlf2", b"mlf1"  # until schema 2 every entry had a frame of its own
 HEAD = struct.Struct("<4sIIIQQ")  # magic, payload length, checksum, rows, rows before, milliseconds since 1970
 COUNTED = struct.Struct("<IQQ")  # the part of the head that the checksum covers besides the payload
 TAIL = struct.Struct("<I")  # the frame's whole length
@@ -92,7 +93,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Entry)
+_decoder = msgspec.msgpack.Decoder(list[Entry])
+_decoder_alone = msgspec.msgpack.Decoder(Entry)
 
 
 def frame_bytes(payload: bytes, rows: int, before: int, time_ms: int) -> bytes:
@@ -102,17 +104,13 @@ def frame_bytes(payload: bytes, rows: int, before: int, time_ms: int) -> bytes:
     return b"".join((head, payload, TAIL.pack(HEAD.size + len(payload) + TAIL.size)))
 
 
-def entry_frames(entries: Sequence[Entry], before: int) -> tuple[bytes, int]:
-    """Entries as frames, to write in one go, and how many predictions the segment then holds."""
-    parts: list[bytes] = []
-    encode, crc32, extra = _encoder.encode, zlib.crc32, HEAD.size + TAIL.size
-    for entry in entries:  # as `frame_bytes`, which takes longer for each
-        payload, rows, time_ms = encode(entry), entry.counted, entry.time_ms
-        length = len(payload)
-        checksum = crc32(payload, crc32(COUNTED.pack(rows, before, time_ms)))
-        parts += (HEAD.pack(MAGIC, length, checksum, rows, before, time_ms), payload, TAIL.pack(length + extra))
-        before += rows
-    return b"".join(parts), before
+def entries_frame(entries: Sequence[Entry], before: int) -> tuple[bytes, int]:
+    """Entries that are answered together as one frame, and how many predictions the segment then holds."""
+    rows = 0
+    for entry in entries:
+        if entry.role == ANSWERED and entry.status == 200:  # as `counted`, without a call for each
+            rows += entry.rows
+    return frame_bytes(_encoder.encode(entries), rows, before, entries[-1].time_ms), before + rows
 
 
 @dataclass(frozen=True)
@@ -180,9 +178,18 @@ class Segment:
             at = first.end if first else len(raw)
         found: list[tuple[int, Entry]] = []
         while (frame := _frame(raw, at)) is not None:
-            found.append((frame.before, _decoded(frame)))
+            before = frame.before
+            for entry in _decoded(frame):
+                found.append((before, entry))
+                before += entry.counted
             at = frame.end
         return found, offset + at
+
+    def gaps(self) -> list[Entry]:
+        """The notes of what was answered and not logged; most segments have none, which is seen without decoding them."""
+        if _encoder.encode(GAP) not in self.path.read_bytes():
+            return []
+        return [entry for _, entry in self.entries()[0] if entry.role == GAP]
 
     def last(self) -> tuple[int, int]:
         """How many rows it holds and when its last frame was written, without reading the rest where it is whole."""
@@ -225,6 +232,7 @@ def segment_paths(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
+    magic: bytes
     payload: bytes
     rows: int
     before: int
@@ -238,17 +246,19 @@ def _frame(raw: bytes, at: int) -> _Frame | None:
         return None
     magic, length, checksum, rows, before, time_ms = HEAD.unpack_from(raw, at)
     end = at + HEAD.size + length + TAIL.size
-    if magic != MAGIC or end > len(raw):
+    if magic not in (MAGIC, ALONE) or end > len(raw):
         return None
     payload = raw[at + HEAD.size : at + HEAD.size + length]
     if zlib.crc32(payload, zlib.crc32(COUNTED.pack(rows, before, time_ms))) != checksum:
         return None
-    return _Frame(payload, rows, before, time_ms, end)
+    return _Frame(magic, payload, rows, before, time_ms, end)
 
 
-def _decoded(frame: _Frame) -> Entry:
-    try:
+def _decoded(frame: _Frame) -> list[Entry]:
+    if frame.magic == MAGIC:
         return _decoder.decode(frame.payload)
+    try:
+        return [_decoder_alone.decode(frame.payload)]
     except msgspec.ValidationError:  # schema 1: (id, content type, request, response, time taken)
         id_, kind, request, response, took = msgspec.msgpack.decode(frame.payload)
-        return Entry(id_, frame.time_ms, kind, request, response, frame.rows, took)
+        return [Entry(id_, frame.time_ms, kind, request, response, frame.rows, took)]

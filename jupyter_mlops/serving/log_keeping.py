@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -68,7 +69,8 @@ def not_logged(folder: Path) -> int:
     for path in segment_paths(folder):
         segment = Segment.open(path)
         if segment is not None and not path.with_suffix(PARQUET_SUFFIX).exists():
-            rows += sum(json.loads(e.response)["rows"] for _, e in segment.entries()[0] if e.role == GAP)
+            with contextlib.suppress(FileNotFoundError):  # it has become Parquet just now
+                rows += sum(json.loads(entry.response)["rows"] for entry in segment.gaps())
     return rows
 
 

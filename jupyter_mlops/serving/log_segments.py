@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..domain.deployment import LogRules
-from .log_frames import GAP, SEGMENT_SUFFIX, Entry, entry_frames, first_frame
+from .log_frames import GAP, SEGMENT_SUFFIX, Entry, entries_frame, first_frame
 from .log_masking import Mask
 
 __all__ = ["SEGMENT_BYTES", "Entry", "LogWriter"]
@@ -164,27 +164,27 @@ class LogWriter:
         missed = self._missed
         if missed:
             entries = (self._gap(), *entries)
-        frames, rows = entry_frames(entries, self._rows)
-        self._put(frames)
+        frame, rows = entries_frame(entries, self._rows)
+        self._put(frame)
         self._used = True
         self._rows = rows
         self.written_ms = entries[-1].time_ms
         if missed:
             self._missed -= missed
 
-    def _put(self, frames: bytes) -> None:
+    def _put(self, frame: bytes) -> None:
         written = 0
         try:
-            written = os.write(self._file, frames)
+            written = os.write(self._file, frame)
         finally:
-            if written < len(frames):
+            if written < len(frame):
                 self._take_back()
-        if written < len(frames):
+        if written < len(frame):
             raise OSError(28, "no space left for the inference log")
-        self._size += len(frames)
+        self._size += len(frame)
 
     def _take_back(self) -> None:
-        """Cut off frames that were written in part; if even that fails, go on in a new segment."""
+        """Cut off a frame that was written in part; if even that fails, go on in a new segment."""
         try:
             os.ftruncate(self._file, self._size)
         except OSError:

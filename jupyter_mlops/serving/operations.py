@@ -28,7 +28,18 @@ from .inference_log import count
 from .load import ModelFolder
 from .log_keeping import Expired, compact, forget, remove_old
 from .on_boot import start_on_boot
-from .operations_traffic import follow, guard, outcomes, resolved, rollback, set_traffic, supervisor, switch, traffic
+from .operations_traffic import (
+    follow,
+    guard,
+    keep_previous,
+    outcomes,
+    resolved,
+    rollback,
+    set_traffic,
+    supervisor,
+    switch,
+    traffic,
+)
 from .signature import signature_columns
 from .status import cores
 
@@ -382,5 +393,6 @@ DUTIES: tuple[Duty, ...] = (
     Duty("deployments", 1.0, keep, busy),
     Duty("canaries", 1.0, guard, busy),
     Duty("aliases", 2.0, follow, busy),
+    Duty("versions to go back to", 2.0, keep_previous, busy),
     Duty("inference logs", 10.0, keep_logs, lambda _host: False),
 )

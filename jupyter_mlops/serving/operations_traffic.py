@@ -20,13 +20,26 @@ from .guards import Watch
 from .load import ModelFolder
 from .supervisor import Supervisor
 
-__all__ = ["follow", "guard", "outcomes", "resolved", "rollback", "set_traffic", "supervisor", "switch", "traffic"]
+__all__ = [
+    "follow",
+    "guard",
+    "keep_previous",
+    "outcomes",
+    "resolved",
+    "rollback",
+    "set_traffic",
+    "supervisor",
+    "switch",
+    "traffic",
+]
 
 log = logging.getLogger("jupyter_mlops.service")
 
 LOAD_SECONDS = 300.0
 SWITCH_SECONDS = 10.0
 KEPT = 1  # how many versions that answer nothing are kept loaded
+SETTLED_MS = 5_000  # a deployment that answers for so long has time for the version before
+LIGHT_BYTES = 64 << 20  # of a model's files: what is kept loaded without being asked for must not cost much
 CHAMPION = "champion"
 
 
@@ -95,24 +108,9 @@ def switch(host: Host, stored: StoredDeployment, wanted: Traffic, why: Decision)
     ]
     wanted = replace(wanted, shares=(*wanted.shares, *left[:KEPT]))
     wanted = wanted.checked()
-    new = [share for share in wanted if share.model not in known]
+    new = [share.model for share in wanted if share.model not in known]
     if new:
-        for share in new:
-            version, files = locate(host, share.model)
-            ModelFolder.open(files).check_consent(version.ref, allow_pickle=stored.allow_pickle)
-            host.progress(f"loading {share.model} beside {stored.model}")
-            keeper.add_version(stored, share.model, files)
-        waiting = tuple(replace(share, weight=0.0, role="kept") for share in new)
-        loading = replace(stored, number=stored.number + 1, traffic=replace(before, shares=(*before.shares, *waiting)))
-        try:
-            keeper.order(loading, patience=LOAD_SECONDS)
-        except NotReady:
-            with contextlib.suppress(NotReady):  # whoever is late reads it later
-                keeper.order(replace(stored, number=stored.number + 2), patience=SWITCH_SECONDS)
-            DeploymentFolder.of(host.workspace.home, stored.name).write(replace(stored, number=stored.number + 2))
-            keeper.remove_versions(stored)
-            raise
-        stored = replace(stored, number=loading.number)
+        stored = replace(stored, number=_load_beside(host, stored, new).number)
     done = replace(
         stored,
         number=stored.number + 1,
@@ -126,6 +124,33 @@ def switch(host: Host, stored: StoredDeployment, wanted: Traffic, why: Decision)
     keeper.remove_versions(done)
     host.changed("deployments")
     return done
+
+
+def _load_beside(host: Host, stored: StoredDeployment, models: list[str]) -> StoredDeployment:
+    """Load versions beside those that answer; the deployment with them in its traffic, which is not written down yet.
+
+    Raises
+    ------
+    NotReady
+        One cannot be loaded; the traffic is as it was.
+    """
+    keeper, before = supervisor(host), stored.traffic
+    for model in models:
+        version, files = locate(host, model)
+        ModelFolder.open(files).check_consent(version.ref, allow_pickle=stored.allow_pickle)
+        host.progress(f"loading {model} beside {stored.model}")
+        keeper.add_version(stored, model, files)
+    waiting = tuple(Share(model, 0.0, "kept") for model in models)
+    loading = replace(stored, number=stored.number + 1, traffic=replace(before, shares=(*before.shares, *waiting)))
+    try:
+        keeper.order(loading, patience=LOAD_SECONDS)
+    except NotReady:
+        with contextlib.suppress(NotReady):  # whoever is late reads it later
+            keeper.order(replace(stored, number=stored.number + 2), patience=SWITCH_SECONDS)
+        DeploymentFolder.of(host.workspace.home, stored.name).write(replace(stored, number=stored.number + 2))
+        keeper.remove_versions(stored)
+        raise
+    return loading
 
 
 def rollback(host: Host, *, model: str, to: str = "", reason: str = "") -> dict[str, Any]:
@@ -150,21 +175,29 @@ def rollback(host: Host, *, model: str, to: str = "", reason: str = "") -> dict[
     target = _target(host, name, alias, now, to, following)
     ref = f"{name}@{target}"
     told = reason or f"rolled back by {host.actor.user}"
-    switched = []
-    for stored in following:
-        with supervisor(host).changing(stored.name):
-            stored = find(home, stored.name)  # noqa: PLW2901 as it is now that nobody else changes it
+    switched = sorted(stored.name for stored in following)
+    late: list[NotReady] = []
+    with contextlib.ExitStack() as held:
+        # Until the alias has moved too: what follows it would go forward again.
+        for deployment in switched:
+            held.enter_context(supervisor(host).changing(deployment))
+        for deployment in switched:
+            stored = find(home, deployment)  # as it is now that nobody else changes it
             if stored.model == ref:
-                switched.append(stored.name)
                 continue
             shares = (Share(ref, 1.0, "stable", f"{name}@{alias}"), *_shadows(stored, ref))
-            wanted = replace(stored.traffic, shares=shares)
             why = Decision(now_ms(), f"rolled back from {stored.model} to {ref}", told)
-            switch(host, stored, wanted, why)
-            switched.append(stored.name)
-    if now is not None and now != target:
-        move_alias(host, name, alias, target, reason=reason or "rollback")
+            try:
+                switch(host, stored, replace(stored.traffic, shares=shares), why)
+            except NotReady as error:
+                if find(home, deployment).model != ref:
+                    raise
+                late.append(error)  # it is ordered, and a server that is busy follows when it can
+        if now is not None and now != target:
+            move_alias(host, name, alias, target, reason=reason or "rollback")
     host.changed("models")
+    if late:
+        raise late[0]
     return {"model": name, "alias": alias, "version": target, "previous": now, "deployments": switched}
 
 
@@ -174,18 +207,12 @@ def _shadows(stored: StoredDeployment, ref: str) -> tuple[Share, ...]:
 
 def _target(host: Host, name: str, alias: str, now: int | None, to: str, following: list[StoredDeployment]) -> int:
     """The version to go back to: the one asked for, else the one before in the alias's history, else the one kept."""
-    from ..store import alias_history
-
-    models = host.store.models
     if to:
         text = to if "@" in to else f"{name}@{to}"
-        return int(model_versions.find(models, text).version)
-    moves = alias_history.read(models, name, alias)
-    for move in reversed(moves):
-        if move.request == host.request and move.before is not None:
-            return int(move.version or 0)  # asked again after a crash
-        if move.version == now and move.before is not None:
-            return int(move.before)
+        return int(model_versions.find(host.store.models, text).version)
+    before = _before(host, name, alias, now)
+    if before is not None:
+        return before
     kept = [share for stored in following for share in stored.traffic.of_role("kept")]
     if kept:
         return int(kept[0].model.rpartition("@")[2])
@@ -193,6 +220,18 @@ def _target(host: Host, name: str, alias: str, now: int | None, to: str, followi
         f"{name}@{alias} has never pointed to another version, so there is none to go back to.",
         hint=f"Name one: `%mlops rollback {name} --to VERSION`; `%mlops models {name}` lists them.",
     )
+
+
+def _before(host: Host, name: str, alias: str, now: int | None) -> int | None:
+    """The version that an alias pointed to before `now`, by its history; None for none."""
+    from ..store import alias_history
+
+    for move in reversed(alias_history.read(host.store.models, name, alias)):
+        if host.request and move.request == host.request and move.before is not None:
+            return int(move.version or 0)  # a rollback that is asked for again after a crash
+        if move.version == now and move.before is not None:
+            return int(move.before)
+    return None
 
 
 def follow(host: Host) -> None:
@@ -210,11 +249,52 @@ def follow(host: Host) -> None:
             stored = find(home, seen.name) if held else seen
             if not held or stored.model != seen.model or not stored.wanted:
                 continue
+            if host.store.models.alias(reference.name, reference.alias) != version:  # rolled back just now
+                continue
             shares = tuple(s for s in stored.traffic if s.role in ("canary", "shadow") and s.model != ref)
             wanted = replace(stored.traffic, shares=(Share(ref, 1.0, "stable", stored.asked), *shares))
             _by_itself(
                 host, stored, wanted, f"follows {seen.asked} from {stored.model} to {ref}", "the alias has moved"
             )
+
+
+def keep_previous(host: Host) -> None:
+    """Let every deployment that follows an alias have the version before it loaded, so that going back takes no time."""
+    done: set[tuple[str, str, str]] = host.shared.setdefault("previous", set())
+    for seen in stored_deployments(host.workspace.home):
+        reference = Reference.parse(seen.asked, "model version")
+        key = (seen.name, seen.generation, seen.model)
+        fresh = seen.state != "running" or now_ms() - max(seen.started_ms, seen.spawned_ms) < SETTLED_MS
+        if key in done or fresh or seen.pin or reference.alias is None or seen.traffic.of_role("kept"):
+            continue
+        before = _before(host, reference.name, reference.alias, int(seen.model.rpartition("@")[2]))
+        ref = f"{reference.name}@{before}"
+        if before is None or not _light(host, ref, allow_pickle=seen.allow_pickle):
+            done.add(key)
+            continue
+        with supervisor(host).changing(seen.name, wait=False) as held:
+            stored = find(host.workspace.home, seen.name) if held else seen
+            if not held or not stored.wanted or (stored.generation, stored.model) != key[1:]:
+                continue
+            done.add(key)
+            if stored.traffic.of_model(ref) is not None:
+                continue
+            try:
+                loaded = _load_beside(host, stored, [ref])
+                DeploymentFolder.of(host.workspace.home, stored.name).write(loaded)
+            except NotReady as error:
+                log.warning("the deployment %s has no version ready to go back to: %s", seen.name, error)
+
+
+def _light(host: Host, ref: str, *, allow_pickle: bool) -> bool:
+    """Whether a version can be kept loaded at little cost."""
+    try:
+        _, files = locate(host, ref)
+        model = ModelFolder.open(files)
+    except NotFound:  # not there any more
+        return False
+    size = sum(path.stat().st_size for path in files.rglob("*") if path.is_file())
+    return model.native() and size <= LIGHT_BYTES and (allow_pickle or not model.runs_code())
 
 
 def _tried(host: Host, name: str, ref: str) -> bool:

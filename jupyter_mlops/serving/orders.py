@@ -13,10 +13,21 @@ from ..domain.deployment import LogRules
 from ..domain.record import Record
 from ..domain.traffic import Share, Traffic
 
-__all__ = ["TRAFFIC_FILE", "WORKERS", "Orders", "WorkerState", "first_orders", "read_workers", "replace_file"]
+__all__ = [
+    "TRAFFIC_FILE",
+    "WORKERS",
+    "Orders",
+    "WorkerState",
+    "crew_beat",
+    "crew_lives",
+    "first_orders",
+    "read_workers",
+    "replace_file",
+]
 
 TRAFFIC_FILE = "traffic.json"
 WORKERS = "workers"
+CREW = "crew"
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,20 @@ def read_workers(generation: Path) -> dict[int, WorkerState]:
             state = WorkerState.from_dict(json.loads(path.read_text()))
             found[state.pid] = state
     return found
+
+
+def crew_lives(generation: Path) -> None:
+    """Tell that the process which watches over a generation's workers does so."""
+    with contextlib.suppress(OSError):  # the generation is being removed
+        (generation / WORKERS / CREW).touch()
+
+
+def crew_beat(generation: Path) -> int | None:
+    """When that was told last, another number each time; None where no process watches over others."""
+    try:
+        return (generation / WORKERS / CREW).stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def first_orders(model: str) -> Orders:

@@ -38,7 +38,7 @@ from .load import ModelFolder
 from .log_segments import LogWriter
 from .metrics import Counters
 from .model import ServedModel
-from .orders import TRAFFIC_FILE, WORKERS, Orders, first_orders
+from .orders import TRAFFIC_FILE, WORKERS, Orders, crew_lives, first_orders
 from .routing import Slot
 from .short_way import protocol_for
 from .signature import Signature
@@ -198,9 +198,14 @@ def serve(
         _answer(folder, place, versions, listener, lambda: say("ready"))
         return
     orders = Orders.read(place)
-    if orders is not None:
-        stable = orders.traffic.stable.model
-        versions.read(place / orders.places[stable], stable)
+    shares, places = ((), {}) if orders is None else (orders.traffic.shares, orders.places)
+    for share in shares:
+        try:
+            versions.read(place / places[share.model], share.model)
+        except Exception:
+            if share.role == "stable":
+                raise
+            log.exception("%s cannot be loaded", share.model)  # each process tells it to whoever waits
     gc.collect()
     gc.freeze()
 
@@ -211,7 +216,7 @@ def serve(
             say(f"error {' '.join(str(error).split())[:2000]}")
             raise CannotStart from error
 
-    Crew(workers, work).run(say)
+    Crew(workers, work, partial(crew_lives, place)).run(say)
 
 
 def _answer(

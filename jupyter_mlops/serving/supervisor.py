@@ -25,7 +25,7 @@ from .listening import answers, bind, orders_of, place_of
 from .liveness import PROBE_SECONDS, Liveness, activity_of
 from .log_keeping import not_logged
 from .metrics import read_counters
-from .orders import WORKERS, WorkerState, read_workers
+from .orders import WORKERS, WorkerState, crew_beat, read_workers
 from .process import Process, reap
 from .starting import START_SECONDS, await_ready, start_server
 from .status import parent_of, release_of, versions_of, worker_of
@@ -39,6 +39,8 @@ QUICK_MS = 30_000  # who dies sooner after its start is counted
 QUICK_DEATHS = 5
 STEADY_MS = 60_000
 LONGEST_WAIT_MS = 60_000
+LATE_SECONDS = 1.0  # who does not follow for so long is looked at: it may hang
+LATE_PROBE_SECONDS = 0.5
 LOOPBACK = "127.0.0.1"
 
 
@@ -60,6 +62,7 @@ class Supervisor:
         self._children: set[int] = set()
         self._listeners: dict[str, socket.socket] = {}
         self._liveness = Liveness(activity_of)
+        self._beats: dict[str, tuple[int, int]] = {}
 
     def folders(self) -> list[DeploymentFolder]:
         """Every deployment's folder, by name."""
@@ -164,7 +167,7 @@ class Supervisor:
         return json.dumps({**told, "listening": listening_of(stored), "contract": held})
 
     def order(self, stored: StoredDeployment, *, patience: float) -> dict[int, WorkerState]:
-        """Tell the workers what `stored` says, and wait until every living one follows it.
+        """Tell the workers what `stored` says, and wait until every living one follows it; one that hangs is ended.
 
         Raises
         ------
@@ -174,7 +177,7 @@ class Supervisor:
         folder = DeploymentFolder.of(self.home, stored.name)
         generation = folder.generation(stored.generation)
         orders_of(stored).write(generation)
-        deadline = time.monotonic() + patience
+        began = time.monotonic()
         while True:
             states = self._workers(folder, stored)
             living = set(states)
@@ -186,12 +189,14 @@ class Supervisor:
                 raise NotReady(f"{stored.name} cannot load {told}.", hint="The traffic is as it was.")
             if states and living == {pid for pid, state in states.items() if state.number >= stored.number}:
                 return states
-            if time.monotonic() > deadline:
-                late = living - {pid for pid, state in states.items() if state.number >= stored.number}
+            late = {pid: state for pid, state in states.items() if state.number < stored.number}
+            if time.monotonic() > began + patience:
                 raise NotReady(
                     f"{len(late) or 'all'} of the servers of {stored.name} do not follow within {patience:.0f} s.",
                     hint="`%mlops deployments` shows how it is; they follow as soon as they can.",
                 )
+            if late and time.monotonic() > began + LATE_SECONDS:
+                self._end_hung(stored, late, LATE_PROBE_SECONDS)
             time.sleep(0.01)
 
     def _workers(self, folder: DeploymentFolder, stored: StoredDeployment) -> dict[int, WorkerState]:
@@ -255,7 +260,11 @@ class Supervisor:
         if stored.quick_deaths and now_ms() - stored.spawned_ms > STEADY_MS:
             stored = replace(stored, quick_deaths=0)
             folder.write(stored)
-        self._end_unwell(folder, stored)
+        self._end_hung(stored, self._workers(folder, stored), PROBE_SECONDS)
+        if self._crew_hangs(stored.name, alive.pid, crew_beat(folder.generation(stored.generation))):
+            log.warning("process %s of %s does not watch over its workers; it is ended", alive.pid, stored.name)
+            alive.end(0.5)
+            return self._note_death(folder, stored, "the process that watches over its workers hung")
         return stored, ""
 
     def _bring_back(self, folder: DeploymentFolder, stored: StoredDeployment) -> tuple[StoredDeployment, str]:
@@ -274,15 +283,23 @@ class Supervisor:
             return self._note_death(folder, again, str(error))
         return again, ""
 
-    def _end_unwell(self, folder: DeploymentFolder, stored: StoredDeployment) -> None:
-        """End a process that does not answer its own ``/health`` and hangs; it is then brought back."""
-        for pid, state in self._workers(folder, stored).items():
-            well = answers(replace(stored, host=LOOPBACK, port=state.port), path="/health", patience=PROBE_SECONDS)
+    def _end_hung(self, stored: StoredDeployment, workers: dict[int, WorkerState], patience: float) -> None:
+        """End the workers that do not answer their own ``/health`` and hang; they are then brought back."""
+        for pid, state in workers.items():
+            well = answers(replace(stored, host=LOOPBACK, port=state.port), path="/health", patience=patience)
             if self._liveness.hangs(pid, answered=well):
                 log.warning("process %s of %s does not answer; it is ended", pid, stored.name)
                 process = Process.of(pid)
                 if process is not None:
                     process.end(0.5)
+
+    def _crew_hangs(self, name: str, pid: int, beat: int | None) -> bool:
+        """Whether the process that watches over the workers has not told of itself for some looks, and does nothing."""
+        if beat is None:
+            return False
+        heard = self._beats.get(name) != (pid, beat)
+        self._beats[name] = pid, beat
+        return self._liveness.hangs(pid, answered=heard)
 
     def look(self, stored: StoredDeployment) -> Deployment:
         """A deployment as it is at this moment: whether its process lives is looked up now."""

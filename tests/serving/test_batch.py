@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +74,26 @@ def test_a_dataset_is_predicted_and_goes_on_after_an_interruption(
     assert count(log) - before == 900
     with pytest.raises(InvalidArgument, match="another source"):
         deployed.predict("line", TABLE.head(5), out=str(out))
+
+
+def test_a_server_that_is_killed_meanwhile_is_waited_for(deployed: Session, source: Path, tmp_path: Path) -> None:
+    killed: list[int] = []
+
+    def kill(line: str) -> None:
+        if line.startswith("300 ") and not killed:
+            now = deployed.deployments()[0]
+            killed.extend([now.pid or 0, *(worker.pid for worker in now.workers)])
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+    deployed.context.progress = kill
+    try:
+        done = deployed.predict("line", str(source), out=str(tmp_path / "out"))
+    finally:
+        deployed.context.progress = lambda _: None
+    assert killed
+    assert (done.rows, done.parts, done.skipped) == (900, 9, 0)
+    np.testing.assert_allclose(pd.read_parquet(tmp_path / "out")["prediction"], deployed.expected)
 
 
 def test_a_table_and_mistakes(deployed: Session, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from jupyter_mlops.serving import log_frames
@@ -59,6 +60,38 @@ def test_a_frame_that_was_cut_short_is_not_there(tmp_path: Path) -> None:
     assert len(read(tmp_path)) == count(tmp_path) == 4
     path.write_bytes(whole[:5])
     assert len(read(tmp_path)) == count(tmp_path) == 0
+
+
+def test_entries_that_were_answered_together_are_one_frame(tmp_path: Path) -> None:
+    writer = written(tmp_path, range(2))
+    writer.append(entry(2, rows=3), entry(3), entry(4))
+    writer.close()
+    assert read(tmp_path).predictions.tolist() == [0, 0, 1, 1, 2, 2, 2, 3, 4]
+    assert count(tmp_path) == 9
+    (path,) = segment_paths(tmp_path)
+    segment = Segment.open(path)
+    assert segment is not None
+    assert [before for before, _ in segment.entries()[0]] == [0, 2, 4, 7, 8]
+    path.write_bytes(path.read_bytes()[:-5])
+    assert count(tmp_path) == len(read(tmp_path)) == 4  # seen whole or not at all
+
+
+def test_a_log_of_an_earlier_version_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schema 1 and 2 had a frame for each entry; schema 1 knew less of it."""
+    monkeypatch.setattr(log_frames, "MAGIC", log_frames.ALONE)
+    first = log_frames.first_frame("m@1", INPUTS, (), 1.0, 5)
+    whole = entry(7, rows=2)
+    bare = (whole.id, whole.content_type, whole.request, whole.response, whole.took_ms)
+    frames = [
+        log_frames.frame_bytes(msgspec.msgpack.encode(bare), 2, 0, 1007),
+        log_frames.frame_bytes(msgspec.msgpack.encode(whole), 2, 2, 1007),
+    ]
+    monkeypatch.undo()
+    (tmp_path / "1-1.seg").write_bytes(b"".join((first, *frames)))
+    window = read(tmp_path)
+    assert window.predictions.tolist() == [7] * 4
+    assert window.inputs["x"].tolist() == [7.0, 7.1, 7.0, 7.1]
+    assert count(tmp_path) == 4
 
 
 def test_the_newest_rows_are_found_without_reading_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

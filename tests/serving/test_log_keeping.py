@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from jupyter_mlops.domain.deployment import LogRules
 from jupyter_mlops.errors import NotReady
-from jupyter_mlops.serving.inference_log import Window, count, read, read_after, read_shadow
+from jupyter_mlops.serving import inference_log
+from jupyter_mlops.serving.inference_log import Window, count, end_of, read, read_after, read_shadow
 from jupyter_mlops.serving.log_frames import Segment, segment_paths
 from jupyter_mlops.serving.log_keeping import Expired, compact, forget, not_logged, remove_old
 from jupyter_mlops.serving.log_segments import Entry, LogWriter
@@ -318,3 +319,18 @@ def test_a_slow_disk_is_left_alone_where_serving_goes_on(tmp_path: Path) -> None
     log.append(entry(4, [row(4)]))
     assert not_logged(tmp_path) == log.not_logged
     assert count(tmp_path) + log.not_logged == 4
+
+
+def test_from_the_end_on_only_what_comes_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = writer(tmp_path, segment_bytes=600)
+    for number in range(12):
+        log.append(entry(number, [row(number)] * 2))
+    compact(tmp_path)
+    with monkeypatch.context() as nothing_is_read:
+        nothing_is_read.setattr(inference_log, "read_part", None)
+        position = end_of(tmp_path)
+    assert len(read_after(tmp_path, position)[0]) == 0
+    log.append(entry(12, [row(12)]))
+    window, position = read_after(tmp_path, position)
+    assert list(window.inputs.index) == ["r12-0"]
+    assert len(read_after(tmp_path, position)[0]) == 0

@@ -259,6 +259,30 @@ def test_a_hung_worker_is_ended_and_brought_back(deployed: Session) -> None:
     wait_until(lambda: back(deployed, before.workers[0].pid))
 
 
+def test_a_rollback_does_not_wait_for_a_hung_worker(deployed: Session) -> None:
+    """It is ended, and who takes its place follows; the client whose request it had sends that again."""
+    deployed.traffic("kids", ["champion=100%"])
+    deployed.traffic("kids", ["kids@2=100%"])
+    hung = deployed.deployments()[0].workers[0].pid
+    os.kill(hung, signal.SIGSTOP)
+    told = deployed.rollback("kids", to="kids@1", reason="it hangs")
+    assert (told.version, told.deployments) == (1, ("kids",))
+    assert hung not in {worker.pid for worker in deployed.deployments()[0].workers}
+    assert set(ask(deployed, 20)) == {"kids@1"}
+    wait_until(lambda: back(deployed, hung))
+
+
+def test_what_watches_over_the_workers_is_watched_itself(deployed: Session) -> None:
+    """A server whose first process hangs would bring no worker back that dies."""
+    before = deployed.deployments()[0]
+    assert before.pid is not None
+    with Load(deployed).running():
+        os.kill(before.pid, signal.SIGSTOP)
+        wait_until(lambda: deployed.deployments()[0].pid not in (None, before.pid))
+        wait_until(lambda: back(deployed, before.workers[0].pid))
+    assert deployed.deployments()[0].restarts == before.restarts + 1
+
+
 def test_it_follows_its_alias_and_rolls_back(deployed: Session) -> None:
     deployed.traffic("kids", ["champion=100%"])
     deployed.promote("kids@2", to="champion")
@@ -272,6 +296,17 @@ def test_it_follows_its_alias_and_rolls_back(deployed: Session) -> None:
     assert [v.version for v in deployed.models("kids") if "champion" in v.aliases] == [1]
     time.sleep(2.5)
     assert deployed.deployments()[0].model == "kids@1"
+
+
+def test_the_version_before_is_ready_though_it_never_answered_here(deployed: Session) -> None:
+    deployed.promote("kids@2", to="champion")
+    deployed.deploy("kids@champion", workers=2)
+    assert not deployed.traffic("kids").of_role("kept")
+    wait_until(lambda: [share.model for share in deployed.traffic("kids").of_role("kept")] == ["kids@1"])
+    assert set(ask(deployed, 20)) == {"kids@2"}
+    told = deployed.rollback("kids")
+    assert (told.version, told.deployments) == (1, ("kids",))
+    assert set(ask(deployed, 20)) == {"kids@1"}
 
 
 def test_a_canary_that_breaks_its_guard_is_taken_back(deployed: Session) -> None:
