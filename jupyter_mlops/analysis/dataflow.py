@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+import io
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +23,7 @@ from .outside import GENERATORS, depends_on_file
 from .statement_reader import effects_of
 from .trace import Statement
 
-__all__ = ["Flow", "Missing", "Slice", "link", "slice_back"]
+__all__ = ["RANDOM", "STYLE", "Flow", "Missing", "Slice", "link", "slice_back"]
 
 KNOWN = (
     frozenset(dir(builtins))
@@ -46,6 +48,11 @@ SETTINGS = (
 )
 RANDOM = "<random>"
 """Stands for the state of the global random generators."""
+STYLE = "<style>"
+"""Stands for how drawings are drawn unless they say it themselves."""
+_STYLES = re.compile(
+    r"(plt|mpl|pyplot|matplotlib|pylab)\.(style\.use|rc|rcdefaults|rcParams\b.*|set_cmap|rc_file)|(sns|seaborn)\.set(_\w+)?|\w+\.set_style"
+)
 
 _IMMUTABLE = (bool, int, float, complex, str, bytes)
 SIDE_EFFECT_IMPORTS = ("sklearn.experimental", "__future__")
@@ -149,7 +156,11 @@ class _Linker:
         mutates = effects.mutates.union(*(f.mutates for f in inner)) - self.modules - KNOWN
         mutates |= self._changed_arguments(effects) - KNOWN
         mutates |= effects.reads & self.iterators
-        mutates |= self._seen_to_change(statement, effects) | self._drawn_on(statement, effects)
+        drawings = self._drawn_on(statement, effects)
+        mutates |= self._seen_to_change(statement, effects) | drawings
+        styles = bool(self._drawings) and _sets_style(statement.node)
+        drawings |= {name for name in effects.writes if name in self._drawings}
+        mutates |= self._handed_streams(effects)
         if not statement.execution.ok:  # it failed somewhere: only what it does for certain counts
             mutates &= effects.surely
         shared = {name: self._really_shared(name, effects) for name in effects.aliases}
@@ -164,12 +175,12 @@ class _Linker:
         return Flow(
             statement,
             effects,
-            reads=frozenset(reads | drawn),
+            reads=frozenset(reads | drawn | ({STYLE} if drawings else set())),
             writes=frozenset(effects.writes),
-            maybe=frozenset(maybe | seeded),
+            maybe=frozenset(maybe | seeded | ({STYLE} if styles else set())),
             mutates=frozenset(mutates | drawn),
             uses=frozenset(effects.reads),
-            setting=_is_setting(statement.node),
+            setting=styles or _is_setting(statement.node),
         )
 
     def _seen_to_change(self, statement: Statement, effects: Effects) -> set[str]:
@@ -195,6 +206,11 @@ class _Linker:
         ) or bool(effects.reads & self._drawings)
         here = {n for s in statement.execution.statements for n in stored_names([s.node])} if draws else set()
         return self._drawings & (effects.reads | here) & self.seen
+
+    def _handed_streams(self, effects: Effects) -> set[str]:
+        """The open files and buffers that calls are handed: they are read on, or written to."""
+        handed = {name for call in effects.calls for _, names in call.handed for name in names}
+        return {name for name in handed if isinstance(self.live.get(name), io.IOBase)}
 
     def _evident(self, reads: set[str]) -> set[str]:
         """Of the names that functions read, those that they can have read: bound by now, or nowhere in the trace."""
@@ -310,7 +326,9 @@ def slice_back(flows: list[Flow], targets: Iterable[str]) -> Slice:
         elif flow.effects.outside.seeds and RANDOM in needed:
             wanted |= {RANDOM}
         writes_wanted = depends_on_file(files, flow.effects.outside.files_written)
-        kept_anyway = flow.setting or flow.statement.keep or _for_its_effect(flow.statement.node)
+        kept_anyway = (
+            (flow.setting and STYLE not in flow.maybe) or flow.statement.keep or _for_its_effect(flow.statement.node)
+        )
         folder_wanted = saves and flow.effects.outside.makes_folder
         if not (wanted or writes_wanted or folder_wanted or kept_anyway):
             dropped.append(flow)
@@ -364,6 +382,13 @@ def _is_setting(node: ast.stmt) -> bool:
     return False
 
 
+def _sets_style(node: ast.stmt) -> bool:
+    """Whether a statement says how drawings are drawn from then on."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        return _STYLES.fullmatch(ast.unparse(node.value.func)) is not None
+    return isinstance(node, ast.Assign) and any(_STYLES.fullmatch(ast.unparse(target)) for target in node.targets)
+
+
 def _is_display_option(node: ast.stmt) -> bool:
     targets = node.targets if isinstance(node, ast.Assign) else []
     return any(
@@ -376,6 +401,8 @@ def _for_its_effect(node: ast.stmt) -> bool:
 
 
 def _is_drawing(value: Any) -> bool:
+    if hasattr(type(value), "from_estimator") and hasattr(value, "figure_"):  # scikit-learn's displays
+        return True
     if type(value).__name__ == "ndarray" and value.dtype.kind == "O" and value.size:
         value = value.flat[0]
     return type(value).__module__.partition(".")[0] in ("matplotlib", "seaborn")

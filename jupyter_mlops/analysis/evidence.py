@@ -38,6 +38,8 @@ class CellEvidence:
         Names that changed between the end of the cell before and the beginning of this one.
     error, error_line
         The class of what it raised, and the line of the transformed cell on which it did; empty and 0 for none.
+    body_line
+        Of a cell under ``%%time`` or the like, the line of its body.
     drew
         The global random generators that it moved on: ``random``, ``numpy``.
     """
@@ -49,6 +51,7 @@ class CellEvidence:
     outside: frozenset[str] = frozenset()
     error: str = ""
     error_line: int = 0
+    body_line: int = 0
     drew: frozenset[str] = frozenset()
 
 
@@ -105,7 +108,8 @@ class Watch:
             changed=frozenset(n for n, mark in after.items() if n in before and before[n] != mark and before[n][0] == mark[0]),
             outside=self._outside,
             error=type(error).__name__ if error is not None else "",
-            error_line=_line(error),
+            error_line=_line(error, ("ipykernel_", "<ipython-")),
+            body_line=_line(error, ("<timed ",)),
             drew=_moved(self._random, moved),
         )  # fmt: skip
         self._marks = after
@@ -166,14 +170,12 @@ def _moved(before: tuple[Any, ...], after: tuple[Any, ...]) -> frozenset[str]:
     return frozenset(name for name, part in parts if before[part] != after[part])
 
 
-def _line(error: BaseException | None) -> int:
-    """The line of the cell on which an error arose: the outermost frame of the traceback that is a cell's."""
+def _line(error: BaseException | None, files: tuple[str, ...]) -> int:
+    """The line of the cell on which an error arose: the outermost frame of the traceback that is of such a file."""
     at = error.__traceback__ if error is not None else None
     while at is not None:
         code = at.tb_frame.f_code
-        if code.co_name == "<module>" and (
-            "ipykernel_" in code.co_filename or code.co_filename.startswith("<ipython-")
-        ):
+        if code.co_name == "<module>" and any(file in code.co_filename for file in files):
             return at.tb_lineno
         at = at.tb_next
     return 0

@@ -86,9 +86,13 @@ class Scope:
     ours: set[str] = field(default_factory=set)
     mlflow: set[str] = field(default_factory=set)
     runs: set[str] = field(default_factory=set)
+    own_display: bool = False
+    """The notebook has a function or class `display` of its own."""
 
-    def note_import(self, node: ast.stmt) -> None:
-        """Take in what an import binds."""
+    def note(self, node: ast.stmt) -> None:
+        """Take in what a statement binds."""
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == "display":
+            self.own_display = True
         if isinstance(node, ast.Import):
             for alias in node.names:
                 bound = alias.asname or alias.name.partition(".")[0]

@@ -18,6 +18,7 @@ from ..domain.workspace import Cell
 from .evidence import CellEvidence
 from .history import with_history
 from .magic_lines import Magic, find_magic, plain_transform, read_magic, shell_call, timed_result, timed_runs
+from .names import stored_names
 from .own_lines import NAMES, Own, Scope, metric_calls, metric_name, read_line
 from .source import Edit, Segment, apply_edits, edit_span, indent, segments
 from .trace import Execution, Statement, Trace
@@ -119,27 +120,45 @@ class _Reader:
     over: bool = False
     depth: int = 0
     source: str = ""
+    paragraph: int = 0
+    fails_at: tuple[int, int] = (0, 0)
+    """The depth of the block, and the line of its text, at which the execution failed."""
+
+    def __post_init__(self) -> None:
+        seen = self.execution.evidence
+        if self.execution.settled and seen is not None:
+            self.fails_at = 1, seen.error_line
 
     def block(self, source: str, body: list[ast.stmt], *, in_run: bool) -> None:
         """Read the statements of a block; `source` is the text they were parsed from."""
         self.source = source
         self.depth += 1
         for segment, node in zip(segments(source, body), body, strict=True):
+            self.paragraph += segment.apart
             if not self.over and not self._fails(segment, node, in_run=in_run):
                 self._statement(source, segment, node, in_run=in_run)
         self.depth -= 1
 
     def _fails(self, segment: Segment, node: ast.stmt, *, in_run: bool) -> bool:
         """Whether this is where the cell failed: it is kept so that it may fail again, and what follows never ran."""
-        if not self.execution.settled or self.depth > 1:
-            return False
+        depth, line = self.fails_at
         seen = self.execution.evidence
-        if seen is None or not node.lineno <= seen.error_line <= (node.end_lineno or node.lineno):
+        if seen is None or self.depth != depth or not node.lineno <= line <= (node.end_lineno or node.lineno):
             return False
+        magic = find_magic(node.value) if isinstance(node, ast.Expr) else None
+        if magic is not None and magic.name == "time" and magic.body and seen.body_line:
+            self.fails_at = self.depth + 1, seen.body_line
+            self._code(magic.body, in_run=in_run)
+            self.over = True
+            return True
         name = seen.error if isinstance(getattr(builtins, seen.error, None), type) else "Exception"
         text = self._within(segment.text)[0]
-        if text and "get_ipython" not in text:
-            self._keep("from contextlib import suppress", segment.line)
+        if (
+            text
+            and "get_ipython" not in text
+            and not self.history & {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        ):
+            self._once("from contextlib import suppress", segment.line)
             self._keep(
                 f"with suppress({name}):  # it fails in the notebook too\n{indent(text)}",
                 segment.line,
@@ -150,7 +169,7 @@ class _Reader:
         return True
 
     def _statement(self, source: str, segment: Segment, node: ast.stmt, *, in_run: bool) -> None:
-        self.scope.note_import(node)
+        self.scope.note(node)
         if isinstance(node, (ast.With, ast.AsyncWith)) and self.scope.enter(node):
             self.block(source, node.body, in_run=True)
             return
@@ -180,9 +199,14 @@ class _Reader:
 
     def _keep(self, text: str, line: int, **more: Any) -> Statement:
         node = ast.parse(text).body[0]
-        statement = Statement(text, node, self.execution, line, **more)
+        statement = Statement(text, node, self.execution, line, paragraph=self.paragraph, **more)
         self.execution.statements.append(statement)
         return statement
+
+    def _once(self, text: str, line: int) -> None:
+        """Keep an import of ours, where none of the cells before has it."""
+        if not any(text == s.text for s in self.trace.statements):
+            self._keep(text, line)
 
     def _magic(self, segment: Segment, node: ast.stmt, magic: Magic, *, in_run: bool) -> None:
         bound = _targets(node)
@@ -232,15 +256,16 @@ class _Reader:
     def _ran(self, magic: Magic, *, in_run: bool) -> bool:
         """Keep ``%run file.py`` as the call that runs the file, and binds what it was seen to bind."""
         seen = self.execution.evidence
-        file = magic.line.strip()
-        if seen is None or not re.fullmatch(r"[\w./-]+\.py", file):
+        found = re.fullmatch(r"(-[in]\s+)?([\w./-]*?(\w+)\.py)", magic.line.strip())
+        if seen is None or found is None or self.execution.text.count("run_line_magic('run'") > 1:
             return False
-        alone = [s for s in self.execution.text.split("\n") if s.strip()]
-        names = sorted(seen.bound) if len(alone) == 1 else []
-        if not names:
-            return False
+        option, file, stem = found.groups()
+        shares = ", init_globals={**globals(), **locals()}" if option and "i" in option else ""
+        run_name = stem if option and "n" in option else "__main__"
+        call = f'runpy.run_path({file!r}{shares}, run_name="{run_name}")'
+        names = sorted(seen.bound - stored_names(ast.parse(self.execution.text).body))
         taken = f"ran_{len(self.taken)}"
-        lines = [f'{taken} = runpy.run_path({file!r}, run_name="__main__")', *(f"{n} = {taken}[{n!r}]" for n in names)]
+        lines = [f"{taken} = {call}", *(f"{n} = {taken}[{n!r}]" for n in names)] if names else [call]
         self._code("import runpy\n" + "\n".join(lines), in_run=in_run, magic=magic.title)
         return True
 
@@ -252,10 +277,12 @@ class _Reader:
         runs = timed_runs(magic.line)
         if runs is None:
             changed = ", ".join(sorted(seen.changed))
-            self.trace.unsure.append(
+            told = (
                 f"{magic.title} in [{self.execution.cell.count}] was seen to change {changed}, as many times as the clock "
                 "let it: no pipeline can give that value; `-n` and `-r` fix the number"
             )
+            self.trace.unsure += [told] if told not in self.trace.unsure else []
+            self.trace.timed.setdefault(self.execution.cell.count, set()).update(seen.changed)
             return False
         times, code = runs
         body = code if magic.body is None else magic.body
@@ -324,9 +351,14 @@ class _Reader:
                         text, node.items[0].context_expr, last.optional_vars or last.context_expr, "nullcontext()"
                     )
                 )
-            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "display":
+            elif (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "display"
+                and not self.scope.own_display
+            ):
                 if node.keywords:  # what it gives is used further down
-                    self._keep("from IPython.display import display", 1)
+                    self._once("from IPython.display import display", 1)
                 else:
                     edits.append(edit_span(text, node.func, node.func, "print"))
             elif (magic := find_magic(node)) is not None and magic.name == "!" and magic.line:
@@ -336,9 +368,9 @@ class _Reader:
                     and node.func.attr == "getoutput"
                 )
                 edits.append(edit_span(text, node, node, shell_call(magic.line, lines=called)))
-                self._keep("import subprocess", 1)
+                self._once("import subprocess", 1)
         if recorded:
-            self._keep("from contextlib import nullcontext", 1)
+            self._once("from contextlib import nullcontext", 1)
         text = apply_edits(text, _outermost(edits)).rstrip()
         magics = (find_magic(node) for node in ast.walk(ast.parse(text)))
         return text, next((magic.title for magic in magics if magic is not None), ""), recorded

@@ -21,10 +21,13 @@ class Segment:
         The statement with the comments above it and beside it, not indented.
     line
         The line of the source on which the statement itself begins, from 1.
+    apart
+        An empty line stands between it and the statement before it.
     """
 
     text: str
     line: int
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ def segments(source: str, body: Iterable[ast.stmt]) -> list[Segment]:
             column = node.col_offset
             taken = [*lines[above : last - 1], _without_semicolon(lines[last - 1], node)]
             text = _dedent(taken, column, {i - above for i in inside if above <= i < last})
-            found.append(Segment(text, node.lineno))
+            apart = bool(found) and any(not line.strip() for line in lines[free:above])
+            found.append(Segment(text, node.lineno, apart))
         free = last
         last_end = (last, node.end_col_offset or 0)
     return found

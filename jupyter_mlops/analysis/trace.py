@@ -42,6 +42,8 @@ class Statement:
     """It belongs to every pipeline that keeps what stands around it."""
     seeds: bool = False
     """It sets the global random generators, though its text does not show that."""
+    paragraph: int = 0
+    """Which of the cell's blocks between empty lines it stands in."""
 
     @property
     def where(self) -> str:
@@ -86,6 +88,8 @@ class Trace:
     """What was left out because it acts on the workspace: title to cells."""
     unsure: list[str] = field(default_factory=list)
     """What cells have done that no text can do again."""
+    timed: dict[int, set[str]] = field(default_factory=dict)
+    """What ``%timeit`` has changed, as many times as the clock let it, by the execution count of its cell."""
     uses_ours: bool = False
 
     @property

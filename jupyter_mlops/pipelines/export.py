@@ -8,7 +8,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ..domain.pipeline_picture import draw
 from ..errors import Conflict, InvalidArgument, MLOpsError, NotReady
 from .edits import Edited, Previous, keep_base
 from .environment import local_modules, pinned
-from .fingerprint import FILES, NotComparable, take, versions
+from .fingerprint import FILES, Fingerprint, NotComparable, take, versions
 from .graph import step_graph
 from .new_folder import new_folder
 from .plan import Plan
@@ -27,7 +28,16 @@ from .results import data_used, is_estimator, is_number
 from .targets import TARGETS
 from .targets.python import TEMPLATES
 
-__all__ = ["DESCRIPTION", "copy_checks", "copy_steps", "read_description", "shown", "write_project", "write_text"]
+__all__ = [
+    "DESCRIPTION",
+    "Taken",
+    "copy_checks",
+    "copy_steps",
+    "read_description",
+    "shown",
+    "write_project",
+    "write_text",
+]
 
 DESCRIPTION = "pipeline.json"
 PICTURE = "pipeline.svg"
@@ -38,12 +48,47 @@ HANDED_BY = {"pandas": "pyarrow", "scikit-learn": "skops"}
 """What steps in processes of their own need to hand on what these make."""
 
 
+@dataclass
+class Taken:
+    """The fingerprints of a notebook's values, taken once for all the forms that are tried.
+
+    Parameters
+    ----------
+    folder
+        Where copies of the values are.
+    values
+        By variable: the fingerprint, or why there is none.
+    """
+
+    folder: Path
+    values: dict[str, Fingerprint | NotComparable] = field(default_factory=dict)
+
+    def of(self, name: str, value: Any, used_on: Callable[[], Any]) -> Fingerprint:
+        """The fingerprint of a variable.
+
+        Raises
+        ------
+        NotComparable
+            There is no telling whether another value would be the same.
+        """
+        if name not in self.values:
+            try:
+                self.values[name] = take(value, self.folder, name, used_on=used_on())
+            except NotComparable as error:
+                self.values[name] = error
+        found = self.values[name]
+        if isinstance(found, NotComparable):
+            raise found
+        return found
+
+
 def write_project(
     context: Context,
     plan: Plan,
     targets: Sequence[str],
     directory: Path,
     *,
+    taken: Taken,
     schedule: str = "",
     old: Previous | None = None,
     edited: Edited = "",
@@ -52,6 +97,8 @@ def write_project(
 
     Parameters
     ----------
+    taken
+        The fingerprints that were taken already; is handed those that are missing.
     old
         The export that stood there before.
     edited
@@ -67,8 +114,8 @@ def write_project(
     directory = directory.expanduser().absolute()
     _check_free(directory, old, edited)
     with new_folder(directory) as new:
-        (new / "expected").mkdir()
-        results = _take_results(plan, new / "expected")
+        results = _take_results(plan, taken)
+        shutil.copytree(taken.folder, new / "expected")
         facts = _facts(context, plan, targets, directory, results)
         facts["schedule"] = schedule
         for name in facts["targets"]:
@@ -162,16 +209,19 @@ def _check_free(directory: Path, old: Previous | None, edited: Edited) -> None:
         )
 
 
-def _take_results(plan: Plan, folder: Path) -> list[dict[str, Any]]:
+def _take_results(plan: Plan, taken: Taken) -> list[dict[str, Any]]:
     """The fingerprints of every value that the notebook still has as the pipeline should give it."""
     results: list[dict[str, Any]] = []
     causes = list(plan.results.notes)
     for step, name in plan.compared():
         wanted = name in plan.results.values
         value = plan.results.values[name] if wanted else plan.live[name]
-        used_on = data_used(name, plan.flows, plan.live) if is_estimator(value) and not plan.whole else None
+
+        def used_on(name: str = name, value: Any = value) -> Any:
+            return data_used(name, plan.flows, plan.live) if is_estimator(value) and not plan.whole else None
+
         try:
-            fingerprint = take(value, folder, name, used_on=used_on)
+            fingerprint = taken.of(name, value, used_on)
         except NotComparable as error:
             if plan.whole:
                 results.append({"step": step, "variable": name, "kind": "value", "not_comparable": str(error)})
@@ -187,7 +237,8 @@ def _take_results(plan: Plan, folder: Path) -> list[dict[str, Any]]:
             )
         kinds = {"table": "table", "array": "array", "model": "predictions", "items": "value"}
         kind = "metric" if wanted and is_number(value) else kinds.get(fingerprint["kind"], "value")
-        results.append({"step": step, "variable": name, "kind": kind, "fingerprint": fingerprint})
+        why = {"unmade": plan.unmade[name]} if name in plan.unmade else {}
+        results.append({"step": step, "variable": name, "kind": kind, "fingerprint": fingerprint, **why})
     if not plan.whole and not any(result["variable"] in plan.results.values for result in results):
         raise NotReady(
             f"none of the results can be compared: {'; '.join(causes) or ', '.join(plan.results.names)}.",
@@ -233,6 +284,7 @@ def _facts(
         "models": _logged_models(context, plan, results),
         "environment": {**versions([]), **pins},
         "unseeded": plan.unseeded,
+        "unmade": plan.unmade,
         "clock_of": plan.clock,
         "form": plan.form,
         "whole": plan.whole,

@@ -48,8 +48,8 @@ __all__ = [
     "RELATIVE",
     "Fingerprint",
     "NotComparable",
+    "compare",
     "difference",
-    "fingerprint_text",
     "take",
     "versions",
 ]
@@ -95,21 +95,21 @@ def take(value: Any, folder: Path, name: str, *, used_on: Any = None) -> Fingerp
 
 def difference(expected: Fingerprint, value: Any, folder: Path) -> str:
     """How `value` differs from what a fingerprint was taken of; empty when it is the same."""
+    return compare(expected, value, folder)[0]
+
+
+def compare(expected: Fingerprint, value: Any, folder: Path) -> tuple[str, str]:
+    """As `difference`, and a digest of `value`, by which two runs of a pipeline are compared; empty where there is none."""
     try:
         found = _Taker(None).take(value, "", None)
     except NotComparable as error:
-        return f"is {error}"
+        return f"is {error}", ""
     except Exception as error:  # an object that does not like to be looked at
-        return f"is a {class_name(value)}, of which {type(error).__name__}: {error}"
+        return f"is a {class_name(value)}, of which {type(error).__name__}: {error}", ""
     told = _Comparison(folder).difference(expected, found, value)
     if not told and expected["kind"] == "model" and expected["outputs"]:
-        return _outputs_difference(expected, value, folder)
-    return told
-
-
-def fingerprint_text(value: Any) -> str:
-    """A value's fingerprint as one short text, the same in every process for the same value."""
-    return hashlib.sha256(json.dumps(_Taker(None).take(value, "", None), sort_keys=True).encode()).hexdigest()[:32]
+        told = _outputs_difference(expected, value, folder)
+    return told, _digest([json.dumps(found, sort_keys=True)])
 
 
 def _scalar(value: Any) -> Any:
@@ -176,7 +176,9 @@ class _Taker:
         return {"kind": "object", "type": class_name(value), "state": self.take(state_of(value), f"{name}.state", None)}
 
     def _container(self, value: Any, name: str) -> Fingerprint:
-        kind = type(value).__name__
+        kind = (
+            "list" if type(value).__name__ == "SList" else type(value).__name__
+        )  # what IPython gives of a shell command
         if isinstance(value, (set, frozenset)):
             try:
                 texts = sorted(map(_text, value))

@@ -7,6 +7,7 @@ would hand to pickle; nothing is pickled, and nothing is run but what the class 
 from __future__ import annotations
 
 import contextlib
+import dis
 import enum
 import functools
 import io
@@ -32,6 +33,8 @@ PLACES: dict[str, str] = {}
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
 
 _CACHES = re.compile(r"_?cache.*|.*_cache|_reader|_abc_impl|_stop_words_id")
+_SUMMED_UP = ("diagn", "_nobs_int")
+"""What results of statsmodels keep for themselves when they are summed up."""
 _TIMES = re.compile(r".*_time_?")
 """What scikit-learn measures with a clock while it fits: never the same twice, and no part of what was learnt."""
 _MEASURED = re.compile(r"(mean_|std_)?(fit|score)_time")
@@ -45,7 +48,6 @@ _MADE = re.compile(r"Date:\s+(\w{3}, \d\d \w{3} \d{4}|[\d-]{10} [\d:]{5})|Time:\
 _LOCAL = ("__main__", "pipeline", "builtins")
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type)
 _PASSING = {
-    types.GeneratorType: "a generator, which is used up by reading it",
     types.CoroutineType: "a coroutine, which runs once",
     types.AsyncGeneratorType: "a generator, which is used up by reading it",
     io.IOBase: "an open file, which belongs to the process that opened it",
@@ -110,6 +112,10 @@ def state_of(value: Any) -> Any:
     """
     if isinstance(value, (io.StringIO, io.BytesIO)) and not value.closed:
         return ("buffer", value.getvalue(), value.tell())
+    if isinstance(value, io.IOBase) and value.closed:
+        return ("closed", str(getattr(value, "name", "")), str(getattr(value, "mode", "")))
+    if isinstance(value, types.GeneratorType):
+        return _generator(value)
     for kind, told in _PASSING.items():
         if isinstance(value, kind):
             raise NotComparable(told)
@@ -135,6 +141,23 @@ def state_of(value: Any) -> Any:
     special = {"matplotlib": _drawing, "mpl_toolkits": _drawing, "seaborn": _drawing, "pandas": _pandas, "scipy": _scipy, "sqlalchemy": _sqlalchemy, "statsmodels": _statsmodels, "numpy": _numpy, "random": _random}.get(root)  # fmt: skip
     found = special(value) if special is not None else None
     return found if found is not None else _reduced(value)
+
+
+def _generator(value: Any) -> Any:
+    """A generator by its code, how far it has come, and what its variables are; one that has ended by its code alone."""
+    name = (
+        value.gi_code.co_qualname.rpartition("<locals>.")[2]
+        if hasattr(value.gi_code, "co_qualname")
+        else value.__name__
+    )
+    frame = value.gi_frame
+    if frame is None:
+        return ("generator", name, _code(value.gi_code), "ended")
+    code = frame.f_code
+    yielded = sum(i.opname == "YIELD_VALUE" and i.offset <= frame.f_lasti for i in dis.get_instructions(code))
+    # what it takes from around it are globals in a notebook, and variables of the step in a pipeline
+    own = {k: v for k, v in frame.f_locals.items() if k not in code.co_freevars}
+    return ("generator", name, _code(code), yielded, own)
 
 
 def _plain_array(view: Any) -> Any:
@@ -184,6 +207,8 @@ def _without_caches(state: dict[Any, Any], *, timed: bool) -> dict[Any, Any]:
     kept = {k: v for k, v in state.items() if not (isinstance(k, str) and _CACHES.fullmatch(k))}
     # who is told when a drawing changes, and how many have asked to be, is no part of it
     kept = {k: v for k, v in kept.items() if type(v).__name__ != "CallbackRegistry"}
+    for name in _SUMMED_UP if "_results" in state or "_data_attr" in state else ():
+        kept.pop(name, None)
     if timed:
         kept = {k: v for k, v in kept.items() if not _TIMES.fullmatch(str(k))}
         results = kept.get("cv_results_")
@@ -214,9 +239,12 @@ def _pandas(value: Any) -> Any:
 
 def _scipy(value: Any) -> Any:
     if hasattr(value, "dist") and hasattr(value, "kwds"):
-        return ("distribution", value.dist.name, value.args, value.kwds)
+        return ("distribution", getattr(value.dist, "name", type(value.dist).__name__), value.args, value.kwds)
     if type(value).__name__.endswith("_gen"):
-        return ("distribution", value.name)
+        return ("distribution", getattr(value, "name", type(value).__name__))
+    if type(value).__name__ in ("KDTree", "cKDTree"):  # it is kept as memory, with places in it
+        told = (value.data, value.indices, value.boxsize, value.leafsize, value.size)
+        return ("tree", [part if part is None or isinstance(part, int) else _plain_array(part) for part in told])
     if hasattr(value, "get_knots") and hasattr(value, "get_residual"):  # a spline, without its workspace
         return ("spline", value.get_knots(), value.get_coeffs(), value.get_residual())
     return None
@@ -250,7 +278,13 @@ def _numpy(value: Any) -> Any:
         return ("generator", value.bit_generator.state)
     if type(value).__name__ == "RandomState":
         return ("generator", value.get_state(legacy=False))
-    if type(value).__name__ in ("poly1d", "dtype") or type(value).__name__.startswith("dtype["):
+    if type(value).__name__ == "nditer":
+        with contextlib.suppress(ValueError):
+            return ("iterator", list(value.operands), value.finished, value.itersize)
+        return ("iterator", "closed")
+    if type(value).__name__ == "poly1d":
+        return ("polynomial", value.coeffs, value.variable)
+    if type(value).__name__ == "dtype" or type(value).__name__.startswith("dtype["):
         return ("numpy", repr(value))
     return None
 
@@ -274,7 +308,7 @@ def _drawing(value: Any) -> Any:
         return (type(value).__name__, value.frame, value.names)
     _settle(value if hasattr(value, "draw_without_rendering") else getattr(value, "figure", None))
     if hasattr(value, "get_axes") and hasattr(value, "get_size_inches"):
-        return ("figure", [_drawing(axes) for axes in value.get_axes()])
+        return ("figure", [_drawing(axes) for axes in value.get_axes()], [text.get_text() for text in value.texts])
     if hasattr(value, "set_children") and hasattr(value, "frozen"):  # a transform: what it consists of, not who uses it
         worked_out = (*_OF_USE, "_points") if "_bbox" in vars(value) else _OF_USE
         return (type(value).__name__, {k: v for k, v in vars(value).items() if k not in worked_out})
@@ -307,8 +341,29 @@ def _axes(axes: Any) -> Any:
     shown = [_artist(child) for child in (*axes.lines, *axes.patches, *axes.collections, *axes.images, *axes.texts)]
     legend = axes.get_legend()
     texts = [text.get_text() for text in legend.get_texts()] if legend is not None else []
-    # `pandas` and `plt.show()` settle limits and ticks late; they follow from what is shown
-    return ("axes", axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale(), axes.get_yscale(), shown, texts)  # fmt: skip
+    fixed = [
+        [label.get_text() for label in axis.get_ticklabels()]
+        for axis in (axes.xaxis, axes.yaxis)
+        if type(axis.get_major_locator()).__name__ == "FixedLocator"
+    ]
+    return ("axes", axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale(), axes.get_yscale(), shown, texts, _limits(axes), fixed)  # fmt: skip
+
+
+def _limits(axes: Any) -> list[float]:
+    """The limits of the axes; where they follow from the room that the layout leaves, they are no part of what is shown."""
+    if axes.get_aspect() != "auto" and axes.get_adjustable() == "datalim":
+        return []
+    every = (getattr(axes, name, None) for name in ("get_xlim", "get_ylim", "get_zlim"))
+    return [float(v) for limits in every if limits is not None for v in limits()]
+
+
+def _colour(value: Any) -> str:
+    from matplotlib.colors import to_hex
+
+    try:
+        return str(to_hex(value, keep_alpha=True))
+    except (ValueError, TypeError):
+        return str(value)
 
 
 def _artist(value: Any) -> Any:
@@ -316,13 +371,15 @@ def _artist(value: Any) -> Any:
 
     kind = type(value).__name__
     if hasattr(value, "get_xydata"):
-        return (kind, np.asarray(value.get_xydata(), dtype=float))
+        style = (_colour(value.get_color()), str(value.get_linestyle()), str(value.get_marker()))
+        return (kind, np.asarray(value.get_xydata(), dtype=float), style)
     if hasattr(value, "get_bbox") and hasattr(value, "get_width"):
-        return (kind, [float(v) for v in value.get_bbox().bounds])
+        return (kind, [float(v) for v in value.get_bbox().bounds], _colour(value.get_facecolor()))
     if hasattr(value, "get_offsets"):
         paths = [np.asarray(path.vertices) for path in value.get_paths()[:200]]
         array = value.get_array()
-        return (kind, np.asarray(value.get_offsets(), dtype=float), paths, None if array is None else np.asarray(array))
+        colours = np.asarray(value.get_facecolor(), dtype=float)
+        return (kind, np.asarray(value.get_offsets(), dtype=float), paths, None if array is None else np.asarray(array), colours)  # fmt: skip
     if hasattr(value, "get_array"):
         array = value.get_array()
         return (kind, None if array is None else np.asarray(array))

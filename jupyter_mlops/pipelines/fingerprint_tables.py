@@ -31,6 +31,7 @@ RELATIVE = 1e-9
 """How far two floating point numbers may be apart, relative to the larger one."""
 ABSOLUTE = 1e-12
 """The same near zero."""
+LONGEST_SHOWN = 120
 LARGEST_COPY = 1_000_000  # cells; of larger values only digests and summaries are kept
 
 Fingerprint = dict[str, Any]
@@ -88,6 +89,7 @@ def take_pandas(value: Any, folder: Path | None, name: str, *, without: Collecti
         "rows": len(table),
         "columns": columns,
         "index": [_column_digest(index.iloc[:, i]) for i in range(index.shape[1])],
+        "attrs": str(value.attrs) if hasattr(value, "attrs") else "",
         "names": [str(table.index.names), str(table.columns.names), _dtype(getattr(table.columns, "dtype", ""))],
         "labels": [_dtype(dtype) for dtype in index.dtypes],
         "freq": [
@@ -126,8 +128,15 @@ def _column_digest(column: Any) -> str:
 
 
 def _cell_text(value: Any) -> str:
-    """A cell of any kind as a text that is the same in every process."""
-    text = repr(value)
+    """A cell of any kind as a text that is the same in every process, and that leaves nothing out."""
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__}:{[_cell_text(item) for item in value]}"
+    if isinstance(value, dict):
+        return f"{type(value).__name__}:{[(_cell_text(k), _cell_text(v)) for k, v in value.items()]}"
+    if from_package(value, "numpy") and getattr(value, "ndim", 0) > 0:
+        return json.dumps(take_array(value, None), sort_keys=True)
+    table = take_pandas(value, None, "") if from_package(value, "pandas") else None
+    text = repr(value) if table is None else json.dumps(table, sort_keys=True)
     if " at 0x" in text:
         raise NotComparable(f"a table that holds {type(value).__module__}.{type(value).__qualname__} objects")
     return f"{type(value).__name__}:{text}"
@@ -179,6 +188,8 @@ def table_difference(expected: Fingerprint, found: Fingerprint, value: Any, fold
         return f"the index was of {', '.join(expected['labels'])}, is of {', '.join(found['labels'])}"
     if expected.get("freq", found["freq"]) != found["freq"]:
         return f"the frequency of the labels was {expected['freq']}, is {found['freq']}"
+    if expected.get("attrs", found["attrs"]) != found["attrs"]:
+        return f"what it tells of itself was {expected['attrs']}, is {found['attrs']}"
     if expected["names"] != found["names"]:
         return f"the names of index and columns were {expected['names']}, are {found['names']}"
     return ""
@@ -197,7 +208,9 @@ def _first_cell(was: Any, now: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return repr(value.item()) if from_package(value, "numpy") and hasattr(value, "item") else repr(value)
+    single = from_package(value, "numpy") and hasattr(value, "item") and not value.ndim
+    text = repr(value.item() if single else value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def _same_cell(a: Any, b: Any) -> bool:
@@ -206,9 +219,9 @@ def _same_cell(a: Any, b: Any) -> bool:
     if any(isinstance(a, kind) != isinstance(b, kind) for kind in (str, bool)):  # 1, "1" and True are three things
         return False
     try:
-        return bool(a == b) or (bool(a != a) and bool(b != b)) or str(a) == str(b)  # noqa: PLR0124 missing values differ from themselves
-    except (TypeError, ValueError):
-        return str(a) == str(b)
+        return bool(a == b) or (bool(a != a) and bool(b != b))  # noqa: PLR0124 missing values differ from themselves
+    except (TypeError, ValueError):  # arrays, and what holds them
+        return _cell_text(a) == _cell_text(b)
 
 
 def _summaries(was: dict[str, Any], now: dict[str, Any]) -> str:
@@ -236,10 +249,12 @@ def take_array(value: Any, folder: Path | None) -> Fingerprint:
 
     array = np.ascontiguousarray(value.filled() if hasattr(value, "filled") else value)
     plain = array.dtype.kind in "biufcSUmM"
-    if array.dtype.names:  # what lies between the fields is no content
+    if array.dtype.hasobject:
+        content = json.dumps([_cell_text(v) for v in array.ravel().tolist()]).encode()
+    elif array.dtype.names:  # what lies between the fields is no content
         content = b"".join(np.ascontiguousarray(array[field]).tobytes() for field in array.dtype.names)
     else:
-        content = array.tobytes() if plain else json.dumps([_cell_text(v) for v in array.ravel()]).encode()
+        content = array.tobytes() if plain else json.dumps([_cell_text(v) for v in array.ravel().tolist()]).encode()
     found: Fingerprint = {
         "kind": "array",
         "dtype": str(array.dtype)

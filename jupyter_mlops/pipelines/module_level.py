@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..analysis.dataflow import Flow
+from ..analysis.dataflow import STYLE, Flow
 from ..analysis.trace import Execution
 from ..domain.pipeline import Parameter
 
@@ -239,6 +239,8 @@ def _hoisted(module: Module, flows: Sequence[Flow], touched: Mapping[str, int]) 
 def _may_stand_alone(flow: Flow, touched: Mapping[str, int]) -> bool:
     node = flow.statement.node
     if flow.statement.opaque:
+        return False
+    if STYLE in flow.maybe:  # how drawings are drawn from there on
         return False
     if flow.setting or _is_guarded_import(node):
         return all(touched[name] == 1 for name in flow.writes | flow.maybe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,8 @@ class Plan:
     unseeded: list[str] = field(default_factory=list)
     clock: dict[str, list[str]] = field(default_factory=dict)
     """What comes from calls that give another value each time, with the calls."""
+    unmade: dict[str, str] = field(default_factory=dict)
+    """What no step can give, and why."""
     form: Literal["functions", "shared"] = "functions"
     """Steps with inputs and outputs, or steps that share the notebook's variables."""
     whole: bool = False
@@ -193,11 +196,15 @@ def make_plan(
     plan = Plan(name, flows, module, steps, results, live, file, form=form, whole=whole, random_states=states)
     if whole and form == "functions":
         _refuse_unmade(plan, trace)
+    elif whole:
+        bound = {name for flow in flows for name in flow.touches}
+        lost = [name for name in live if name not in bound]
+        plan.unmade = {name: f"no text of the notebook makes it: {why}" for name, why in explain(lost, trace).items()}
     plan.notes = [*results.notes, *trace.unsure, *notes, *_notes(kept, trace, file), *_state_notes(plan, trace)]
     seeds = states or any(flow.effects.outside.seeds for flow in kept.flows)
     if not seeds and any(RANDOM in flow.reads for flow in kept.flows):
         plan.unseeded = [f"{call}() in {f.statement.where}" for f in kept.flows for call in f.effects.outside.unseeded]
-    clock = clock_dependents(kept.flows)
+    clock = clock_dependents(kept.flows, sets=not os.environ.get("PYTHONHASHSEED"), timed=trace.timed)
     plan.clock = {name: clock[name] for name in results.names if name in clock}
     return plan
 

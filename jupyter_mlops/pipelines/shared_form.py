@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from ..analysis.dataflow import Flow
 from ..analysis.names import stored_names
 from ..analysis.source import Edit, apply_edits, edit_span, indent
-from ..analysis.trace import Execution
 
-__all__ = ["bound_names", "module_statements", "shared_body"]
+__all__ = ["as_function", "bound_names", "module_statements", "shared_body", "stand_apart"]
 
 
 def module_statements(flows: Sequence[Flow]) -> list[str]:
@@ -34,7 +33,7 @@ def bound_names(flows: Sequence[Flow]) -> list[str]:
 
 
 def shared_body(flows: Sequence[Flow], every: Sequence[Flow] = ()) -> list[str]:
-    """The statements of a step, one text each, with an empty line between cells.
+    """The statements of a step, one text each, with empty lines between cells and where the author has put them.
 
     Parameters
     ----------
@@ -46,19 +45,27 @@ def shared_body(flows: Sequence[Flow], every: Sequence[Flow] = ()) -> list[str]:
     above = _first_stars(every or flows)
     if names:
         body += _wrapped_global(names)
-    before: Execution | None = None
+    before: Flow | None = None
     for flow in flows:
         statement = flow.statement
         if _at_top(statement.node) or isinstance(statement.node, ast.Global) or statement.text in above:
             continue
-        gap = before is not None and statement.execution is not before
-        before = statement.execution
+        gap = stand_apart(before, flow)
+        before = flow
         if _is_star(statement.node):  # no function may hold one, and further up it would bind what is not there yet
             told = f"exec({statement.text!r}, globals())"
         else:
             told = _left_out(flow) if statement.opaque else _fitted(statement.text)
         body.append(("\n" if gap or not body[1:] else "") + told)
     return body
+
+
+def stand_apart(before: Flow | None, flow: Flow) -> bool:
+    """Whether an empty line stands between two statements: they are of two cells, or of two blocks of one."""
+    if before is None:
+        return False
+    first, second = before.statement, flow.statement
+    return first.execution is not second.execution or first.paragraph != second.paragraph
 
 
 def _at_top(node: ast.stmt) -> bool:

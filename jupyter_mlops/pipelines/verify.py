@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from ..analysis.clock import is_certain
 from ..domain.context import Context
 from ..domain.pipeline import Check, Step, Verification
 from ..domain.pipeline_picture import draw
@@ -38,6 +40,7 @@ def verify_project(
     timeout: float = 0.0,
     accept: Collection[str] = (),
     inputs: Path | None = None,
+    varies: Collection[str] = (),
 ) -> Verification:
     """Run a pipeline in a copy of its directory, with our own check, and tell what differs.
 
@@ -54,6 +57,8 @@ def verify_project(
         ``nondeterministic`` for all that two runs do not share.
     inputs
         The folder to run in a copy of; by default the pipeline runs where the notebook ran.
+    varies
+        Variables that are known to differ from run to run: for these alone it is not run once more.
 
     Raises
     ------
@@ -74,14 +79,20 @@ def verify_project(
     if verdict["error"]:
         step = str(verdict.get("step", ""))
         failed = (Check(step, "", "error", ok=False, message=verdict["error"], verdict="failed"),) if step else ()
-        why = f"{verdict['error']}{_other_versions(description, verdict)}"
+        unmade = re.search(r"name '(\w+)' is not defined", verdict["error"])
+        cause = description.get("unmade", {}).get(unmade[1], "") if unmade else ""
+        why = f"{verdict['error']}{f': {cause}' if cause else ''}{_other_versions(description, verdict)}"
         return _kept(directory, Verification(given, failed, took, why, steps))
-    again: dict[tuple[str, str], str] = {}
-    if any(c["verdict"] == "differs" and c["variable"] not in accept for c in verdict["checks"]):
+    differs = {c["variable"]: c.get("digest", "") for c in verdict["checks"] if c["verdict"] == "differs"}
+    clock = dict(description.get("clock_of", {}))
+    varying = {name for name in differs if name in varies and name in clock}
+    measured = {name for name in differs if any(map(is_certain, clock.get(name, ())))}
+    if differs.keys() - varying - measured - set(accept):
         context.progress("verify: once more, to see what differs each time")
-        again = {(c["step"], c["variable"]): c.get("digest", "") for c in once()["checks"]}
-    hint, clock = _hint(description, verdict), dict(description.get("clock_of", {}))
-    checks = tuple(_check(c, again, hint, clock, accept) for c in verdict["checks"])
+        again = {c["variable"]: c.get("digest", "") for c in once()["checks"]}
+        varying = {name for name, digest in differs.items() if again.get(name) and again[name] != digest}
+    hint = _hint(description, verdict)
+    checks = tuple(_check(c, varying, hint, clock, accept) for c in verdict["checks"])
     return _kept(directory, Verification(given, checks, took, "", steps))
 
 
@@ -95,21 +106,21 @@ def _kept(directory: Path, verification: Verification) -> Verification:
 
 def _check(
     found: dict[str, Any],
-    again: dict[tuple[str, str], str],
+    varying: Collection[str],
     hint: str,
     clock: dict[str, list[str]],
     accept: Collection[str],
 ) -> Check:
     verdict, message = found["verdict"], found["message"]
     causes = clock.get(found["variable"], [])
-    measured = _measured(causes)
     if verdict == "differs":
-        digest = again.get((found["step"], found["variable"]), "")
-        if digest and digest != found.get("digest", ""):
-            verdict, message = (
-                "nondeterministic",
-                f"two runs of the pipeline give two values{measured}; against the notebook's, {message}",
-            )
+        told = f"no two runs share {_few(causes)}" if causes else ""
+        if found["variable"] in varying:
+            told = f"two runs of the pipeline give two values{f' ({told})' if told else ''}"
+        elif not any(map(is_certain, causes)):
+            told = ""
+        if told:
+            verdict, message = "nondeterministic", f"{told}; against the notebook's, {message}"
         message += hint
     return Check(
         found["step"],
@@ -133,14 +144,13 @@ def _accepted(causes: list[str], accept: Collection[str]) -> bool:
     >>> _accepted([], ["nondeterministic"])
     True
     """
-    names = [cause.partition(" in [")[0].removesuffix("()") for cause in causes]
+    names = [re.split(r"\(\)|'s | in \[", cause)[0] for cause in causes]
     return "nondeterministic" in accept or (bool(names) and all(name in accept for name in names))
 
 
-def _measured(clock: list[str]) -> str:
-    """What the value comes from that is different each time, as far as the notebook's text tells."""
-    more = f" and {len(clock) - 3} more" if len(clock) > 3 else ""
-    return f" (no two runs share {', '.join(clock[:3])}{more})" if clock else ""
+def _few(causes: list[str]) -> str:
+    """What a value comes from that is different each time, as far as the notebook's text tells."""
+    return ", ".join(causes[:3]) + (f" and {len(causes) - 3} more" if len(causes) > 3 else "")
 
 
 def _verdict_of(
@@ -157,7 +167,7 @@ def _verdict_of(
         stands_for = folder
         if inputs is not None:
             folder = lay_out(inputs, Path(temporary) / "folder")
-        command = [python or context.interpreter, "-u", str(copy / "check.py"), "--json", str(report), "--digests"]
+        command = [python or context.interpreter, "-u", str(copy / "check.py"), "--json", str(report)]
         command += ["--folder", str(folder), "--stands-for", str(stands_for)]
         seed = str(description.get("hash_seed", ""))  # else the check starts itself once more to have it
         failure = _run(context, command, timeout, seed)

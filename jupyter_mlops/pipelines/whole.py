@@ -66,7 +66,7 @@ def data_names(live: Mapping[str, Any]) -> list[str]:
         if not _SHELL.fullmatch(name)
         and name not in ("In", "Out")
         and not isinstance(value, _NO_DATA)
-        and type(value).__module__.partition(".")[0] not in _OURS
+        and (type(value).__module__.partition(".")[0] not in _OURS or isinstance(value, list))
         and type(value).__name__ not in ("ufunc", "_ArrayFunctionDispatcher", "_lru_cache_wrapper", "rv_continuous")
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_mlops.analysis.clock import clock_calls
+from jupyter_mlops.analysis.clock import clock_calls, clock_dependents
 from jupyter_mlops.analysis.dataflow import link, slice_back
 from jupyter_mlops.analysis.evidence import CellEvidence
 from jupyter_mlops.analysis.history import with_history
@@ -91,6 +91,30 @@ def test_what_is_captured_is_kept_where_it_is_read() -> None:
 def test_calls_that_differ_each_time() -> None:
     statements = traced("start = time.time()", "df['at'] = pd.Timestamp('now')", "x = pd.Timestamp('2020')").statements
     assert clock_calls(statements) == ["time.time() in [1]", "pd.Timestamp() in [2]"]
+    renamed = traced("from time import time as now\nimport datetime as dt", "t = now()", "d = dt.datetime.now()")
+    assert clock_calls(renamed.statements) == ["now() in [2]", "dt.datetime.now() in [3]"]
+
+
+def test_what_a_value_owes_to_the_order_of_a_set_or_the_date_in_a_drawing() -> None:
+    text = (
+        "letters = set('abc')",
+        "order = list(letters)",
+        "n = 3",
+        "fig.savefig('f.svg')",
+        "svg = open('f.svg').read()",
+    )
+    found = clock_dependents(link(traced(*text).statements), sets=True)
+    assert found["order"] == ["the order of a set made in [1]"]
+    assert found["svg"] == ["fig.savefig(), which writes its date into the drawing, in [4]"]
+    assert "n" not in found
+    assert "order" not in clock_dependents(link(traced(*text).statements))
+    fixed = traced("fig.savefig('f.svg', metadata={'Date': None})", "svg = open('f.svg').read()")
+    assert "svg" not in clock_dependents(link(fixed.statements))
+
+
+def test_empty_lines_of_the_author_are_known() -> None:
+    trace = traced("a = 1\n\n# two\nb = 2\nc = 3\n\n\nd = 4", "e = 5")
+    assert [s.paragraph for s in trace.statements] == [0, 1, 1, 2, 0]
 
 
 def test_a_default_holds_an_object_that_calls_change() -> None:

@@ -154,7 +154,7 @@ def test_drawings_are_what_they_show(tmp_path: Path) -> None:
     assert "4.0 became 5.0" in difference(kept, drawn([3.0, 5.0]), tmp_path)
 
 
-@pytest.mark.parametrize("value", [(i for i in range(3)), {"a": io.TextIOWrapper(io.BytesIO())}])
+@pytest.mark.parametrize("value", [{"a": io.TextIOWrapper(io.BytesIO())}])
 def test_what_cannot_be_compared_says_so(value: Any, tmp_path: Path) -> None:
     with pytest.raises(NotComparable):
         take(value, tmp_path, "v")
@@ -243,3 +243,72 @@ def test_the_folder_that_a_copy_stands_for(tmp_path: Path, monkeypatch: pytest.M
     assert "became" in difference(expected, given, tmp_path)
     monkeypatch.setitem(fingerprint.PLACES, str(here), str(there))
     assert not difference(expected, given, tmp_path)
+
+
+def test_content_counts_where_printing_leaves_some_of_it_out(tmp_path: Path) -> None:
+    long = np.arange(5000.0)
+    other = long.copy()
+    other[2500] += 1
+    cells = take(pd.DataFrame({"v": [long, long]}), tmp_path, "cells")
+    assert difference(cells, pd.DataFrame({"v": [long, long.copy()]}), tmp_path) == ""
+    with np.printoptions(precision=2, threshold=5):
+        assert "1 of 2 rows differ" in difference(cells, pd.DataFrame({"v": [long, other]}), tmp_path)
+        curve = take(np.poly1d([1.0, 2.001]), tmp_path, "curve")
+        assert "2.001 became 2.002" in difference(curve, np.poly1d([1.0, 2.002]), tmp_path)
+    held = pd.DataFrame({"a": range(500)})
+    tables = take(pd.Series([held, 1], dtype=object), tmp_path, "tables")
+    assert difference(tables, pd.Series([held.copy(), 1], dtype=object), tmp_path) == ""
+    assert difference(tables, pd.Series([held.replace(250, 0), 1], dtype=object), tmp_path)
+    fields = np.array([("a", [1]), ("b", [2])], dtype=[("s", "U1"), ("o", object)])
+    kept = take(fields, tmp_path, "fields")
+    fields["o"][1] = [3]
+    assert difference(kept, fields, tmp_path)
+    told = take(TABLE, tmp_path, "told")
+    noted = TABLE.copy()
+    noted.attrs["source"] = "made"
+    assert "what it tells of itself" in difference(told, noted, tmp_path)
+
+
+def test_how_a_drawing_is_styled_and_cut_counts(tmp_path: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    def drawn(style: str = "r--", *, limit: float = 5, title: str = "all", label: str = "a") -> Any:
+        figure, axes = plt.subplots()
+        axes.plot([0, 1, 2], [1, 2, 3], style)
+        axes.set_xlim(0, limit)
+        axes.set_xticks([0, 1], [label, "b"])
+        figure.suptitle(title)
+        return figure
+
+    kept = take(drawn(), tmp_path, "figure")
+    assert difference(kept, drawn(), tmp_path) == ""
+    for other in (drawn("b--"), drawn(limit=6), drawn(title="some"), drawn(label="c"), drawn("r:")):
+        assert difference(kept, other, tmp_path)
+    plt.close("all")
+
+
+def test_generators_are_as_far_as_they_have_come_and_closed_files_what_they_were(tmp_path: Path) -> None:
+    def counting(first: int) -> Any:
+        yield first
+        for step in (1, 2):
+            yield first + step
+
+    def read(first: int, times: int) -> Any:
+        made = counting(first)
+        for _ in range(times):
+            next(made, None)
+        return made
+
+    for times in range(5):
+        kept = take(read(1, times), tmp_path, "made")
+        assert difference(kept, read(1, times), tmp_path) == ""
+        assert times > 3 or difference(kept, read(1, times + 1), tmp_path)
+    assert difference(take(read(1, 2), tmp_path, "made"), read(2, 2), tmp_path)
+    with (tmp_path / "a.txt").open("w") as first, (tmp_path / "b.txt").open("w") as second:
+        pass
+    kept = take(first, tmp_path, "file")
+    assert difference(kept, first, tmp_path) == ""
+    assert difference(kept, second, tmp_path)

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import sys
+import textwrap
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -15,7 +16,7 @@ from ...analysis.source import apply_edits, edit_span, indent
 from ...domain.pipeline import Parameter
 from ..fingerprint import RELATIVE
 from ..plan import Plan
-from ..shared_form import as_function, module_statements
+from ..shared_form import as_function, module_statements, stand_apart
 from ..steps import PlannedStep
 
 __all__ = ["TEMPLATES", "write_python"]
@@ -45,7 +46,7 @@ def _pipeline(plan: Plan, facts: dict[str, Any]) -> str:
         imports[first:] = _with_argparse(imports[first:])
     taken = plan.module.names | {n for s in plan.steps for f in s.flows for n in f.touches}
     filled = Template((TEMPLATES / "pipeline.py.txt").read_text()).substitute(
-        title=f"{facts['name']}: {', '.join(step.name for step in plan.steps)}.",
+        title=_title(facts["name"], [step.name for step in plan.steps]),
         origin=facts["origin"],
         imports="\n".join(imports),
         module=_module(plan),
@@ -69,11 +70,15 @@ def _shared_pipeline(plan: Plan, facts: dict[str, Any]) -> str:
     future = [line for line in module_statements(flows) if "__future__" in line]
     steps = [as_function(s.name, _docstring(s, "It shares the notebook's variables with the other steps."), s.flows, flows) for s in plan.steps]  # fmt: skip
     results = _result_names(plan)
+    taken = {name for flow in flows for name in flow.touches}
+    constant = next(name for name in ("RESULTS", "RESULT_NAMES", "NAMES_OF_RESULTS") if name not in taken)
     filled = Template((TEMPLATES / "pipeline.py.txt").read_text()).substitute(
-        title=f"{facts['name']}: {', '.join(step.name for step in plan.steps)}.",
+        title=_title(facts["name"], [step.name for step in plan.steps]),
         origin=facts["origin"],
         imports="\n".join([*future, "import argparse"]),
-        module="\n" + "\n".join([*top, *_restoring(plan)]) + "\n\n",
+        module="\n"
+        + "\n".join([*top, *([""] if top else []), _named_results(constant, results), *_restoring(plan)])
+        + "\n\n",
         steps="\n\n\n".join(steps) + "\n\n",
         entry=facts["entry"],
         main=facts["main"],
@@ -82,14 +87,37 @@ def _shared_pipeline(plan: Plan, facts: dict[str, Any]) -> str:
         calls="\n".join(
             f'    print("{i}/{len(steps)} {s.name}", flush=True)\n    {s.name}()' for i, s in enumerate(plan.steps, 1)
         ),
-        results="{name: globals().get(name) for name in ("
-        + ", ".join(f'"{n}"' for n in results)
-        + ("," if len(results) == 1 else "")
-        + ")}",
+        results="{name: globals().get(name) for name in " + constant + "}",
         description=_quoted(f"{facts['name']}: run every step and print the results."),
         options="",
     )
     return _tidy(filled)
+
+
+def _named_results(constant: str, names: list[str]) -> str:
+    told = textwrap.fill(
+        " ".join(names), WIDTH, initial_indent="    ", subsequent_indent="    ", break_long_words=False
+    )
+    return f'{constant} = """\n{told}\n""".split()' if len(names) > 8 else f"{constant} = {names!r}".replace("'", '"')
+
+
+def _title(name: str, steps: list[str]) -> str:
+    r"""The first lines of the file's docstring: what it is, and its steps.
+
+    Examples
+    --------
+    >>> _title("iris", ["load", "train"])
+    'iris: load, train.'
+    >>> print(_title("iris", [f"part_{i}" for i in range(30)]).split("\n")[2][:40])
+    Its steps: part_0, part_1, part_2, part_
+    """
+    line = f"{name}: {', '.join(steps)}."
+    if len(line) <= WIDTH - 3:
+        return line
+    told = f"Its steps: {', '.join(steps)}."
+    return f"{name}, in {len(steps)} steps.\n\n" + textwrap.fill(
+        told, WIDTH, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _restoring(plan: Plan) -> list[str]:
@@ -97,10 +125,28 @@ def _restoring(plan: Plan) -> list[str]:
 
 
 def _docstring(step: PlannedStep, more: str = "") -> str:
-    cells = ", ".join(f"[{count}]" for count in step.cells)
-    where = f"From cell{'s' if len(step.cells) > 1 else ''} {cells} of the notebook."
+    where = f"From cell{'s' if len(step.cells) > 1 else ''} {_cells(step.cells)} of the notebook."
+    where = textwrap.fill(where, WIDTH, subsequent_indent="    ")
     title = step.title.rstrip(".").replace("\\", "\\\\").replace('"""', "'''")
     return f'"""{title}.\n\n    {where}\n' + (f"    {more}\n" if more else "") + '    """'
+
+
+def _cells(counts: list[int]) -> str:
+    """Cells as the notebook numbers them; several in a row by the first and the last.
+
+    Examples
+    --------
+    >>> _cells([1, 2, 3, 5, 6])
+    '[1] to [3], [5], [6]'
+    """
+    rows: list[list[int]] = []
+    for count in counts:
+        if rows and count == rows[-1][-1] + 1:
+            rows[-1].append(count)
+        else:
+            rows.append([count])
+    told = [f"[{row[0]}] to [{row[-1]}]" if len(row) > 2 else ", ".join(f"[{c}]" for c in row) for row in rows]
+    return ", ".join(told)
 
 
 def _with_argparse(imports: list[str]) -> list[str]:
@@ -130,11 +176,7 @@ def _step(step: PlannedStep, parameters: tuple[Parameter, ...], targets: list[st
     before = None
     used = {name for flow in (*step.flows, *step.functions) for name in flow.reads | _inner(flow)} | set(step.outputs)
     for flow in step.flows:
-        gap = before is not None and flow.statement.execution is not before.statement.execution
-        body.append(
-            ("\n" if gap or (flow.statement.text.startswith(("#", "for ", "if ", "with ")) and before) else "")
-            + _text(flow, used)
-        )
+        body.append(("\n" if stand_apart(before, flow) else "") + _text(flow, used))
         before = flow
     if step.outputs:
         body.append(
@@ -229,7 +271,7 @@ def _tidy(text: str) -> str:
 
 def _readme(plan: Plan, facts: dict[str, Any]) -> str:
     steps = [
-        f"| `{s.name}` | {', '.join(s.inputs) or '-'} | {', '.join(s.outputs) or '-'} | {', '.join(f'[{c}]' for c in s.cells)} |"
+        f"| `{s.name}` | {', '.join(s.inputs) or '-'} | {', '.join(s.outputs) or '-'} | {_cells(s.cells)} |"
         for s in plan.steps
     ]
     parameters = plan.parameters

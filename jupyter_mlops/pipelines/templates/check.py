@@ -32,7 +32,6 @@ def main() -> int:
         "--stands-for", type=Path, help="the folder whose path texts are to hold in place of that one's"
     )
     parser.add_argument("--json", type=Path, help="write the verdict to this file")
-    parser.add_argument("--digests", action="store_true", help="tell a digest of each value, to compare two runs")
     given = parser.parse_args()
     description = json.loads((HERE / "pipeline.json").read_text())
     expected = json.loads((HERE / "expected.json").read_text())
@@ -49,7 +48,7 @@ def main() -> int:
         from fingerprint import PLACES
 
         PLACES[str(Path.cwd())] = str(given.stands_for)
-    verdict = check(description, expected, given_digests=given.digests)
+    verdict = check(description, expected)
     if report is not None:
         report.write_text(json.dumps(verdict))
     if verdict["error"]:
@@ -72,19 +71,9 @@ def outside(module: Any, key: tuple[str, str], description: dict[str, Any]) -> A
     return vars(module).get(name, NOTHING)
 
 
-def digest_of(value: Any) -> str:
-    """One text for a value, to see whether two runs of the pipeline give the same."""
-    from fingerprint import NotComparable, fingerprint_text
-
-    try:
-        return fingerprint_text(value)
-    except NotComparable:
-        return ""
-
-
-def check(description: dict[str, Any], expected: dict[str, Any], *, given_digests: bool = False) -> dict[str, Any]:
+def check(description: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
     """Run every step, keep what it gives, and compare that at the end, as the notebook's values are those at its end."""
-    from fingerprint import difference, versions
+    from fingerprint import compare, versions
 
     started = time.perf_counter()
     verdict: dict[str, Any] = {"checks": [], "error": "", "step": "", "seconds": 0.0}
@@ -108,17 +97,22 @@ def check(description: dict[str, Any], expected: dict[str, Any], *, given_digest
             value = given[key] if key in given else outside(module, key, description)
             told = result.get("not_comparable", "")
             same = "not comparable" if told else "same"
+            digest = ""
             if not told:
-                told = (
-                    "the step no longer gives it"
-                    if value is NOTHING
-                    else difference(result["fingerprint"], value, HERE / "expected")
-                )
+                told = result.get("unmade", "the step no longer gives it")
+                if value is not NOTHING:
+                    told, digest = compare(result["fingerprint"], value, HERE / "expected")
                 same = "differs" if told else "same"
-            found = {"step": key[0], "variable": key[1], "kind": result["kind"], "verdict": same, "message": told}
-            if given_digests and value is not NOTHING:
-                found["digest"] = digest_of(value)
-            verdict["checks"].append(found)
+            verdict["checks"].append(
+                {
+                    "step": key[0],
+                    "variable": key[1],
+                    "kind": result["kind"],
+                    "verdict": same,
+                    "message": told,
+                    "digest": digest,
+                }
+            )
     verdict["seconds"] = time.perf_counter() - started
     return verdict
 
