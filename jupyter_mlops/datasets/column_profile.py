@@ -126,7 +126,7 @@ class ColumnProfile:
 
     def facts(self) -> dict[str, Any]:
         """Everything but the distribution, as plain data."""
-        held = ("values", "counts", "labels", "words", "present", "moments", "memo")
+        held = {"values", "counts", "labels", "words", *DERIVED}
         return {k: v for k, v in vars(self).items() if k not in held and not (k in OPTIONAL and not v)}
 
     def points(self) -> FLOATS:
@@ -137,9 +137,16 @@ class ColumnProfile:
         """The facts alone: rows, missing, infinite and distinct values, no distribution of numbers."""
         if self.kind == "categorical":
             return self
-        light = replace(self, values=np.empty(0), counts=np.empty(0, dtype=np.int64), words=None)  # no views: they hold
-        vars(light)["present"] = self.present
-        return light
+        # no views: they hold what they are of
+        return self.with_facts(present=self.present, values=np.empty(0), counts=np.empty(0, dtype=np.int64), words=None)
+
+    def with_facts(self, **facts: Any) -> ColumnProfile:
+        """The same column with other facts: `dataclasses.replace` at a tenth of its cost, as each column takes several."""
+        changed = object.__new__(ColumnProfile)
+        vars(changed).update({**vars(self), **facts})
+        for derived in DERIVED - facts.keys():
+            vars(changed).pop(derived, None)
+        return changed
 
     @classmethod
     def of(cls, column: pd.Series[Any], name: str, *, kind: Kind | None = None, most: int = EXACT) -> ColumnProfile:
@@ -259,6 +266,7 @@ class ColumnProfile:
         )
 
 
+DERIVED = {"present", "moments", "memo"}
 OPTIONAL = ("error", "mean", "deviation")
 """Facts that are written only where they say something."""
 
@@ -329,7 +337,7 @@ def _of_plain(base: ColumnProfile, values: np.ndarray[Any, Any], kind: Kind | No
             return None
         whole = np.sort(values.view(np.int64))
         empty = int(np.searchsorted(whole, np.iinfo(np.int64).min, side="right"))
-        return _numeric(replace(base, missing=empty), whole[empty:] / unit, most, ordered=True)
+        return _numeric(base.with_facts(missing=empty), whole[empty:] / unit, most, ordered=True)
     return _numeric(base, values, most)
 
 
@@ -341,8 +349,7 @@ def _numeric(base: ColumnProfile, numbers: np.ndarray[Any, Any], most: int, *, o
     found = distribution_of(finite, most=most)
     exact = found.distinct == len(found.values)
     mean, deviation = (None, None) if exact else _moments(finite, finite, single=True)
-    return replace(
-        base,
+    return base.with_facts(
         kind="numeric",
         missing=base.missing + nan,
         infinite=infinite,
@@ -372,8 +379,7 @@ def _labelled(base: ColumnProfile, names: pa.Array, counts: COUNTS) -> ColumnPro
     if len(filled) < len(names):
         names, counts = names.take(pa.array(filled)), counts[filled]
     labels, kept = _ranked(names, counts)
-    return replace(
-        base,
+    return base.with_facts(
         kind="categorical",
         distinct=len(names),
         labels=labels,

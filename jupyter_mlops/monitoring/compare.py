@@ -211,8 +211,9 @@ def _measure(column: _Column, current: ColumnProfile, using: Sequence[Detector],
             return
         sides = (sample_of(reference), sample_of(current))
         column.error = reference.error + current.error
-        if reference.kind == "categorical":
-            column.changes = find.label_changes(reference, current)
+        earlier, later = sides
+        if isinstance(earlier, Categories) and isinstance(later, Categories):
+            column.changes = find.label_changes(reference.name, earlier, later)
         column.findings += _on_values(reference, current)
         _run(column, *sides, using, quiet=quiet)
     except Exception as error:  # one odd column must not cost the report of the others

@@ -11,6 +11,8 @@ from ..domain.drift_report import Distribution
 from .samples import REST, Categories, Numbers, Sample, Texts, aligned
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .samples import Floats
 
 __all__ = ["MOST_BARS", "distribution"]
@@ -18,8 +20,6 @@ __all__ = ["MOST_BARS", "distribution"]
 MOST_BARS = 30
 FEW_VALUES = 12  # so many distinct numbers are shown one by one
 LONGEST_LABEL = 60
-TAIL = 0.005
-TAILS = np.array([TAIL, 1 - TAIL])
 STEPS = np.arange(MOST_BARS + 1) / MOST_BARS
 
 
@@ -40,18 +40,17 @@ def distribution(reference: Sample, current: Sample) -> Distribution | None:
             sides = [_counts_at(side, values) for side in (reference, current)]
             return _shares(*sides, labels=[f"{value:.6g}" for value in values])
         inner = _edges(reference, current)
-        sides = [_counts_in(side, inner[1:-1]) for side in (reference, current)]
+        sides = [side.between(inner[1:-1]) for side in (reference, current)]
         return _shares(*sides, edges=inner)
     if isinstance(reference, Categories) and isinstance(current, Categories):
         labels, r, c = aligned(reference, current)
         if len(labels) > MOST_BARS:
             together = r / max(r.sum(), 1) + c / max(c.sum(), 1)
-            if REST in labels:
-                together[labels.index(REST)] = -1
-            kept = np.sort(np.argsort(-together, kind="stable")[: MOST_BARS - 1])
-            left = np.setdiff1d(np.arange(len(labels)), kept)
-            labels = [*(labels[i] for i in kept), f"({len(left):,} others)"]
-            r, c = (np.append(x[kept], x[left].sum()) for x in (r, c))
+            if labels[-1] == REST:
+                together[-1] = -1
+            kept = _first_largest(together, MOST_BARS - 1)
+            labels = [*(labels[i] for i in np.flatnonzero(kept)), f"({len(labels) - int(kept.sum()):,} others)"]
+            r, c = (np.append(x[kept], x[~kept].sum()) for x in (r, c))
         return _shares(r, c, labels=[_short(label) for label in labels])
     return None
 
@@ -83,23 +82,15 @@ def _counts_at(side: Numbers, values: Floats) -> Floats:
     return counts
 
 
-def _counts_in(side: Numbers, inner: Floats) -> Floats:
-    below = np.empty(len(inner) + 2)
-    below[0], below[1:-1], below[-1] = 0.0, side.below(inner), side.rows
-    counts: Floats = below[1:] - below[:-1]
-    return counts
-
-
 def _edges(reference: Numbers, current: Numbers) -> Floats:
     """Edges of equal width over what both sides hold, without far tails; between whole numbers where all are whole."""
     filled = [side for side in (reference, current) if side.rows]
     low, high = (float(pick(side.values[at] for side in filled)) for pick, at in ((min, 0), (max, -1)))
-    ends = [side.quantile(TAILS) for side in filled]
-    inner_low, inner_high = (float(pick(end[i] for end in ends)) for i, pick in enumerate((min, max)))
+    inner_low, inner_high = (pick(side.tails[i] for side in filled) for i, pick in enumerate((min, max)))
     reach = inner_high - inner_low
     if reach > 0 and high - low > 2 * reach:
         low, high = max(low, inner_low - 0.1 * reach), min(high, inner_high + 0.1 * reach)
-    if all(_whole(side.values) for side in filled) and high - low < 2**52:
+    if all(side.of_whole_numbers for side in filled) and high - low < 2**52:
         step = np.ceil((high - low + 1) / MOST_BARS)
         low = np.floor(low)
         count = int(np.ceil((high - low + 1) / step))
@@ -111,9 +102,12 @@ def _edges(reference: Numbers, current: Numbers) -> Floats:
     return even if even[0] < even[1] else np.unique(even)
 
 
-def _whole(values: Floats) -> bool:
-    """Whether all are whole numbers; the first hundred mostly tell."""
-    return bool(np.all(values[:100] == np.round(values[:100]))) and bool(np.all(values == np.round(values)))
+def _first_largest(values: Floats, most: int) -> NDArray[np.bool_]:
+    """Which of the values are the largest, so many; of equal ones the first."""
+    smallest = np.partition(values, -most)[-most]
+    found: NDArray[np.bool_] = values > smallest
+    found[np.flatnonzero(values == smallest)[: most - int(found.sum())]] = True
+    return found
 
 
 def _short(label: str) -> str:

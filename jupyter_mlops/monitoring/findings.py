@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from ..datasets.profile import ColumnProfile
 from ..domain.display import several
 from ..domain.drift_report import Finding
 from .correction import benjamini_hochberg, two_proportions
+from .samples import Categories, matched
 from .thresholds import Thresholds
 
 __all__ = [
@@ -114,25 +117,28 @@ class LabelChange:
     share: float
 
 
-def label_changes(reference: ColumnProfile, current: ColumnProfile) -> list[LabelChange]:
-    """Labels that only one side has, with how likely it is that chance kept them from the other.
+def label_changes(name: str, reference: Categories, current: Categories) -> list[LabelChange]:
+    """Labels of a column that only one side has, with how likely it is that chance kept them from the other.
 
     A label that one row alone holds would be unknown without that row: their share of the rows is what to expect of
     unknown labels in another table of the same source (Good 1953, after Turing). Where a side names only its commonest
     labels, nothing can be said of what it lacks.
     """
+    places = matched(reference, current)
+    missing = np.ones(len(reference.labels), dtype=bool)
+    missing[places[places >= 0]] = False
     found = []
-    for kind, known, other in (("new-category", reference, current), ("vanished-category", current, reference)):
-        if known.rest or not known.present or not other.present:
+    for kind, known, other, unknown in (
+        ("new-category", reference, current, places < 0),
+        ("vanished-category", current, reference, missing),
+    ):
+        if known.rest or not known.rows or not other.rows or not unknown.any():
             continue
-        unknown = set(other.labels).difference(known.labels)
-        if not unknown:
-            continue
-        only = {x: int(n) for x, n in zip(other.labels, other.counts, strict=True) if x in unknown}
+        only = {other.labels[i]: int(other.counts[i]) for i in np.flatnonzero(unknown)}
         once, rows = int((known.counts == 1).sum()), sum(only.values())
-        more = rows / other.present > once / known.present
-        p = two_proportions(once, known.present, rows, other.present) if more else 1.0
-        found.append(LabelChange(reference.name, kind, only, p, rows / other.present))  # type: ignore[arg-type]  # one of the two
+        more = rows / other.rows > once / known.rows
+        p = two_proportions(once, int(known.rows), rows, int(other.rows)) if more else 1.0
+        found.append(LabelChange(name, kind, only, p, rows / other.rows))  # type: ignore[arg-type]  # one of the two
     return found
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BINS",
-    "POOLED",
     "Categories",
     "Numbers",
     "Sample",
@@ -30,6 +29,7 @@ __all__ = [
     "apart",
     "binned",
     "edges",
+    "matched",
     "over_bins",
     "pooled",
 ]
@@ -37,8 +37,8 @@ __all__ = [
 BINS = 10
 ROWS_A_BIN = 10
 SMALLEST_EXPECTED = 5.0
-POOLED = "(rare categories)"
 REST = "(other categories)"
+TAILS = np.array([0.005, 0.995])
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,14 @@ class Numbers:
 
     def below(self, points: Floats) -> Floats:
         """How many rows hold each of these points or less."""
-        return self.up_to(np.searchsorted(self.values, points, side="right"))
+        return self.up_to(self.values.searchsorted(points, side="right"))
+
+    def between(self, inner: Floats) -> Floats:
+        """How many rows lie in the bins that these inner edges make; the outer two are open."""
+        below = np.empty(len(inner) + 2)
+        below[0], below[1:-1], below[-1] = 0.0, self.below(inner), self.rows
+        counts: Floats = below[1:] - below[:-1]
+        return counts
 
     def quantile(self, shares: Floats) -> Floats:
         """The smallest value that at least this share of the rows does not pass (the inverse of the ECDF)."""
@@ -117,9 +124,33 @@ class Numbers:
         return mean, float(np.sqrt((self.counts * (self.values - mean) ** 2).sum() / self.rows))
 
     @cached_property
-    def deciles(self) -> dict[int, Floats]:
-        """Edges that were asked for before, by the number of bins."""
+    def memo(self) -> dict[tuple[str, int], Floats]:
+        """What was asked for before and is small: a reference is asked the same for every current side."""
         return {}
+
+    def every(self, step: int) -> Floats:
+        """The first of every so many values."""
+        found = self.memo.get(("every", step))
+        if found is None:
+            found = self.memo["every", step] = self.values[::step].copy()
+        return found
+
+    @cached_property
+    def tails(self) -> tuple[float, float]:
+        """The values that one in two hundred of the rows do not pass, and that one in two hundred pass."""
+        low, high = self.quantile(TAILS).tolist()
+        return low, high
+
+    @cached_property
+    def of_whole_numbers(self) -> bool:
+        """Whether all values are whole numbers; the first hundred mostly tell."""
+        values = self.values
+        return bool(np.all(values[:100] == np.round(values[:100]))) and bool(np.all(values == np.round(values)))
+
+    @cached_property
+    def of_whole_rows(self) -> bool:
+        """Whether every value stands for a whole number of rows."""
+        return self.counts is None or bool((self.counts == np.floor(self.counts)).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,14 +242,26 @@ def apart(reference: Numbers, current: Numbers) -> tuple[Floats, Floats]:
 
 
 @lru_cache(maxsize=1)
+def matched(reference: Categories, current: Categories) -> NDArray[np.int64]:
+    """Where in the reference each of the current labels stands; -1 for one that it does not have.
+
+    Examples
+    --------
+    >>> matched(Categories.of("ab"), Categories.of("bc")).tolist()
+    [1, -1]
+    """
+    index = reference.index
+    return np.array([index.get(label, -1) for label in current.labels], np.int64)
+
+
+@lru_cache(maxsize=1)
 def aligned(reference: Categories, current: Categories) -> tuple[list[str], Floats, Floats]:
     """The labels of both and their counts on each side, the reference's first in its order.
 
     Where a side keeps only its commonest labels apart, a label that it does not name may hide in its rest: it goes
     to the rest of both sides.
     """
-    index = reference.index
-    places = np.array([index.get(label, -1) for label in current.labels], np.int64)
+    places = matched(reference, current)
     known = places >= 0
     labels: list[str] = list(reference.labels)
     r, c = reference.counts, np.zeros(len(labels))
@@ -239,8 +282,8 @@ def aligned(reference: Categories, current: Categories) -> tuple[list[str], Floa
     return labels, r, c
 
 
-def pooled(labels: list[str], reference: Floats, current: Floats) -> tuple[list[str], Floats, Floats]:
-    """Put the rare categories together, so that the chi-square distribution holds.
+def pooled(reference: Floats, current: Floats) -> tuple[Floats, Floats]:
+    """Put the rare categories together, the pool last, so that the chi-square distribution holds.
 
     Rare is what would be expected fewer than five times in one of the tables if both were drawn from the same
     source. A pool that is rare itself takes in the rarest of the others, but for the commonest: against that it stands
@@ -249,20 +292,18 @@ def pooled(labels: list[str], reference: Floats, current: Floats) -> tuple[list[
     together = reference + current
     total = together.sum()
     if total == 0 or not len(together):
-        return labels, reference, current
+        return reference, current
     smaller = min(reference.sum(), current.sum())
     needed = SMALLEST_EXPECTED * total / smaller if smaller else np.inf
     rising = np.argsort(together, kind="stable")
     rare = int(np.searchsorted(together[rising], needed, side="left"))
     if rare == 0:
-        return labels, reference, current
+        return reference, current
     if together[rising[:rare]].sum() < needed and rare < len(rising) - 1:
         rare += 1
     into = np.zeros(len(rising), dtype=bool)
     into[rising[:rare]] = True
-    kept = [label for label, goes in zip(labels, into, strict=True) if not goes]
     return (
-        [*kept, POOLED],
         np.append(reference[~into], reference[into].sum()),
         np.append(current[~into], current[into].sum()),
     )
@@ -274,12 +315,12 @@ def edges(reference: Numbers, *, bins: int = BINS) -> Floats:
     A bin runs from above its left edge up to and with its right edge; the outer two are open. Where so many rows
     hold the smallest value that it is an edge itself, what lies below it has a bin of its own.
     """
-    known = reference.deciles.get(bins)
+    known = reference.memo.get(("edges", bins))
     if known is None:
         inner = np.unique(reference.quantile(np.arange(1, bins) / bins))
         if inner[0] == reference.values[0]:
             inner = np.concatenate(([np.nextafter(inner[0], -np.inf)], inner))
-        known = reference.deciles[bins] = inner
+        known = reference.memo["edges", bins] = inner
     return known
 
 
@@ -292,11 +333,13 @@ def binned(reference: Sample, current: Sample) -> tuple[Floats, Floats]:
     """
     if isinstance(reference, Numbers) and isinstance(current, Numbers):
         bins = int(min(BINS, max(2, min(reference.rows, current.rows) // ROWS_A_BIN)))
+        r = reference.memo.get(("binned", bins))
         inner = edges(reference, bins=bins)
-        sides = [np.diff(np.concatenate(([0.0], x.below(inner), [x.rows]))) for x in (reference, current)]
-        r, c = sides
+        if r is None:
+            r = reference.memo["binned", bins] = reference.between(inner)
+        c = current.between(inner)
     elif isinstance(reference, Categories) and isinstance(current, Categories):
-        _, r, c = pooled(*aligned(reference, current))
+        r, c = pooled(*aligned(reference, current)[1:])
     else:
         raise TypeError("a numeric and a categorical column cannot be binned together")
     filled = (r > 0) | (c > 0)

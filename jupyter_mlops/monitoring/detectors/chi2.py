@@ -8,7 +8,7 @@ import numpy as np
 
 from ..correction import pearson, two_proportions
 from ..detector import Detector, Measurement
-from ..samples import SMALLEST_EXPECTED, Categories, Sample, aligned, pooled
+from ..samples import SMALLEST_EXPECTED, Categories, Sample, binned
 
 if TYPE_CHECKING:
     from ..samples import Floats
@@ -25,9 +25,7 @@ def measure(reference: Sample, current: Sample) -> Measurement | None:
     """
     if not (isinstance(reference, Categories) and isinstance(current, Categories)):
         return None
-    _, r, c = pooled(*aligned(reference, current))
-    filled = (r > 0) | (c > 0)
-    return contingency(r[filled], c[filled])
+    return contingency(*binned(reference, current))
 
 
 def contingency(reference: Floats, current: Floats) -> Measurement | None:

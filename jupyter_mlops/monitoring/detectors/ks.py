@@ -11,8 +11,6 @@ from ..detector import Detector, Measurement
 from ..samples import Numbers, Sample
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ..samples import Floats
 
 __all__ = ["KS", "distance", "measure"]
@@ -45,37 +43,36 @@ def distance(reference: Numbers, current: Numbers) -> float:
     neighbouring values the two ends tell how large the distance can be anywhere in it; blocks that cannot hold the
     largest are passed over, the others are cut finer.
     """
-    points, n, m = reference.values, reference.rows, current.rows
-    starts, ends, width, best = np.zeros(1, dtype=np.int64), np.full(1, m), len(points), 0.0
-    while width > 1 and len(starts):
-        step = -(-width // (FIRST if width > FIRST * CUT else CUT))
-        within = starts[:, None] + np.arange(0, width, step)
-        starts = np.minimum(within, len(points)).ravel()
-        left, right = _around(current, points, starts)
-        here, after = reference.up_to(starts) * m, reference.up_to(np.minimum(starts + step, len(points))) * m
-        own = reference.up_to(np.minimum(starts + 1, len(points))) * m
-        best = max(best, float((own - right * n).max()), float((left * n - here).max()))
+    n, m, count = reference.rows, current.rows, len(reference.values)
+    step = -(-count // FIRST) if count > FIRST * CUT else -(-count // CUT)
+    starts, points = np.arange(0, count, step), reference.every(step)
+    ends, best = np.full(1, m), 0.0
+    while True:
+        left, right = _around(current, points)
+        here = reference.up_to(starts)
+        own = here + 1 if reference.counts is None else reference.up_to(starts + 1)
+        behind, before = right * n, left * n
+        here, own = here * m, own * m
+        best = max(best, float((own - behind).max()), float((before - here).max()))
+        if step == 1:
+            return best / (n * m)
+        after = reference.up_to(np.minimum(starts + step, count)) * m
         # below the end of a block lie as many rows as below the start of the next one, or of its parent's end
-        ends = np.column_stack((left.reshape(within.shape)[:, 1:], ends)).ravel()
-        possible = np.maximum(after - right * n, ends * n - here) > best
-        starts, ends, width = starts[possible], ends[possible], step
-    return best / (n * m) if len(points) > 1 else _of_one(reference, current)
+        below = np.empty((len(ends), len(starts) // len(ends)))
+        below[:, :-1], below[:, -1] = left.reshape(below.shape)[:, 1:], ends
+        possible = np.maximum(after - behind, below.ravel() * n - here) > best
+        starts, ends = starts[possible], below.ravel()[possible]
+        if not len(starts):
+            return best / (n * m)
+        width, step = step, -(-step // CUT)
+        starts = np.minimum(starts[:, None] + np.arange(0, width, step), count - 1).ravel()
+        points = reference.values[starts]
 
 
-def _of_one(reference: Numbers, current: Numbers) -> float:
-    left, right = _around(current, reference.values, np.zeros(1, dtype=np.int64))
-    return float(max(left[0], current.rows - right[0]) / current.rows)
-
-
-def _around(side: Numbers, points: Floats, places: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """How many rows hold less than each of some points, and how many hold it or less; all of them behind the last."""
-    inside = np.minimum(places, len(points) - 1)
-    wanted = points[inside]
-    left = np.searchsorted(side.values, wanted, side="left")
-    right = left + (side.values[np.minimum(left, len(side.values) - 1)] == wanted)
-    if inside[-1] != places[-1]:
-        behind = places != inside
-        left[behind] = right[behind] = len(side.values)
+def _around(side: Numbers, points: Floats) -> tuple[Floats, Floats]:
+    """How many rows hold less than each of some points, and how many hold it or less."""
+    left = side.values.searchsorted(points)
+    right = left + (side.values.take(left, mode="clip") == points)
     return side.up_to(left), side.up_to(right)
 
 

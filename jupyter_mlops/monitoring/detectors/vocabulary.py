@@ -28,7 +28,7 @@ def measure(reference: Sample, current: Sample) -> Measurement | None:
     ]
     if not all(side.rows for side in sides):
         return None
-    _, r, c = pooled(*aligned(sides[0], sides[1]))
+    r, c = pooled(*aligned(sides[0], sides[1])[1:])
     found = distance(r, c)
     return None if found is None else Measurement(found.value, _chance(reference, current))
 

@@ -17,6 +17,7 @@ __all__ = ["WASSERSTEIN", "area", "measure"]
 
 FEW = 4  # so many rows a distinct value of both make the way over distinct values the shorter one
 AT_ONCE = 8_192  # values: they stay in a processor's cache, and OpenBLAS wakes its threads for more than 10,000
+AT_ONCE_FACING = 32_768
 
 
 def measure(reference: Sample, current: Sample) -> Measurement | None:
@@ -48,34 +49,46 @@ def area(reference: Numbers, current: Numbers) -> float:
     """
     sides = [reference, current]
     with np.errstate(over="ignore", invalid="ignore"):
-        if max(n.rows for n in sides) > FEW * sum(len(n.values) for n in sides) or not all(map(_whole, sides)):
+        if max(n.rows for n in sides) > FEW * sum(len(n.values) for n in sides) or not all(
+            side.of_whole_rows for side in sides
+        ):
             points, difference = apart(reference, current)
             return float(np.sum(np.abs(difference[:-1]) * np.diff(points)))
         long, short = (_expanded(side) for side in sorted(sides, key=lambda side: -side.rows))
         n, m = len(long), len(short)
         if n == m:
-            return (
-                sum(float(np.abs(long[i : i + AT_ONCE] - short[i : i + AT_ONCE]).sum()) for i in range(0, n, AT_ONCE))
-                / n
-            )
+            return _facing(long, short) / n
         return sum(_divided(long[i : i + AT_ONCE], short, i, n) for i in range(0, n, AT_ONCE)) / n / m
 
 
+def _facing(one: Floats, other: Floats) -> float:
+    """The sum of the distances of as many sorted values to one another."""
+    room, found = np.empty(min(AT_ONCE_FACING, len(one))), 0.0
+    for i in range(0, len(one), AT_ONCE_FACING):
+        part = one[i : i + AT_ONCE_FACING]
+        between = np.subtract(part, other[i : i + AT_ONCE_FACING], out=room[: len(part)])
+        found += float(np.abs(between, out=between).sum())
+    return found
+
+
 def _divided(part: Floats, short: Floats, begin: int, n: int) -> float:
-    """The distances of a stretch of n sorted values to the fewer ones, weighted by the shares that overlap."""
+    """The distances of a stretch of n sorted values to the fewer ones, weighted by the shares that overlap.
+
+    The i-th value spans m of the n m equal shares, from the i m-th on; each of the m fewer values spans n.
+    """
     m = len(short)
-    starts = np.arange(begin, begin + len(part)) * m
+    starts = np.arange(begin * m, (begin + len(part)) * m, m)
     faced = starts // n
-    first = np.minimum((faced + 1) * n - starts, m)
-    near, far = part - short[faced], part - short[np.minimum(faced + 1, m - 1)]
+    near = part - short.take(faced, mode="clip")
+    far = part - short[1:].take(faced, mode="clip") if m > 1 else near.copy()  # behind the last there is no share left
     np.abs(near, out=near)
     np.abs(far, out=far)
-    weights = first.astype(np.float64)
-    return float(near @ weights + far @ (m - weights))
-
-
-def _whole(side: Numbers) -> bool:
-    return side.counts is None or bool((side.counts == np.floor(side.counts)).all())
+    faced += 1
+    faced *= n
+    faced -= starts  # how much is left of what each faces first
+    weights = np.minimum(faced, m).astype(np.float64)
+    near -= far
+    return float(near @ weights + far.sum() * m)
 
 
 def _expanded(side: Numbers) -> Floats:
