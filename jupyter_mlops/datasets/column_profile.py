@@ -307,6 +307,8 @@ def _pooled(first: ColumnProfile, second: ColumnProfile) -> tuple[float, float]:
 def _moments(values: FLOATS, counts: COUNTS, *, single: bool) -> tuple[float, float]:
     if not len(values):
         return float("nan"), float("nan")
+    if values[0] == values[-1]:  # rounding would give a constant a spread
+        return float(values[0]), 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         if single:
             return float(values.mean()), float(values.std())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .display import Displayed, clock, table
+from .display import Displayed, border, table
 from .record import Record
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Monitor(Displayed, Record):
         return sum(j.state == "firing" for j in self.judgements)
 
     def text(self) -> str:
-        rows = [[j.rule, j.state, j.told or "-", clock(j.window_end_ms or None)[:16]] for j in self.judgements]
+        rows = [[j.rule, j.state, j.told or "-", border(j.window_end_ms or None)] for j in self.judgements]
         head = f"{self.name}: {len(self.rules)} rules every {self.every}, then {', '.join(self.then)}"
         where = f"alerts go to the notebook, the panel and the store{''.join(f', {s}' for s in self.sinks)}"
         lines = [head, where, table(["rule", "state", "measured", "window to"], rows)]
@@ -190,8 +190,8 @@ class Alert(Displayed, Record):
     @property
     def sentence(self) -> str:
         """The alert in one line."""
-        end = "" if self.resolved_ms is None else f"; resolved at {clock(self.resolved_ms)[:16]}"
-        return f"{self.deployment} ({self.model}): {self.rule}: {self.told}, since {clock(self.opened_ms)[:16]}{end}"
+        end = "" if self.resolved_ms is None else f"; resolved at {border(self.resolved_ms)}"
+        return f"{self.deployment} ({self.model}): {self.rule}: {self.told}, since {border(self.opened_ms)}{end}"
 
     def text(self) -> str:
         return f"{self.state} {self.sentence} [{self.id}]"
@@ -232,7 +232,7 @@ class AlertTable(Displayed, Record):
                 a.deployment,
                 a.rule,
                 a.told,
-                clock(a.opened_ms)[:16],
+                border(a.opened_ms),
                 a.id,
             ]
             for a in self.alerts

@@ -105,6 +105,17 @@ def clock(ms: int | None) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def border(ms: int | None) -> str:
+    """Where a window begins or ends, as local ``2026-11-01 09:30``; with the second where it is not a whole minute.
+
+    Examples
+    --------
+    >>> border(120_000)[-3:], border(121_000)[-3:], border(None)
+    (':02', ':01', '-')
+    """
+    return clock(ms).removesuffix(":00") if ms is None or ms % 60_000 == 0 else clock(ms)
+
+
 def ago(ms: int | None, now_ms: int) -> str:
     """How long ago, in the largest whole unit.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .display import Displayed, clock, table
+from .display import Displayed, border, table
 from .evaluation_parts import MetricValue, Slices
 from .record import Record
 
@@ -189,17 +189,19 @@ class Why(Record):
             f"{self.loss} went from {self.before:.4g} ({self.rows_before:,} rows) to {self.after:.4g} "
             f"({self.rows_after:,} rows): {change:+.4g}"
         )
+        told = any(c.shap is not None for c in self.causes)  # only where it was asked for
         rows = [
             [
                 c.column,
                 f"{c.mix:+.4f}",
                 "-" if c.drift is None else f"{c.detector} {c.drift:.3g}{'*' if c.drifted else ''}",
-                "-" if c.shap is None else f"{c.shap:+.4f}",
+                *(("-" if c.shap is None else f"{c.shap:+.4f}",) if told else ()),
                 f"{c.worst} ({c.worst_change:+.4f})" if c.worst else "-",
             ]
             for c in self.causes[:10]
         ]
-        return [head, table(["column", "by its shift", "drift (* = alarm)", "SHAP moved", "worst slice"], rows)]
+        shap = ["SHAP moved"] if told else []
+        return [head, table(["column", "by its shift", "drift (* = alarm)", *shap, "worst slice"], rows)]
 
 
 @dataclass(frozen=True)
@@ -248,7 +250,7 @@ class Performance(Displayed, Record):
                 continue
             window, newest = known[-1]
             word = "estimated" if estimated else "realised"
-            parts.append(f"{word} {self.headline} {newest} in the window to {clock(window.end_ms)[:16]}")
+            parts.append(f"{word} {self.headline} {newest} in the window to {border(window.end_ms)}")
             first = known[0][1]
             if len(known) > 1 and newest.value is not None and first.value is not None:
                 parts[-1] += f" ({newest.value - first.value:+.3f} since the first)"
@@ -289,7 +291,7 @@ class Performance(Displayed, Record):
         else:
             rows = [
                 [
-                    clock(w.start_ms)[:16],
+                    border(w.start_ms),
                     f"{w.rows:,}",
                     f"{w.labelled:,}",
                     str(w.metric(self.headline) or "-"),

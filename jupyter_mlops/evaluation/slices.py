@@ -145,7 +145,12 @@ def conditions_of(frame: pd.DataFrame, column: str) -> list[tuple[str, Array]]:
         return found
     text = values.astype(object)
     levels = counts.index[:MOST_CATEGORIES]
-    return found + [(f"{column} = {value}", (text == value).to_numpy(dtype=bool)) for value in levels]
+    return found + [(f"{column} = {_level(value)}", (text == value).to_numpy(dtype=bool)) for value in levels]
+
+
+def _level(value: object) -> str:
+    """A value as slices are called by it: of a number that rounding blurred what was meant."""
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _fewest(rows: int) -> int:

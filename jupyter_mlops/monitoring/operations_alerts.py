@@ -112,7 +112,7 @@ def unmonitor(host: Host, *, name: str) -> dict[str, Any]:
         state = _state(host, name)
         path_of(host.workspace.home, state.monitor.name).unlink()
         withdraw(host.workspace.home, state.monitor.name)
-    return state.monitor.to_dict()
+    return replace(state.monitor, notes=("watched no more; this is how its rules stood",)).to_dict()
 
 
 def alerts(host: Host, *, name: str = "", limit: int = 50, firing: bool = False) -> dict[str, Any]:

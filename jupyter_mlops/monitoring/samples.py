@@ -118,6 +118,8 @@ class Numbers:
         """The mean and the standard deviation (ddof 0)."""
         if self.moments is not None:
             return self.moments
+        if len(self.values) == 1:  # rounding would give it a spread of its own
+            return float(self.values[0]), 0.0
         if self.counts is None:
             return float(self.values.mean()), float(self.values.std())
         mean = float((self.values * self.counts).sum() / self.rows)

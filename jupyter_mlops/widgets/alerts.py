@@ -78,6 +78,7 @@ def _monitor(m: Monitor) -> Markup:
         grid(("state", "rule", "measured", "window to"), rows) if rows else None,
         note(f"every {m.every}, then {', '.join(m.then)}; alerts go to {where}"),
         note(f"cannot look: {m.error}") if m.error else None,
+        *map(note, m.notes),
     )
 
 

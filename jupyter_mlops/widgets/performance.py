@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..domain.display import clock
+from ..domain.display import border
 from ..domain.evaluation_parts import MetricValue
 from ..domain.performance import AlertMark, Labelled, Performance, PerformanceWindow, Why
 from .markup import Markup, Number, grid, join, more, note, page, pill, tag
@@ -114,7 +114,7 @@ class _Axes:
         return "".join(f"{'L' if i else 'M'}{self.middle(w):.1f} {self.y(v):.1f}" for i, (w, v) in enumerate(points))
 
     def dot(self, window: PerformanceWindow, value: float, colour: str, told: str, size: float = 2.6) -> Markup:
-        hover = tag("title", f"{told}; {clock(window.start_ms)[:16]}, {window.labelled:,} of {window.rows:,} labelled")
+        hover = tag("title", f"{told}; {border(window.start_ms)}, {window.labelled:,} of {window.rows:,} labelled")
         return tag("circle", hover, cx=f"{self.middle(window):.1f}", cy=f"{self.y(value):.1f}", r=size, fill=colour)
 
     def frame(self) -> list[Markup]:
@@ -123,9 +123,9 @@ class _Axes:
             y = f"{self.y(value):.1f}"
             shapes.append(tag("line", x1=LEFT, x2=self.width - RIGHT, y1=y, y2=y, stroke=GRID))
             shapes.append(_text(LEFT - 5, self.y(value) + 3.5, f"{value:.3g}", "end"))
-        shapes.append(_text(LEFT, self.height - 5, clock(self.start)[:16], "start"))
+        shapes.append(_text(LEFT, self.height - 5, border(self.start), "start"))
         if self.width > 2 * LEFT + 230:
-            shapes.append(_text(self.width - RIGHT, self.height - 5, clock(self.end)[:16], "end"))
+            shapes.append(_text(self.width - RIGHT, self.height - 5, border(self.end), "end"))
         return shapes
 
 
@@ -160,7 +160,7 @@ def _alerts(alerts: Sequence[AlertMark], draw: _Axes) -> list[Markup]:
     shapes = []
     for alert in alerts:
         left, right = draw.x(alert.start_ms), draw.x(alert.end_ms if alert.end_ms is not None else draw.end)
-        hover = tag("title", f"alert: {alert.rule}, since {clock(alert.start_ms)[:16]}")
+        hover = tag("title", f"alert: {alert.rule}, since {border(alert.start_ms)}")
         height = draw.height - TOP - BOTTOM
         shapes.append(
             tag(
@@ -240,7 +240,7 @@ def _table(p: Performance) -> Markup:
     at: Callable[[PerformanceWindow, bool], Markup | str] = lambda w, e: _value(w.metric(p.headline, estimated=e))  # noqa: E731
     rows = [
         (
-            clock(w.start_ms)[:16],
+            border(w.start_ms),
             Number(float(w.rows), ",.0f"),
             Number(float(w.labelled), ",.0f"),
             at(w, False),
@@ -273,6 +273,7 @@ def _slices(p: Performance) -> Markup | None:
 
 
 def _why(why: Why) -> Markup:
+    told = any(c.shap is not None for c in why.causes)  # only where it was asked for
     rows = [
         (
             c.column,
@@ -280,7 +281,7 @@ def _why(why: Why) -> Markup:
             tag("span", f"{c.detector} {c.drift:.3g}", class_="mlops-pill mlops-warn" if c.drifted else "")
             if c.drift is not None
             else "–",
-            Number(c.shap, "+.4f"),
+            *((Number(c.shap, "+.4f"),) if told else ()),
             f"{c.worst} ({c.worst_change:+.4f})" if c.worst else "–",
         )
         for c in why.causes[:12]
@@ -288,7 +289,7 @@ def _why(why: Why) -> Markup:
     return tag(
         "div",
         tag("div", why.lines()[0], style="margin-top:8px;font-weight:600"),
-        grid(("column", "loss by its shift", "drift", "SHAP moved", "worst slice"), rows),
+        grid(("column", "loss by its shift", "drift", *(("SHAP moved",) if told else ()), "worst slice"), rows),
         more("what this means", tag("div", why.convention), *(tag("div", n) for n in why.notes)),
     )
 
