@@ -35,8 +35,10 @@ class ServerGone(Unavailable):
     done: Predictions | None = None
 
 
-def ask(stored: StoredDeployment, token: str, frame: pd.DataFrame, done: Predictions | None = None) -> Predictions:
-    """Predict every row of a table.
+def ask(
+    stored: StoredDeployment, token: str, frame: pd.DataFrame | pd.Series, done: Predictions | None = None
+) -> Predictions:
+    """Predict every row of a table, or of a Series for a model whose rows have no columns.
 
     Parameters
     ----------
@@ -104,8 +106,8 @@ def connect(stored: StoredDeployment, patience: float) -> HTTPConnection:
     return HTTPSConnection(host, stored.port, timeout=patience, context=context)
 
 
-def body_of(frame: pd.DataFrame) -> bytes:
-    """A table as the ``dataframe_split`` that ``/invocations`` takes; missing values become null.
+def body_of(frame: pd.DataFrame | pd.Series) -> bytes:
+    """A table as the ``dataframe_split`` that ``/invocations`` takes, a Series as ``inputs``; missing values become null.
 
     Examples
     --------
@@ -113,9 +115,15 @@ def body_of(frame: pd.DataFrame) -> bytes:
     >>> body_of(pd.DataFrame({"age": [30.0, None], "job": ["a", "b"]}))
     b'{"dataframe_split":{"columns":["age","job"],"data":[[30.0,"a"],[null,"b"]]}}'
     """
-    columns = [_values(frame.iloc[:, i]) for i in range(frame.shape[1])]
-    data = [list(row) for row in zip(*columns, strict=True)]
-    split = {"dataframe_split": {"columns": [str(name) for name in frame.columns], "data": data}}
+    import pandas as pd
+
+    if isinstance(frame, pd.Series):
+        columns = [_values(frame)]
+        split: dict[str, Any] = {"inputs": columns[0]}
+    else:
+        columns = [_values(frame.iloc[:, i]) for i in range(frame.shape[1])]
+        data = [list(row) for row in zip(*columns, strict=True)]
+        split = {"dataframe_split": {"columns": [str(name) for name in frame.columns], "data": data}}
     if any(isinstance(v, float) and v in (float("inf"), float("-inf")) for column in columns for v in column):
         return json.dumps(split, default=_plain).encode()  # orjson writes null for an infinity
     try:

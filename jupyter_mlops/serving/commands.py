@@ -14,7 +14,7 @@ from ..domain.deployment import BatchResult, Deployment, DeploymentTable, LogRul
 from ..domain.reference import Reference, check_name
 from ..domain.traffic import Traffic, parse_shares
 from ..errors import InvalidArgument
-from .deployment_folder import DeploymentFolder, find
+from .deployment_folder import DeploymentFolder, StoredDeployment, find
 
 __all__ = ["ServingCommands"]
 
@@ -210,7 +210,7 @@ class ServingCommands(CommandSet):
             The deployment, or the model if only one deployment serves it.
         table
             The rows: a DataFrame, a CSV or Parquet file, or a data version such as ``adult@v3``; in Python also a
-            record or a list of records. With ``--out`` also a Parquet file or a folder of them that is larger than memory.
+            record or a list of records; and for a model that was fitted on one, an array, or a Series or list of texts. With ``--out`` also a Parquet file or a folder of them that is larger than memory.
         out
             Write the table with its predictions into this folder.
         dask
@@ -232,18 +232,19 @@ class ServingCommands(CommandSet):
 
             path = Path(table).expanduser() if isinstance(table, (str, Path)) else None
             large = path is not None and (path.is_dir() or path.suffix == ".parquet")
-            source = path if large else self._rows(table)
+            source = path if large else self._table(table)
             token = DeploymentFolder.of(home, stored.name).token()
             return score(stored, token, source, Path(out).expanduser(), self.context.progress, dask=dask)
-        frame = self._rows(table)
-        check_columns(stored, frame)
+        rows = self._rows(stored, table)
+        if rows.ndim == 2:
+            check_columns(stored, rows)
         done: Predictions | None = None
         for attempt in range(TRIES):
             if not stored.wanted or attempt:
                 self.context.call("serving.ready", name=stored.name)  # brings a dead server back, or says why not
                 stored = find(home, stored.name)
             try:
-                return ask(stored, DeploymentFolder.of(home, stored.name).token(), frame, done)
+                return ask(stored, DeploymentFolder.of(home, stored.name).token(), rows, done)
             except ServerGone as gone:
                 done = gone.done
                 if attempt == TRIES - 1:
@@ -266,7 +267,26 @@ class ServingCommands(CommandSet):
         """
         return Deployment.from_dict(self.context.call("serving.undeploy", name=check_name(name, "deployment")))
 
-    def _rows(self, table: Any) -> Any:
+    def _rows(self, stored: StoredDeployment, given: Any) -> Any:
+        """What is to be predicted, as a DataFrame; as a Series where the model takes rows without columns, as of texts."""
+        import numpy as np
+        import pandas as pd
+
+        if isinstance(given, (list, tuple)) and given and not isinstance(given[0], dict):
+            given = np.asarray(given, dtype=object if any(isinstance(v, str) for v in given) else None)
+        if isinstance(given, np.ndarray) and given.ndim in (1, 2):
+            if stored.inputs and (given.ndim == 2 or len(stored.inputs) > 1):
+                named = ", ".join(column.name for column in stored.inputs[:8])
+                raise InvalidArgument(
+                    f"{stored.name} takes columns by name, and an array has no names.",
+                    hint=f"Give pd.DataFrame(array, columns=[...]); it takes {named}{', ...' * (len(stored.inputs) > 8)}.",
+                )
+            given = pd.DataFrame(given) if given.ndim == 2 else pd.Series(given)
+        if isinstance(given, pd.Series) and len(stored.inputs) == 1:
+            given = given.to_frame(stored.inputs[0].name)
+        return given if isinstance(given, pd.Series) and not stored.inputs and len(given) else self._table(given)
+
+    def _table(self, table: Any) -> Any:
         """The rows of whatever a table may be given as."""
         if isinstance(table, (dict, list)):
             import pandas as pd

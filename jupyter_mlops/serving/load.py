@@ -136,14 +136,20 @@ class ModelFolder:
             return f"it makes objects of what only its own MLmodel file vouches for: {', '.join(unknown)}"
         return "" if self.loader in PLAIN_LOADERS else f"it is loaded by {self.loader or 'an unknown loader'}"
 
-    def check_consent(self, model: str, *, allow_pickle: bool) -> None:
-        """Raise unless loading the model runs no code of its own, or the user has said that it may.
+    def check_servable(self, model: str, *, allow_pickle: bool) -> None:
+        """Raise unless the model can predict, and loading it runs no code of its own or the user has said that it may.
 
         Raises
         ------
         InvalidArgument
-            The consent is missing.
+            It has no ``predict``, as a PCA; or the consent is missing.
         """
+        if "python_function" not in self.facts["flavors"]:
+            made = ((self.facts.get("metadata") or {}).get("mlops") or {}).get("estimator") or "it"
+            raise InvalidArgument(
+                f"{model} cannot be deployed: {made} has no predict().",
+                hint="Deploy what can predict, for instance a pipeline that ends in a model.",
+            )
         why = self.runs_code()
         if why and not allow_pickle:
             raise InvalidArgument(
@@ -168,7 +174,7 @@ class ModelFolder:
         Exception
             Whatever skops or pickle raise.
         """
-        self.check_consent(self._known_as, allow_pickle=allow_pickle)
+        self.check_servable(self._known_as, allow_pickle=allow_pickle)
         return self._read(allow_pickle=allow_pickle)
 
     @property
@@ -200,7 +206,7 @@ class ModelFolder:
         Exception
             Whatever skops, pickle or mlflow raise.
         """
-        self.check_consent(self._known_as, allow_pickle=allow_pickle)
+        self.check_servable(self._known_as, allow_pickle=allow_pickle)
         if not self.native():
             from ..store.pyfunc import Pyfunc
 

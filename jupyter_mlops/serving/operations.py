@@ -83,7 +83,7 @@ def deploy(
             return keeper.look(before).to_dict()
         version, files = locate(host, model)
         found = ModelFolder.open(files)
-        found.check_consent(version.ref, allow_pickle=allow_pickle)
+        found.check_servable(version.ref, allow_pickle=allow_pickle)
         asked = Traffic.from_dict(traffic or {})
         others = resolved(host, asked.shares)
         stable = Share(version.ref, 1.0, "stable", model)
@@ -183,7 +183,7 @@ def warm(host: Host, *, python: str) -> None:
 def files_of(host: Host, *, model: str, allow_pickle: bool) -> dict[str, Any]:
     """A model version's files, for whoever writes them elsewhere."""
     version, files = locate(host, model)
-    ModelFolder.open(files).check_consent(version.ref, allow_pickle=allow_pickle)
+    ModelFolder.open(files).check_servable(version.ref, allow_pickle=allow_pickle)
     return {"model": version.ref, "files": str(files)}
 
 

@@ -137,7 +137,7 @@ def _load_beside(host: Host, stored: StoredDeployment, models: list[str]) -> Sto
     keeper, before = supervisor(host), stored.traffic
     for model in models:
         version, files = locate(host, model)
-        ModelFolder.open(files).check_consent(version.ref, allow_pickle=stored.allow_pickle)
+        ModelFolder.open(files).check_servable(version.ref, allow_pickle=stored.allow_pickle)
         host.progress(f"loading {model} beside {stored.model}")
         keeper.add_version(stored, model, files)
     waiting = tuple(Share(model, 0.0, "kept") for model in models)

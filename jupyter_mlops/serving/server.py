@@ -127,7 +127,7 @@ class Versions:
         self._say(f"loading {model_ref}")
         files = ModelFolder.open(place / "model")
         allowed = bool(settings["allow_pickle"])
-        files.check_consent(model_ref, allow_pickle=allowed)
+        files.check_servable(model_ref, allow_pickle=allowed)
         if not files.native():
             # whatever this is may start threads, which would not survive a fork
             return Loaded(files, lambda: files.load(allow_pickle=allowed), _held(files, settings))

@@ -26,10 +26,8 @@ __all__ = ["PICKLE", "SKOPS", "Stored", "store_estimator"]
 SKOPS = "skops"
 PICKLE = "pickle"
 
-HINT = (
-    "Define it in a module (a .py file beside the notebook) and import it from there, "
-    "or store a pickle: `--allow-pickle` (`allow_pickle=True`)."
-)
+MOVE = "Define it in a module (a .py file beside the notebook) and import it from there, or store a pickle"
+CONSENT = ": `--allow-pickle` (`allow_pickle=True`)."
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -86,13 +84,18 @@ def store_estimator(model: Any, *, allow_pickle: bool = False) -> tuple[Stored, 
     except _CannotStore as reason:
         if not allow_pickle:
             raise InvalidArgument(
-                f"this {type(model).__name__} cannot be stored without pickle: {reason}.", hint=HINT
+                f"this {type(model).__name__} cannot be stored without pickle: {reason}.",
+                hint=(MOVE if reason.of_notebook else "Store a pickle") + CONSENT,
             ) from None
     return _pickle(model), model
 
 
 class _CannotStore(Exception):
-    """Why skops cannot store an estimator."""
+    """Why skops cannot store an estimator, and whether that is for something which only the notebook knows."""
+
+    def __init__(self, culprit: str, otherwise: str = "") -> None:
+        super().__init__(culprit or otherwise)
+        self.of_notebook = bool(culprit)
 
 
 def _skops(model: Any) -> tuple[Stored, Any]:
@@ -100,7 +103,7 @@ def _skops(model: Any) -> tuple[Stored, Any]:
     try:
         raw = skops.dumps(model)
     except Exception as error:
-        raise _CannotStore(_culprit(model) or _first_line(error)) from error
+        raise _CannotStore(_culprit(model), _first_line(error)) from error
     data, named = _canonical(raw)
     for module, name in sorted(named):
         if not _importable(module, name):
@@ -111,7 +114,7 @@ def _skops(model: Any) -> tuple[Stored, Any]:
     try:
         again = skops.loads(data, trusted=list(trusted))
     except Exception as error:
-        raise _CannotStore(_culprit(model) or f"it does not read back: {_first_line(error)}") from error
+        raise _CannotStore(_culprit(model), f"it does not read back: {_first_line(error)}") from error
     return Stored(data, SKOPS, trusted, frozenset(module for module, _ in named)), again
 
 
