@@ -5,6 +5,7 @@ Standard library and our own light modules only: it is what a kernel loads.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..domain.workspace import Actor
-from ..errors import MLOpsError, ServiceOutdated, ServiceUnavailable, from_dict
+from ..errors import MLOpsError, ServiceOutdated, ServiceUnavailable, Unavailable, from_dict
 from ..settings import child_environment
 from .release import RELEASE, older
 from .wire import receive, send, socket_path
@@ -31,6 +32,7 @@ STOPPED = "service.stopped"
 START_SECONDS = 60.0
 LONGEST_LOG = 5_000_000
 TRIES = 4
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class ServiceClient:
@@ -263,7 +265,18 @@ class ServiceClient:
 
 
 def reraise(error: BaseException) -> MLOpsError:
-    """Any exception as one of ours, for the wire."""
+    """Any exception as one of ours, for the wire.
+
+    Examples
+    --------
+    >>> print(reraise(OSError(errno.ENOSPC, "No space left on device")))
+    there is no room on the disk: No space left on device. Make room, and ask again.
+    """
     if isinstance(error, MLOpsError):
         return error
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        place = f" for {error.filename}" if error.filename else ""
+        return Unavailable(f"there is no room on the disk{place}: {error.strerror}.", hint="Make room, and ask again.")
+    if "database or disk is full" in str(error):  # SQLite's words
+        return Unavailable(f"there is no room on the disk: {error}.", hint="Make room, and ask again.")
     return MLOpsError(f"{type(error).__name__}: {error}", hint="This is a defect; the service's log has the traceback.")

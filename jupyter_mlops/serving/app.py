@@ -150,9 +150,9 @@ class App:
     async def _answer(self, method: str, request: Request) -> tuple[Answer, Headers]:
         if request.path not in OPEN and not self.allowed(request.headers.get(b"authorization", b"")):
             answer = Answer.error(401, "UNAUTHENTICATED", "Send 'Authorization: Bearer <the deployment's token>'.")
-            return answer, [(b"www-authenticate", b"Bearer")]
+            return self._as_asked(request, answer), [(b"www-authenticate", b"Bearer")]
         found = self._routes.get(request.path)
-        if found is None and (request.path == "/v2" or request.path.startswith("/v2/")):
+        if request.path == "/v2" or request.path.startswith("/v2/"):
             from .protocols.open_inference import respond as respond_v2
 
             return await respond_v2(self, method, request)
@@ -164,6 +164,15 @@ class App:
             answer = Answer.error(405, "BAD_REQUEST", f"{request.path} takes {expected}, not {method}.")
             return answer, [(b"allow", expected.encode())]
         return await respond(request)
+
+    @staticmethod
+    def _as_asked(request: Request, answer: Answer) -> Answer:
+        """An error in the words of the protocol that was asked in."""
+        if not request.path.startswith("/v2"):
+            return answer
+        from .protocols.open_inference import error_of
+
+        return error_of(answer)
 
     def allowed(self, given: bytes) -> bool:
         """Whether an ``Authorization`` header holds the token."""
@@ -313,6 +322,10 @@ class App:
 
     async def body(self, request: Request) -> bytes | Answer:
         """The whole body, or the answer that refuses it."""
+        encoding = request.headers.get(b"content-encoding", b"").strip().lower()
+        if encoding not in (b"", b"identity"):
+            told = f"The body is encoded as {encoding.decode('latin-1')!r}; send it as it is, without Content-Encoding."
+            return Answer(415, told.encode(), "text/plain; charset=utf-8")
         length = request.headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self.limits.body:
             return self._too_large()

@@ -313,7 +313,7 @@ def check_tls(host: str, certificate: str, key: str) -> tuple[str, str]:
     Raises
     ------
     InvalidArgument
-        The address is not loopback and there is no certificate, or a file is not there.
+        The address is not loopback and there is no certificate, or a file is not there or cannot be used.
     """
     loopback = not host or host == "localhost"
     if not loopback:
@@ -332,4 +332,18 @@ def check_tls(host: str, certificate: str, key: str) -> tuple[str, str]:
         if path is not None and not path.is_file():
             raise InvalidArgument(f"{option}: there is no file {path}.")
         paths.append(str(path or ""))
+    if paths[1] and not paths[0]:
+        raise InvalidArgument("--key belongs to a certificate.", hint="Give --certificate FILE too.")
+    if paths[0]:
+        import ssl
+
+        try:
+            # a key behind a password cannot be used by a server that comes up by itself
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(paths[0], paths[1] or None, password=lambda: b"")
+        except (ssl.SSLError, OSError, ValueError) as error:
+            told = f"{paths[0]} with the key in {paths[1] or 'the same file'}"
+            raise InvalidArgument(
+                f"{told} cannot be used for TLS: {error}.",
+                hint="Both are PEM files that belong to each other; the key has no password.",
+            ) from error
     return paths[0], paths[1]

@@ -112,6 +112,11 @@ class LogWriter:
             self._why = f"the disk took {took * 1000:.0f} ms for a write"
             self._pause_until = self.clock() + PAUSE_SECONDS
 
+    @property
+    def unnoted(self) -> int:
+        """How many predictions were not logged and are not told of in the log yet, because it cannot be written."""
+        return self._missed
+
     def rotate(self) -> None:
         """Close the segment, so that it can be made Parquet; the next entry begins another."""
         self.close()

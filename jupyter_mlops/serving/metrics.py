@@ -39,7 +39,9 @@ MONITORED_FILE = "monitored.om"
 MAGIC = 0x6D6C6D31
 MODEL_BYTES = 192
 VERSIONS = 32
-GLOBALS = 8  # magic, pid, in flight, log not written, last log time, number of versions, started, spare
+GLOBALS = (
+    8  # magic, pid, in flight, log not written, last log time, number of versions, of it not noted in the log, spare
+)
 # of a version: requests by class of status 1xx to 5xx, rows, slow, sum of microseconds, buckets, batches by size, their sum
 PER_VERSION = 5 + 1 + 1 + 1 + (len(EDGES) + 1) + (len(SIZES) + 1) + 1
 NAMES_AT = 8 * GLOBALS
@@ -60,7 +62,8 @@ class Counters:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.ftruncate(descriptor, FILE_BYTES)
+            # written and not only made so long: on a full disk a page that has no place yet would end the process
+            os.write(descriptor, bytes(FILE_BYTES))
             self._memory = mmap.mmap(descriptor, FILE_BYTES)
         finally:
             os.close(descriptor)
@@ -125,9 +128,9 @@ class Counters:
         """Tell how many requests are being answered."""
         self._globals[2] = max(requests, 0)
 
-    def logged(self, not_logged: int, time_ms: int) -> None:
-        """Tell how many predictions could not be logged, and when the log was last written."""
-        self._globals[3], self._globals[4] = not_logged, time_ms
+    def logged(self, not_logged: int, unnoted: int, time_ms: int) -> None:
+        """Tell how many predictions could not be logged, how many of them the log has no note of yet, and when it was last written."""
+        self._globals[3], self._globals[6], self._globals[4] = not_logged, unnoted, time_ms
 
 
 @dataclass
@@ -201,6 +204,7 @@ class WorkerCounts:
     not_logged: int
     logged_ms: int
     versions: dict[str, VersionCounts]
+    unnoted: int = 0
 
 
 def read_counters(folder: Path) -> Iterator[WorkerCounts]:
@@ -220,7 +224,7 @@ def read_counters(folder: Path) -> Iterator[WorkerCounts]:
         for place in range(min(head[5], VERSIONS)):
             name = raw[NAMES_AT + place * MODEL_BYTES : NAMES_AT + (place + 1) * MODEL_BYTES].rstrip(b"\0").decode()
             versions[name] = _version(counts[place * PER_VERSION : (place + 1) * PER_VERSION].tolist())
-        yield WorkerCounts(head[1], head[2], head[3], head[4], versions)
+        yield WorkerCounts(head[1], head[2], head[3], head[4], versions, head[6])
 
 
 def _version(counts: list[int]) -> VersionCounts:

@@ -169,6 +169,7 @@ class ShortWay:
             and len(length) <= LONGEST_LENGTH
             and int(length) <= min(LARGEST_NOW, self._app.limits.body)
             and b"transfer-encoding" not in headers
+            and b"content-encoding" not in headers
             and self._app.allowed(headers.get(b"authorization", b""))
         )
 

@@ -329,7 +329,7 @@ class Supervisor:
             workers=tuple(worker_of(pid, counted, silent=self._liveness.silent(pid)) for pid in sorted(states)),
             traffic=replace(stored.traffic, deployment=stored.name),
             versions=versions_of(stored, list(states.values()), counted),
-            not_logged=not_logged(folder.log),
+            not_logged=not_logged(folder.log) + sum(worker.unnoted for worker in counted),
             on_boot=stored.on_boot,
             contract=stored.contract.source if stored.contract is not None else "",
             grpc=stored.grpc if stored.state != "stopped" else "",

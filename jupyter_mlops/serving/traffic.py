@@ -194,7 +194,9 @@ class LiveRouter:
         slots = self._table.slots
         self._counters.in_flight(self._flying)
         self._counters.logged(
-            sum(slot.writer.not_logged for slot in slots), max((slot.writer.written_ms for slot in slots), default=0)
+            sum(slot.writer.not_logged for slot in slots),
+            sum(slot.writer.unnoted for slot in slots),
+            max((slot.writer.written_ms for slot in slots), default=0),
         )
 
     def metrics(self) -> str:

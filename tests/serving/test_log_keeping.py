@@ -298,11 +298,11 @@ def test_a_full_disk_refuses_or_counts_as_it_was_told(tmp_path: Path, monkeypatc
     monkeypatch.undo()
     refusing.append(entry(1, [row(1)]))
     serving.append(entry(4, [row(4)]))  # the log is still left alone
-    assert (count(tmp_path / "a"), count(tmp_path / "b"), serving.not_logged) == (1, 0, 7)
+    assert (count(tmp_path / "a"), count(tmp_path / "b"), serving.not_logged, serving.unnoted) == (1, 0, 7, 7)
     now += 2
     serving.append(entry(5, [row(5)]))
     assert read(tmp_path / "b").inputs["n"].tolist() == [5]
-    assert not_logged(tmp_path / "b") == 7
+    assert (not_logged(tmp_path / "b"), serving.unnoted) == (7, 0)
     serving.close()
     compact(tmp_path / "b")
     assert not_logged(tmp_path / "b") == 7

@@ -31,8 +31,9 @@ def test_several_processes_are_added_up(tmp_path: Path) -> None:
     ours.observe(ours.version('strange"\\name@1'), 404, 0, 200.0)
     ours.batched(at, 3)
     ours.in_flight(5)
-    ours.logged(2, 10_000)
+    ours.logged(2, 1, 10_000)
     (tmp_path / "torn.counts").write_bytes(b"half")
+    assert sum(worker.unnoted for worker in read_counters(tmp_path)) == 1
     total = add_up(list(read_counters(tmp_path)))
     assert total["clf@7"].statuses == [0, 2000, 0, 0, 1]
     assert (total["clf@7"].rows, total["clf@7"].errors, total["clf@7"].slow) == (6000, 1, 1)

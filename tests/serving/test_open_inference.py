@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,11 +160,24 @@ def test_what_does_not_fit_is_told(server: RunningServer, path: str, data: Any, 
 def test_nobody_gets_in_without_the_token(server: RunningServer) -> None:
     for path in ("/v2", "/v2/models/people", "/openapi.json"):
         assert server.ask("GET", path, authorization="")[0] == 401
+    client = pytest.importorskip("tritonclient.http").InferenceServerClient(f"127.0.0.1:{server.port}")
+    with pytest.raises(
+        Exception, match="Send 'Authorization: Bearer"
+    ):  # in the protocol's words, which its clients read
+        client.get_model_metadata("people")
     status, headers, body = server.ask("GET", "/", authorization="")
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert b"people" not in body
     assert b"http://" not in body
     assert b"https://" not in body
+
+
+def test_a_compressed_body_is_refused_by_name(server: RunningServer) -> None:
+    for path in ("/invocations", "/v2/models/people/infer"):
+        status, _, told = server.ask(
+            "POST", path, gzip.compress(b"{}"), content_type="application/json", content_encoding="gzip"
+        )
+        assert (status, b"encoded as 'gzip'" in told) == (415, True)
 
 
 def test_the_openapi_document(server: RunningServer) -> None:

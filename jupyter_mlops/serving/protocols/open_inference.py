@@ -24,7 +24,7 @@ from .tensors import BadTensor, Output, TensorValue, described, flat, outputs_of
 if TYPE_CHECKING:
     from ..app import App, Headers, Request
 
-__all__ = ["METHODS", "NAME", "Refusal", "infer", "respond", "told_of", "version_of"]
+__all__ = ["METHODS", "NAME", "Refusal", "error_of", "infer", "respond", "told_of", "version_of"]
 
 NAME = "jupyter-mlops"
 METHODS = ("predict", "predict_proba")
@@ -84,7 +84,7 @@ async def _respond(app: App, method: str, request: Request) -> Response:
         raise Refusal(404, f"no route {request.path}.")
     body = await app.body(request)
     if isinstance(body, Answer):
-        return _of(body), [(b"connection", b"close")]
+        return error_of(body), [(b"connection", b"close")]
     return await _infer(app, request, slot, version, body)
 
 
@@ -128,7 +128,7 @@ async def _infer(app: App, request: Request, slot: Slot, version: str, body: byt
     names = [w["name"] for w in wanted]
     outputs, headers, answered = await infer(app, request, slot, version, tensors, names, given_id or "")
     if isinstance(outputs, Answer):
-        return _of(outputs), headers
+        return error_of(outputs), headers
     binary_all = bool(_parameters(told).get("binary_data_output"))
     binary = {w["name"] for w in wanted if _parameters(w).get("binary_data", binary_all)}
     head: dict[str, Any] = {"model_name": answered.name, "model_version": answered.version}
@@ -268,7 +268,7 @@ def _error(status: int, message: str) -> Answer:
     return Answer(status, orjson.dumps({"error": message}))
 
 
-def _of(answer: Answer) -> Answer:
+def error_of(answer: Answer) -> Answer:
     """An error of ours as the protocol writes it."""
     return _error(answer.status, told_of(answer))
 
