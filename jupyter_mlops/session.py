@@ -242,7 +242,9 @@ class Session(_Stages):
         """
         settings = Settings.load(start, root=root)
         actor = Actor(settings.user, settings.host)
-        context = Context(settings.workspace(), ServiceClient(settings.root), actor, namespace=namespace)
+        context = Context(
+            settings.workspace(), ServiceClient(settings.root, store=settings.tracking_uri), actor, namespace=namespace
+        )
         _client(context).actor = lambda: context.actor
         context.settings = settings
         context.hooks.update(

@@ -13,7 +13,7 @@ from ..domain.context import CommandSet, Context
 from ..domain.contract import Contract
 from ..domain.data_check import DataCheck
 from ..domain.data_version import DataVersion
-from ..errors import InvalidArgument, NotFound
+from ..errors import NotFound
 from .tables import as_table, load_version, table_name
 
 __all__ = ["AUTO", "CheckCommands", "check_saved", "contract_of", "known_column", "masked", "read_rules"]
@@ -99,6 +99,7 @@ class CheckCommands(CommandSet):
         %mlops data contract adult@v3 --pandera --output adult_schema.py
         """
         from .contract import pandera_code
+        from .files import check_target
 
         found = contract_of(self.context, ref)
         code = pandera_code(found) if pandera else ""
@@ -106,7 +107,7 @@ class CheckCommands(CommandSet):
             return code or found
         import json
 
-        target = Path(output).expanduser()
+        target = check_target(output)
         _write(target, code or json.dumps(found.to_dict(), indent=1))
         return f"the contract of {found.source} stands in {target}: {len(found.columns)} columns"
 
@@ -254,8 +255,6 @@ def _name(context: Context, table: Any) -> str:
 
 
 def _write(target: Path, text: str) -> None:
-    if not target.parent.is_dir():
-        raise InvalidArgument(f"there is no folder {target.parent}.", hint="Make it first.")
     arriving = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         arriving.write_text(text)

@@ -163,11 +163,11 @@ class DataCommands(
         --------
         %mlops data export adult@v3 --output adult.parquet
         """
-        from .files import write_table
+        from .files import check_target, write_table
 
+        target = check_target(output)
         with self.context.looking("export"):
             frame, version = load_version(self.context, ref)
-        target = Path(output).expanduser()
         arriving = target.with_name(f".{target.name}.{os.getpid()}")
         try:
             write_table(frame, arriving)

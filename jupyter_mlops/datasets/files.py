@@ -9,6 +9,7 @@ are and what their digests are, and ``profile/`` holds the reference profile.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import IntegrityFailure, InvalidArgument
+from ..errors import IntegrityFailure, InvalidArgument, NotFound
 from .arrow_tables import from_arrow
 from .columns import Record, record, restore, to_arrow, to_file
 from .identity import ColumnIdentity, Identity, check_shape, has_meaningful_index, identify
 
-__all__ = ["FILE", "assemble", "describe", "layers", "read_table", "read_verified", "write_table"]
+__all__ = ["FILE", "assemble", "check_target", "describe", "layers", "read_table", "read_verified", "write_table"]
 
 FILE = "data.parquet"
 SCHEMA = "schema.json"
@@ -55,6 +56,26 @@ def read_verified(folder: Path, digest: str, ref: str) -> pd.DataFrame:
         what = "; ".join(saved.differences(found)[:5]) if saved and saved.digest == digest else "its content differs"
         raise IntegrityFailure(f"the file of {ref} was changed since it was saved: {what}.", hint=hint)
     return frame
+
+
+def check_target(given: str | Path) -> Path:
+    """Where a file may be written.
+
+    Raises
+    ------
+    NotFound
+        There is no such folder.
+    InvalidArgument
+        It is a folder itself, or one that may not be written to.
+    """
+    target = Path(given).expanduser()
+    if target.is_dir():
+        raise InvalidArgument(f"{target} is a folder.", hint="Name a file in it.")
+    if not target.absolute().parent.is_dir():
+        raise NotFound(f"no folder {str(target.parent)!r} to write {target.name!r} into.", hint="Make it first.")
+    if not os.access(target.absolute().parent, os.W_OK):
+        raise InvalidArgument(f"the folder {target.parent} cannot be written to.", hint="Choose another.")
+    return target
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from ..domain.command import Arg, command
@@ -125,11 +124,12 @@ class KeepingCommands(CommandSet):
         --------
         %mlops data pointer adult@v3 --output data/adult.parquet
         """
+        from .files import check_target
         from .pointer import write_pointer
         from .tables import load_version
 
+        target = check_target(output)
         with self.context.looking("export"):
             frame, version = load_version(self.context, ref)
-        target = Path(output).expanduser()
         pointer = write_pointer(frame, version, target)
         return f"{version.ref} stands in {target}, and {pointer.name} beside it points to it; go on with: dvc commit {pointer}"

@@ -156,7 +156,11 @@ class DataCheck(Displayed, Record):
             rows = [[f.severity, f.check, cut(", ".join(f.columns), 28), cut(f.message, WIDEST)] for f in self.findings]
             lines.append(table(["severity", "check", "column", "what"], rows))
             fixes = list(dict.fromkeys(f.fix for f in self.findings if f.fix and f.severity != "info"))
-            lines += ["mend with:", *(f"    {line}" for fix in fixes for line in fix.splitlines())] if fixes else []
+            told = [line for fix in fixes for line in fix.splitlines()]
+            told = [
+                line for i, line in enumerate(told) if line not in told[:i] or not line.startswith(("import ", "from "))
+            ]
+            lines += ["mend with:", *(f"    {line}" for line in told)] if told else []
         if self.skipped:
             lines.append(table(["not checked", "column", "why"], [[s.check, s.column, s.reason] for s in self.skipped]))
         return "\n".join([*lines, *([self.note] if self.note else [])])

@@ -97,6 +97,12 @@ class DataVersion(Displayed, Record):
         """How commands name it: ``adult@v3``."""
         return f"{self.name}@v{self.version}"
 
+    @property
+    def called(self) -> str:
+        """Its branch and its other names in words; empty for none."""
+        names = [f"{self.name}@{name}" for name in self.names]
+        return "; ".join([*([f"branch {self.branch}"] if self.branch else []), *names])
+
     def text(self) -> str:
         what = "" if self.new else " (unchanged: this content was already saved)"
         cells = f"{several(self.rows, 'row')} x {several(len(self.columns), 'column')}"
@@ -163,7 +169,7 @@ class DataVersionTable(Displayed, Record):
                 f"{v.bytes / 1e6:.2f} MB",
                 ago(v.created_ms, now),
                 v.created_by,
-                "; ".join(part for part in (v.seal, v.erased) if part),
+                "; ".join(part for part in (v.called, v.seal, v.erased) if part),
             ]
             for v in self.versions
         ]

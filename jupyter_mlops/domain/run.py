@@ -51,6 +51,8 @@ class Run(Displayed, Record):
         The run of the same cell that took its place.
     facts
         What it took: seconds, CPU seconds, peak memory, seeds, energy.
+    notes
+        What could not be recorded, and why.
     """
 
     id: str
@@ -75,6 +77,13 @@ class Run(Displayed, Record):
     trust_reasons: dict[str, str] = field(default_factory=dict)
     superseded_by: str = ""
     facts: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """The first of the notes, and how many more there are; empty for none."""
+        more = f", and {len(self.notes) - 1} more" if len(self.notes) > 1 else ""
+        return f"{self.notes[0].rstrip('.')}{more}" if self.notes else ""
 
     @property
     def duration_ms(self) -> int | None:
@@ -94,6 +103,7 @@ class Run(Displayed, Record):
             ("trust", self.trust),
             *((f"  cell {cell}" if cell else "", why) for cell, why in self.trust_reasons.items()),
             *self.facts.items(),
+            *(("note" if i == 0 else "", line) for i, line in enumerate(self.notes)),
             *([("superseded by", self.superseded_by)] if self.superseded_by else []),
         ]
         return table(["", ""], rows).lstrip("\n ")
@@ -188,7 +198,7 @@ class RunTable(Displayed, Record):
 
     def text(self) -> str:
         if not self.runs:
-            return "no runs yet; begin a cell with `%%mlops run`."
+            return f"no runs where {self.filter}." if self.filter else "no runs yet; begin a cell with `%%mlops run`."
         names = self.metric_names()[:4]
         now = int(time.time() * 1000)
         rows = [
@@ -272,9 +282,8 @@ class RunComparison(Displayed, Record):
     @property
     def folds_note(self) -> str:
         """What the paired tests over folds rest on, where that is in doubt; else empty."""
-        return (
-            "the runs used other tables: their folds are pairs only where they hold the same rows" if self.data else ""
-        )
+        other = any(len({*values[:2]}) > 1 for values in self.data.values())
+        return "these runs used other tables: their folds are pairs only where they hold the same rows" if other else ""
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a metric or differing parameter, one column a run."""

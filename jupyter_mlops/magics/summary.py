@@ -44,6 +44,7 @@ class RunSummary:
                 *took,
                 *metrics,
                 *hazards(run),
+                *([f"note: {run.note}"] if run.notes else []),
             ]
         )
 

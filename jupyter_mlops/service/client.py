@@ -44,10 +44,13 @@ class ServiceClient:
         The workspace's project folder.
     actor
         Tells who asks, at the time of asking.
+    store
+        The tracking URI that this process's environment asks for: the store of a workspace that has none yet.
     """
 
-    def __init__(self, root: Path, actor: Callable[[], Actor] = Actor) -> None:
+    def __init__(self, root: Path, actor: Callable[[], Actor] = Actor, store: str = "") -> None:
         self.root = root
+        self.store = store
         self.actor = actor
 
     @property
@@ -244,7 +247,7 @@ class ServiceClient:
                     stdout=log,
                     stderr=log,
                     cwd=str(self.root),
-                    env=child_environment(),
+                    env=child_environment(**({"MLFLOW_TRACKING_URI": self.store} if self.store else {})),
                     start_new_session=True,
                 )
         except OSError as error:

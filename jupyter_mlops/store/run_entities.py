@@ -86,6 +86,7 @@ def to_run(entity: Any, experiment: str, *, source: str = "", artifacts: tuple[s
         source=source,
         **run_fields(held, str(info.user_id or "")),
         facts=_mapping(held.get(tags.FACTS, "")),
+        notes=tuple(held.get(tags.NOTES, "").splitlines()),
     )
 
 

@@ -371,6 +371,19 @@ def _quoted(text: str) -> str:
     return f"{quote}{text.replace(quote, '')}{quote}"
 
 
+def metric_of_order(asked: str) -> str:
+    """The metric that an order goes by; empty where it is something else.
+
+    Examples
+    --------
+    >>> metric_of_order("loss ASC"), metric_of_order("metrics.`loss`"), metric_of_order("params.C")
+    ('loss', 'loss', '')
+    """
+    name = _order(asked)[0].rpartition(" ")[0]
+    kind, _, metric = name.partition(".")
+    return metric.strip("`") if kind in ("metric", "metrics") else ""
+
+
 def _order(asked: str) -> list[str]:
     """An order as MLflow writes it.
 

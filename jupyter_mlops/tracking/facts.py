@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.known_calls import SEEDS
-from ..errors import MissingDependency
+from ..errors import InvalidArgument, MissingDependency
 from .installed import installed
 
 __all__ = ["Energy", "Meter", "environment", "seeds_in"]
@@ -83,16 +83,22 @@ class Energy:
     ------
     MissingDependency
         codecarbon is not installed.
+    InvalidArgument
+        There is no such country, or no mix of it.
     """
 
     def __init__(self, country: str) -> None:
         try:
             import codecarbon
+            from codecarbon.input import DataSource
         except ImportError:
             raise MissingDependency.of("codecarbon", why="to estimate energy and CO2", extra="energy") from None
         logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # it speaks before it is told not to
         self._version = codecarbon.__version__
         self._country = country.upper()
+        known = DataSource().get_global_energy_mix_data()
+        if self._country not in known:  # codecarbon itself would take the world's mix, and say so nowhere
+            raise InvalidArgument.unknown("country for energy", country, known)
         self._tracker = codecarbon.OfflineEmissionsTracker(
             country_iso_code=self._country,
             save_to_file=False,

@@ -11,6 +11,7 @@ from ..domain.run import Run, RunComparison, RunTable
 from ..errors import InvalidArgument, NotFound
 from ..store import tags
 from ..store.host import Host
+from ..store.runs import metric_of_order
 from .differences import data_differences, fold_differences, other_versions
 from .drains import drains
 from .writing import label_tags
@@ -44,7 +45,11 @@ def search(host: Host, *, filter: str = "", limit: int = 20, order_by: str = "",
     found, more = host.store.runs.search(filter=filter, limit=limit, order_by=order_by, top=top)
     if any([_truthful(host, run) is not run for run in found if run.status == "RUNNING"]):  # noqa: C419 each is looked at
         found, more = host.store.runs.search(filter=filter, limit=limit, order_by=order_by, top=top)
-    return RunTable(found, host.workspace.experiment, filter, more).to_dict()
+    told = RunTable(found, host.workspace.experiment, filter, more)
+    metric = metric_of_order(order_by)
+    if metric and len(told) and metric not in told.metric_names():
+        raise NotFound.among("metric of these runs to order by called", metric, told.metric_names())
+    return told.to_dict()
 
 
 def get(host: Host, *, run: str) -> dict[str, Any]:

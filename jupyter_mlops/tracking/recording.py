@@ -180,6 +180,7 @@ class Recording:
             user=self._tracker.context.actor.user,
             source=self.source,
             reason=self._reason,
+            notes=tuple(self.notes),
             trust=self.trust.label if self.trust is not None else "unknown",
             trust_reasons=self.trust.reasons if self.trust is not None else {},
         )

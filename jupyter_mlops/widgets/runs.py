@@ -51,6 +51,8 @@ def trust(one: Run) -> Markup:
 
 def run_table(table: RunTable) -> Markup:
     """One row a run, newest first."""
+    if not table.runs and table.filter:
+        return page("No runs where ", code(table.filter), ".")
     if not table.runs:
         return page("No runs yet. Begin a cell with ", code("%%mlops run"), " to track it.")
     told = [f"{len(table)} runs" if len(table) > 1 else "1 run"]
@@ -82,6 +84,7 @@ def run(one: Run) -> Markup:
                 ("trust", trust(one)),
                 *((f"· {cell}" if cell else "·", why) for cell, why in one.trust_reasons.items()),
                 *one.facts.items(),
+                *(("note" if i == 0 else "·", line) for i, line in enumerate(one.notes)),
             ]
         ),
         _values("metric", {k: Number(v) for k, v in one.metrics.items()}),
@@ -101,6 +104,7 @@ def run_line(one: Run) -> Markup:
         f" · {seconds(one.duration_ms)}" if one.duration_ms is not None else "",
         join([" · ", shown, rest]) if metrics else "",
         *([" · ", trust(one), " ", tag("span", _hazard(one), class_="mlops-dim")] if one.trust_reasons else []),
+        *([" · ", tag("span", f"note: {one.note}", class_="mlops-dim", title="; ".join(one.notes))] if one.notes else []),
     )  # fmt: skip
 
 

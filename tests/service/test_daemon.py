@@ -216,3 +216,19 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
     (tmp_path / ".mlops").write_text("a file in the way")
     with pytest.raises(Exception, match="cannot be started"):
         Session.open(root=tmp_path).status()
+
+
+def test_the_store_that_the_environment_asks_for_is_the_store_of_a_new_workspace(
+    make_session: Callable[..., Session], tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(empty_database, tmp_path / "team.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'team.db'}")
+    session = make_session()
+    with session.run("there"):
+        pass
+    told = session.status()
+    assert (told.tracking_uri, told.runs, told.notes) == (f"sqlite:///{tmp_path / 'team.db'}", 1, ())
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    session.service.stop()
+    again = make_session(session.context.workspace.root)
+    assert again.status().runs == 1, "and it is remembered"

@@ -41,6 +41,11 @@ def test_what_the_environment_says_of_runs_counts_from_the_next_run_on(session, 
     before, after = (session.context.call("tracking.get", run=name)["facts"] for name in ("before", "after"))
     assert "energy" not in before
     assert "electricity mix of FRA" in after["energy method"]
+    monkeypatch.setenv("MLOPS_ENERGY", "XQ")
+    with session.run("nowhere") as run:
+        pass
+    assert "unknown country for energy 'XQ'" in run.result.note
+    assert run.result.note in run.result.text()
     monkeypatch.setenv("MLOPS_AGAIN", "bogus")
     with pytest.raises(InvalidArgument, match="unknown way to run a cell again 'bogus'; known: supersede"):
         session.run("never")

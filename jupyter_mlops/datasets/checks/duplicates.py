@@ -67,15 +67,16 @@ def _rows(subject: Subject) -> Iterator[Finding]:
 
 def _columns(subject: Subject) -> Iterator[Finding]:
     """Columns with the same codes: `factorize` numbers values as they appear, so equal codes mean the same, renamed."""
-    seen: dict[bytes, Column] = {}
+    seen: dict[bytes, list[Column]] = {}
     for column in subject.columns:
         if len(column.uniques) < 2:
             continue
-        key = np.ascontiguousarray(column.codes).tobytes()
-        first = seen.setdefault(key, column)
-        if first is column:
+        alike = seen.setdefault(np.ascontiguousarray(column.codes).tobytes(), [])
+        alike.append(column)
+        if len(alike) == 1:
             continue
-        same = first.cells.equals(column.cells)
+        equal = [other for other in alike[:-1] if other.cells.equals(column.cells)]
+        same, first = bool(equal), (equal or alike)[0]
         if subject.target in (first.name, column.name):
             continue  # the check for target leakage tells of it
         if not same and len(column.uniques) == np.count_nonzero(column.codes >= 0):

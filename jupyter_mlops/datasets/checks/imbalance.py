@@ -44,8 +44,9 @@ def look(subject: Subject) -> Iterator[Finding]:
         convention="shares of the rows that have a target",
         fix=(
             "# stratify the split, weight the classes, judge by average precision, choose the threshold by cost\n"
+            "from sklearn.model_selection import train_test_split\n"
             f"train, test = train_test_split({subject.name}, stratify={name}, random_state=0)\n"
-            "model.set_params(class_weight='balanced')"
+            "# then fit with class_weight='balanced'"
         ),
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ def look(subject: Subject, column: Column) -> Iterator[Finding]:
         count=found.count, of=int((column.codes >= 0).sum()),
         examples=tuple(masked_example(value, found.kind) for value in found.values[:3]),
         numbers={"share": found.share}, convention=found.convention,
-        fix=f"{subject.name} = mlops.data.mask({subject.name}, columns=[{name!r}])",
+        fix=f"import jupyter_mlops as mlops\n{subject.name} = mlops.data.mask({subject.name}, columns=[{name!r}])",
     )  # fmt: skip
 
 
