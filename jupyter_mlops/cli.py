@@ -195,3 +195,7 @@ def _as_table(result: Any) -> Any:
     if not hasattr(result, "to_pandas"):
         raise InvalidArgument("the result is not a table.", hint="Write it with `-o FILE.json`.")
     return result.to_pandas()
+
+
+if __name__ == "__main__":  # as what starts a workspace's service at boot calls it
+    sys.exit(main())

@@ -97,6 +97,7 @@ def test_a_deployment_comes_back_as_a_boot_would_start_it(
         line = shlex.split(command) if command == told["ExecStart"] else ["/bin/sh", "-c", command]
         done = subprocess.run(line, cwd=root, env=boot, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
+        assert session.context.service.running(), "it does what it says, before anybody asks for something"
     assert list(session.predict("line", table)) == list(model.predict(table))
     back = session.deployments()[0]
     assert (back.state, back.url) == ("running", deployed.url)
