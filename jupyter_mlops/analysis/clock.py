@@ -62,6 +62,8 @@ def _calls(statement: Statement, aliases: Mapping[str, str], *, sets: bool) -> I
                 told = f"{dotted}()"
             elif dotted.endswith("savefig") and _is_dated(node):
                 told = f"{dotted}(), which writes its date into the drawing,"
+            elif dotted.rpartition(".")[2] in ("empty", "empty_like") and aliases.get(first, first) == "numpy":
+                told = f"{dotted}(), which holds whatever stood in memory,"
             elif _in_processes(node):
                 told = f"{dotted}(), whose processes (n_jobs) draw random numbers that nothing seeds,"
         if isinstance(node, (ast.Attribute, ast.Name)) and (name := dotted_name(node)):

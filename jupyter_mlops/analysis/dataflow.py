@@ -156,10 +156,12 @@ class _Linker:
         mutates = effects.mutates.union(*(f.mutates for f in inner)) - self.modules - KNOWN
         mutates |= self._changed_arguments(effects) - KNOWN
         mutates |= effects.reads & self.iterators
-        drawings = self._drawn_on(statement, effects)
+        draws = self._draws(effects)
+        drawings = self._drawn_on(statement, effects) if draws else set()
         mutates |= self._seen_to_change(statement, effects) | drawings
         styles = bool(self._drawings) and _sets_style(statement.node)
-        drawings |= {name for name in effects.writes if name in self._drawings}
+        drawings |= effects.writes if draws else effects.writes & self._drawings  # `lim = plt.axis()` asks the figure
+        canvas = f"<drawing of {statement.where}>"  # figures are closed with their cell
         mutates |= self._handed_streams(effects)
         if not statement.execution.ok:  # it failed somewhere: only what it does for certain counts
             mutates &= effects.surely
@@ -175,9 +177,9 @@ class _Linker:
         return Flow(
             statement,
             effects,
-            reads=frozenset(reads | drawn | ({STYLE} if drawings else set())),
+            reads=frozenset(reads | drawn | ({STYLE, canvas} if drawings else set())),
             writes=frozenset(effects.writes),
-            maybe=frozenset(maybe | seeded | ({STYLE} if styles else set())),
+            maybe=frozenset(maybe | seeded | ({STYLE} if styles else set()) | ({canvas} if draws else set())),
             mutates=frozenset(mutates | drawn),
             uses=frozenset(effects.reads),
             setting=styles or _is_setting(statement.node),
@@ -195,16 +197,17 @@ class _Linker:
             self._told[id(statement.execution)] = told
         return (set(seen.changed) - told - self.modules) & self.seen
 
-    def _drawn_on(self, statement: Statement, effects: Effects) -> set[str]:
-        """The variables that hold drawings, where a statement draws: into those it names, or into the current figure."""
-        if not self._drawings or not effects.calls:
-            return set()
-        draws = any(
+    def _draws(self, effects: Effects) -> bool:
+        """Whether a statement draws."""
+        return bool(effects.calls and effects.reads & self._drawings) or any(
             call.dotted.partition(".")[0] in ("plt", "sns", "pyplot", "pylab", *self._drawings)
-            or call.dotted.rpartition(".")[2] in SHOWING
+            or (call.dotted.rpartition(".")[2] in SHOWING and call.dotted not in KNOWN)
             for call in effects.calls
-        ) or bool(effects.reads & self._drawings)
-        here = {n for s in statement.execution.statements for n in stored_names([s.node])} if draws else set()
+        )
+
+    def _drawn_on(self, statement: Statement, effects: Effects) -> set[str]:
+        """The variables that hold what a statement draws into: those it names, or those of the current figure."""
+        here = {n for s in statement.execution.statements for n in stored_names([s.node])}
         return self._drawings & (effects.reads | here) & self.seen
 
     def _handed_streams(self, effects: Effects) -> set[str]:

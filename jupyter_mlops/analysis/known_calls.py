@@ -18,6 +18,7 @@ __all__ = [
     "SHOWING_WORDS",
     "STEADY",
     "WRITES_FILE",
+    "WRITES_NAMED",
     "words",
 ]
 
@@ -104,7 +105,7 @@ FRESH_FUNCTIONS = words(
 # Library functions that are called for what they show; the first name of the call or its last.
 SHOWING = words(
     """
-    ax axes axs bar barh box boxplot countplot display distplot fig figure go heatmap help hist histplot info
+    allclose array_equal ax axes axs bar barh box boxplot countplot display distplot fig figure go heatmap help hist histplot info
     kdeplot len lineplot locals pairplot plot plot_tree plt pprint print px scatter scatterplot show sns
     subplots summary type violinplot
     """
@@ -129,6 +130,13 @@ WRITES_FILE = words(
     to_csv to_parquet to_json to_excel to_pickle to_feather to_hdf to_sql dump save savez savez_compressed
     savetxt write_text write_bytes urlretrieve mkdir makedirs copy copyfile move rename extractall imsave imwrite
     tofile touch symlink_to unlink rmtree rmdir make_archive unpack_archive savemat export_graphviz copytree
+    """
+)
+
+# What writes a file only where it is given the name of one.
+WRITES_NAMED = words(
+    """
+    to_html to_latex to_markdown to_string to_xml
     """
 )
 

@@ -40,7 +40,7 @@ class FileCell:
 
 @dataclass(frozen=True)
 class NotebookFile:
-    """The code cells of an .ipynb, and when it was saved."""
+    """The code cells of an .ipynb, and when it was saved; those without an id are called by their number."""
 
     path: Path
     cells: tuple[FileCell, ...]
@@ -91,7 +91,13 @@ def _cells(cells: list[dict[str, Any]], transform: Callable[[str], str]) -> list
             step = next((tag.removeprefix(STEP_TAG) for tag in tags if tag.startswith(STEP_TAG)), "")
             found.append(
                 FileCell(
-                    len(found), str(cell.get("id", "")), source, transform(source), heading, step, "parameters" in tags
+                    len(found),
+                    str(cell.get("id") or f"cell-{len(found)}"),
+                    source,
+                    transform(source),
+                    heading,
+                    step,
+                    "parameters" in tags,
                 )
             )
     return found

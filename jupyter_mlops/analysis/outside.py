@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 
-from .known_calls import DRAWS, DRAWS_ALONE, RANDOM_CALLS, READS_FILE, SEEDS, WRITES_FILE
+from .known_calls import DRAWS, DRAWS_ALONE, RANDOM_CALLS, READS_FILE, SEEDS, WRITES_FILE, WRITES_NAMED
 
 __all__ = ["ANY_FILE", "GENERATORS", "Outside", "depends_on_file", "generators_seeded"]
 
@@ -86,6 +86,7 @@ class Outside:
         mode = [a for a in node.args[1:2] if last == "open"] + [k.value for k in node.keywords if k.arg == "mode"]
         modes = {str(m.value) for m in mode if isinstance(m, ast.Constant)}
         writes = last in WRITES_FILE or (last == "open" and any(c in m for m in modes for c in "wax+"))
+        writes = writes or (last in WRITES_NAMED and bool(named))
         if last in ("copy", "move", "rename") and first not in ("shutil", "os"):
             writes = False  # a table's copy
         if last in ("mkdir", "makedirs"):

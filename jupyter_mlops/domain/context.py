@@ -40,6 +40,9 @@ class Service(Protocol):
     def running(self) -> bool:
         """Whether the service answers now; starts nothing."""
 
+    def start(self) -> None:
+        """Start the service unless it runs."""
+
     def stopped_since(self, moment: float) -> bool:
         """Whether somebody has ended the service by hand since `moment`, in seconds since 1970."""
         return False

@@ -15,6 +15,19 @@ __all__ = ["local_modules", "pinned"]
 ENGINES = {"parquet": "pyarrow", "excel": "openpyxl", "feather": "pyarrow"}
 
 
+OTHERWISE = {
+    "PIL": "pillow",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "mpl_toolkits": "matplotlib",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
+"""Distributions that are called otherwise than the package they hold."""
+
+
 def pinned(packages: Iterable[str], text: str) -> dict[str, str]:
     """The distributions that hold these packages, with the versions that are installed.
 
@@ -30,13 +43,12 @@ def pinned(packages: Iterable[str], text: str) -> dict[str, str]:
     >>> sorted(pinned(["json", "numpy"], "")) == ["numpy"]
     True
     """
-    owners = _owners(_installed_now())
     wanted = {package for package in packages if package not in sys.stdlib_module_names}
     wanted |= {engine for word, engine in ENGINES.items() if word in text and engine in sys.modules}
     found: dict[str, str] = {}
     for package in wanted:
         # what is installed for development is in no list, but has its package's name as a rule
-        name = next(iter(owners.get(package, [])), package.replace("_", "-"))
+        name = _owner(package) or package.replace("_", "-")
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -49,19 +61,34 @@ def local_modules(packages: Iterable[str], folder: Path) -> dict[str, Path]:
 
     Only what lies under `folder` and belongs to no installed distribution.
     """
-    owners = _owners(_installed_now())
     found: dict[str, Path] = {}
     waiting = list(packages)
     while waiting:
         name = waiting.pop()
         file = getattr(sys.modules.get(name), "__file__", None)
-        if name in found or name in owners or not file or not Path(file).is_relative_to(folder):
+        if name in found or not file or not Path(file).is_relative_to(folder) or _owner(name):
             continue
         path = Path(file)
         found[name] = path.parent if path.name == "__init__.py" else path
         for source in found[name].rglob("*.py") if found[name].is_dir() else [path]:
             waiting += _imported(source)
     return found
+
+
+def _owner(package: str) -> str:
+    """The distribution that holds a package; empty for none.
+
+    Nearly all are called as their package is, which is looked at first: to read what all hold takes a second.
+    """
+    for name in dict.fromkeys((OTHERWISE.get(package, package), package.replace("_", "-"))):
+        try:
+            found = metadata.distribution(name)
+        except (metadata.PackageNotFoundError, ValueError):
+            continue
+        places = (found.locate_file(package), found.locate_file(f"{package}.py"))
+        if any(Path(str(place)).exists() for place in places):
+            return str(found.metadata["Name"])
+    return next(iter(_owners(_installed_now()).get(package, [])), "")
 
 
 def _installed_now() -> tuple[tuple[str, int], ...]:

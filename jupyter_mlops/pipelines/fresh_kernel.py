@@ -9,6 +9,7 @@ import queue
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -71,6 +72,7 @@ def export_from_fresh_kernel(
         The kernel died, or a cell took too long; or what `export` says.
     """
     cells = _code_cells(notebook)
+    threading.Thread(target=_start_service, args=(context,), name="service", daemon=True).start()
     folder = notebook.absolute().parent
     with tempfile.TemporaryDirectory(prefix="mlops-inputs-") as temporary:
         kept = Path(temporary) / "inputs"
@@ -96,6 +98,12 @@ def export_from_fresh_kernel(
     return Pipeline.from_dict(found["pipeline"])
 
 
+def _start_service(context: Context) -> None:
+    """Have the service there when the verdict is to be kept; starting it takes seconds, which the notebook takes too."""
+    with contextlib.suppress(MLOpsError):  # who needs it asks again
+        context.service.start()
+
+
 def _code_cells(notebook: Path) -> list[tuple[str, str]]:
     try:
         data = json.loads(notebook.read_text(encoding="utf-8"))
@@ -103,7 +111,8 @@ def _code_cells(notebook: Path) -> list[tuple[str, str]]:
         language = str(kernel.get("language", "") or data.get("metadata", {}).get("language_info", {}).get("name", ""))
         cells = [c for c in data["cells"] if c["cell_type"] == "code"]
         found = [
-            (str(c.get("id", "")), c["source"] if isinstance(c["source"], str) else "".join(c["source"])) for c in cells
+            (str(c.get("id") or f"cell-{i}"), c["source"] if isinstance(c["source"], str) else "".join(c["source"]))
+            for i, c in enumerate(cells)
         ]
     except (FileNotFoundError, IsADirectoryError):
         raise NotFound(f"no notebook {str(notebook)!r}.", hint="Name an .ipynb file that exists.") from None

@@ -308,7 +308,7 @@ def _star_names(module: str) -> list[str]:
 def _refuse(kept: Slice, trace: Trace, file: NotebookFile | None, live: Mapping[str, Any]) -> None:
     for flow in kept.flows:
         statement = flow.statement
-        given = ", ".join(sorted(flow.touches)) or "what it does"
+        given = ", ".join(sorted(n for n in flow.touches if n[0] != "<")) or "what it does"
         if statement.opaque:
             raise NotReady(
                 f"cell {statement.where}, line {statement.line}: {statement.opaque} cannot be part of a Python pipeline, "
@@ -339,7 +339,7 @@ def _refuse_stale(kept: Slice, trace: Trace, file: NotebookFile | None) -> None:
     newest = {e.cell.id: e for e in trace.executions if e.cell.id and e.ok}
     for flow in kept.flows:
         execution = flow.statement.execution
-        given = ", ".join(sorted(n for n in flow.touches if n != RANDOM)) or "what it does"
+        given = ", ".join(sorted(n for n in flow.touches if n[0] != "<")) or "what it does"
         now = newest.get(execution.cell.id, execution)
         if now is not execution and flow.statement.text not in {s.text for s in now.statements}:
             raise NotReady(

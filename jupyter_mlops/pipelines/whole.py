@@ -18,8 +18,10 @@ from typing import Any
 
 from ..analysis.dataflow import Flow
 from ..analysis.evidence import Watch
+from ..analysis.names import stored_names
 from ..analysis.outside import GENERATORS
 from ..analysis.parse import parse_statement
+from ..analysis.source import apply_edits, edit_span
 from ..analysis.statement_reader import effects_of
 from ..analysis.trace import Execution, Statement, Trace
 
@@ -77,18 +79,38 @@ def is_drawing(value: Any) -> bool:
 
 
 def without_open_figures(trace: Trace, live: Mapping[str, Any]) -> None:
-    """Close the figures after each cell that draws, as the notebook does, where a variable holds a drawing."""
+    """Close the figures after each cell that draws and where it shows them, as the notebook does, where a variable holds a drawing."""
     if "matplotlib.pyplot" not in sys.modules or not any(is_drawing(v) for v in _inner(live)):
         return
     pyplot = next((n for n, v in live.items() if v is sys.modules["matplotlib.pyplot"]), "")
     drawers = {s.node.name for s in trace.statements if isinstance(s.node, _DEFINES) and _DRAWS_FIGURES.search(s.text)}
+    bound = False
     for execution in trace.executions:
-        bound = pyplot and any(pyplot in s.text for s in execution.statements)
+        bound = bound or (bool(pyplot) and any(pyplot in stored_names([s.node]) for s in execution.statements))
+        if pyplot:
+            execution.statements[:] = [_closing(s, pyplot) for s in execution.statements]
         if any(_draws_figures(statement, drawers, live) for statement in execution.statements):
             name = pyplot if bound else "pyplot"
             if not bound:
                 execution.statements.append(parse_statement(_PYPLOT, execution))
-            execution.statements.append(parse_statement(f'{name}.close("all")', execution, keep=True))
+            if execution.statements[-1].text != f'{name}.close("all")':
+                execution.statements.append(parse_statement(f'{name}.close("all")', execution, keep=True))
+
+
+def _closing(statement: Statement, pyplot: str) -> Statement:
+    """A statement that closes the figures where it shows them: a notebook does both, a process without a screen neither."""
+    if f"{pyplot}.show(" not in statement.text:
+        return statement
+    shown = [
+        node
+        for node in ast.walk(statement.node)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and ast.unparse(node.value.func) == f"{pyplot}.show"
+    ]
+    edits = [edit_span(statement.text, node, node, f'{pyplot}.close("all")') for node in shown]
+    text = apply_edits(statement.text, edits)
+    return replace(statement, text=text, node=ast.parse(text).body[0])
 
 
 def _draws_figures(statement: Statement, drawers: set[str], live: Mapping[str, Any]) -> bool:

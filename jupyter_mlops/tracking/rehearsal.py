@@ -60,6 +60,9 @@ class _ReadingService(Service):
     def running(self) -> bool:
         return self._service.running()
 
+    def start(self) -> None:
+        self._service.start()
+
 
 class Rehearsal:
     """One execution of a stored run.

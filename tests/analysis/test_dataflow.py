@@ -119,3 +119,10 @@ def test_what_is_kept(name: str) -> None:
 )
 def test_what_nothing_made_is_missing(source: str, missing: list[str]) -> None:
     assert [m.name for m in cut(source, ["r"]).missing] == missing
+
+
+def test_what_a_figure_is_asked_for_needs_what_was_drawn_into_it() -> None:
+    text = "plt.scatter(x, y)\nlim = plt.axis()\nplt.title('t')"
+    trace = parse_cells([Cell("x, y = [1], [2]\nplt.plot(y)", 1, outcome="ok"), Cell(text, 2, outcome="ok")])
+    kept = [flow.statement.text for flow in slice_back(link(trace.statements), ["lim"]).flows]
+    assert kept == ["x, y = [1], [2]", "plt.scatter(x, y)", "lim = plt.axis()"]

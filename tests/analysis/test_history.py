@@ -107,6 +107,10 @@ def test_what_a_value_owes_to_the_order_of_a_set_or_the_date_in_a_drawing() -> N
     assert found["order"] == ["the order of a set made in [1]"]
     assert found["svg"] == ["fig.savefig(), which writes its date into the drawing, in [4]"]
     assert "n" not in found
+    memory = traced("import numpy as np\nblank = np.empty(3)", "timed = [1]", "more = timed + [2]")
+    causes = clock_dependents(link(memory.statements), timed={2: {"timed"}})
+    assert causes["blank"] == ["np.empty(), which holds whatever stood in memory, in [1]"]
+    assert causes["more"] == ["%timeit's number of runs in [2]"]
     assert "order" not in clock_dependents(link(traced(*text).statements))
     fixed = traced("fig.savefig('f.svg', metadata={'Date': None})", "svg = open('f.svg').read()")
     assert "svg" not in clock_dependents(link(fixed.statements))

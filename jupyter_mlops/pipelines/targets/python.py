@@ -163,11 +163,13 @@ def _with_argparse(imports: list[str]) -> list[str]:
 def _module(plan: Plan) -> str:
     texts = [*_restoring(plan), *plan.module.texts]
     told = ""
-    for text in texts:
+    before = False
+    for i, text in enumerate(texts):
         defines = text.lstrip("#@").startswith(("def ", "class ", "async ")) or "\ndef " in text or "\nclass " in text
-        told += ("\n\n" if defines else "") + text + ("\n\n" if defines else "\n")
-    first = "\n\n" if told.startswith("\n") else "\n"
-    return f"{first}{told.strip()}\n\n" if told else "\n"
+        apart = 3 if defines or before else 1
+        told += "\n" * (apart if i else apart - 1) + text.strip("\n")
+        before = defines
+    return f"{'' if told.startswith(chr(10)) else chr(10)}{told}\n\n" if told else "\n"
 
 
 def _step(step: PlannedStep, parameters: tuple[Parameter, ...], targets: list[str]) -> str:
@@ -182,7 +184,7 @@ def _step(step: PlannedStep, parameters: tuple[Parameter, ...], targets: list[st
         body.append(
             f"\nreturn {', '.join(step.outputs)}"
             if len(", ".join(step.outputs)) < WIDTH - 11
-            else "\nreturn " + _wrapped("(", step.outputs, ")", 4)
+            else "\nreturn " + _wrapped("(", step.outputs, ")", 0)
         )
     head = f"def {step.name}({', '.join(step.inputs)}):"
     if len(head) > WIDTH:
