@@ -137,7 +137,7 @@ def _layers(steps: Sequence[Step], arrows: Sequence[_Arrow]) -> dict[str, int]:
         into[arrow.target].append(arrow.source)
     layers: dict[str, int] = {}
     for step in steps:  # in the order in which they run: what a step needs stands before it
-        layers[step.name] = 1 + max((layers[name] for name in into[step.name]), default=-1)
+        layers[step.name] = 1 + max((layers[name] for name in into[step.name] if name in layers), default=-1)
     return layers
 
 
