@@ -76,6 +76,7 @@ def compressed(
     estimator = subject.model.estimator
     if estimator is None or hasattr(estimator, "data"):
         raise InvalidArgument("what is made smaller is a fitted estimator.", hint="Give the model it was made from.")
+    subject.check_columns("making it smaller")
     metric = metric or HEADLINE[subject.rows.task][0]
     fit_on, on = halves(subject, seed)
     before = taken(subject.rows, on)

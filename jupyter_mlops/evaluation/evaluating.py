@@ -72,9 +72,8 @@ def evaluate(context: Context, subject: Subject, asked: Asked) -> Evaluation:
         if column not in subject.frame.columns:
             raise InvalidArgument.unknown("column for --fairness", column, [str(c) for c in subject.frame.columns])
     show(f"measuring on {len(rows):,} rows")
-    features = subject.inputs.shape[1] if subject.inputs is not None else 0
     found: dict[str, Any] = {
-        "metrics": measured(rows, level=level, seed=seed, scores=subject.scores, features=features),
+        "metrics": measured(rows, level=level, seed=seed, scores=subject.scores, features=subject.features),
         "curves": curves(rows, scores=subject.scores, seed=seed),
     }
     if rows.classes:

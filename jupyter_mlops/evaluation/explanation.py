@@ -53,6 +53,7 @@ def explanation_report(
     """
     if subject.model.estimator is None:
         raise InvalidArgument("predictions alone cannot be explained.", hint="Give the estimator.")
+    subject.check_columns("an explanation")
     size = len(subject.rows)
     if row is not None and not 0 <= row < size:
         raise InvalidArgument(f"there is no row {row}; the evaluated rows go from 0 to {size - 1:,}.")

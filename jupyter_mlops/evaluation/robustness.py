@@ -53,6 +53,7 @@ def robustness_report(
 
     if subject.model.estimator is None:
         raise InvalidArgument("predictions alone cannot be disturbed.", hint="Give the estimator.")
+    subject.check_columns("the perturbation suite")
     metric = metric or HEADLINE[subject.rows.task][0]
     if metric not in measure_names(subject.rows.task):
         raise InvalidArgument.unknown("metric", metric, measure_names(subject.rows.task))

@@ -94,6 +94,25 @@ class Subject:
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def features(self) -> int:
+        """How many columns the model is given; 0 where that is not known, 1 for texts."""
+        return 0 if self.inputs is None else 1 if self.inputs.ndim == 1 else int(self.inputs.shape[1])
+
+    def check_columns(self, what: str) -> None:
+        """Raise where the model takes texts, and `what` looks at columns.
+
+        Raises
+        ------
+        InvalidArgument
+            It does.
+        """
+        if self.inputs is not None and self.inputs.ndim == 1:
+            raise InvalidArgument(
+                f"{what} looks at a model's columns, and {self.model.name} takes a Series of texts.",
+                hint="Leave it out, or give a model that finds its texts in a column (ColumnTransformer).",
+            )
+
 
 def model_of(context: Context, given: Any, *, allow_pickle: bool = False) -> Model:
     """What a command was given for a model.
@@ -330,8 +349,12 @@ def _inputs(model: Model, frame: pd.DataFrame, column: str, wanted: Sequence[str
             )
         return frame[list(wanted)]
     rest = frame.drop(columns=[column])
-    width = getattr(model.estimator, "n_features_in_", len(rest.columns))
-    if width != len(rest.columns):
+    import pandas as pd
+
+    width = getattr(model.estimator, "n_features_in_", None)
+    if width is None and len(rest.columns) == 1 and not pd.api.types.is_numeric_dtype(rest.dtypes.iloc[0]):
+        return rest.iloc[:, 0]  # what takes texts takes them as a Series, and counts no features
+    if width not in (None, len(rest.columns)):
         raise InvalidArgument(
             f"{model.name} takes {width} columns and the table has {len(rest.columns)} besides {column!r}.",
             hint="Leave out the others.",

@@ -72,7 +72,10 @@ def ask(
                 told = f"{stored.name} did not answer: {_message(response.status, body)}"
                 raise _gone(told, _result(stored, model, values, ids, began))
             if response.status != 200:
-                raise _refused(stored, response.status, body, at if len(frame) > ROWS_A_REQUEST else None)
+                refused = _refused(stored, response.status, body, at if len(frame) > ROWS_A_REQUEST else None)
+                if not stored.inputs and frame.ndim == 2 and frame.shape[1] == 1:
+                    refused.hint = f"Perhaps it takes the column itself: table[{frame.columns[0]!r}]."
+                raise refused
             model = response.headers.get("X-Model-Version", model)
             answered = _predictions(body)
             if len(answered) != len(piece):
@@ -232,7 +235,7 @@ def _predictions(body: bytes) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
-def _refused(stored: StoredDeployment, status: int, body: bytes, at: int | None) -> Exception:
+def _refused(stored: StoredDeployment, status: int, body: bytes, at: int | None) -> PredictionRefused:
     """What to raise; `at` is where the piece began that was turned down, from which the server counts rows."""
     hint = f"It takes {_listed([f'{c.name} ({c.type})' for c in stored.inputs])}." if stored.inputs else ""
     where = "" if at is None else f" in the rows from {at:,} on"

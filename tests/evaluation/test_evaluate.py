@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from jupyter_mlops.domain.evaluation import Evaluation
@@ -70,6 +72,21 @@ def test_every_part_together(shared_session: Session) -> None:
     for word in ("accuracy", "fairness by sex", "reliability", "learning curve", "cheapest at"):
         assert word in bundle["text/html"]
     assert "threshold:" in str(found)
+
+
+def test_a_model_of_texts_is_given_its_one_column_as_a_series(shared_session: Session) -> None:
+    texts = pd.Series(RNG.choice(["good fun", "so bad", "good", "bad fun", "dull"], 200), name="text")
+    table = pd.DataFrame({"text": texts, "liked": texts.str.contains("good").map({True: "yes", False: "no"})})
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, table["liked"])
+    found = shared_session.evaluate(model, data=table, target="liked", cv=3, calibration=True, store=False)
+    accuracy = found.metric("accuracy")
+    assert accuracy is not None
+    assert accuracy.value == model.score(texts, table["liked"])
+    for part in ({"explain": True}, {"robustness": True}):
+        with pytest.raises(InvalidArgument, match="looks at a model's columns, and .* takes a Series of texts"):
+            shared_session.evaluate(model, data=table, target="liked", store=False, **part)
+    with pytest.raises(InvalidArgument, match="looks at a model's columns"):
+        shared_session.compress(model, data=table, target="liked")
 
 
 def test_several_classes_and_numbers(shared_session: Session) -> None:

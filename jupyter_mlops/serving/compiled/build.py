@@ -50,9 +50,9 @@ def plan_of(estimator: Any, signature: Signature | None, folder: ModelFolder) ->
     try:
         if signature is None:
             raise NotCompilable("the model has no signature")
+        operation, width = _preprocessing(estimator, signature)
         rows = example_rows(folder, signature)
         samples = Samples(signature, rows, folder.path / "mlops" / "profile")
-        operation, width = _preprocessing(estimator, signature)
 
         def parse(some: list[Any]) -> Any:
             data, _, refused = read(Ask(body_of(signature, some)), signature, method)
