@@ -145,10 +145,10 @@ class AuditTrail(Displayed, Record):
             return "nothing of the kind has been changed in this workspace yet."
         rows = [
             [
-                e.number,
+                e.number or "-",
                 clock(e.at_ms),
-                f"{e.actor.user}@{e.actor.host}",
-                e.actor.via,
+                "@".join(part for part in (e.actor.user, e.actor.host) if part) or "-",
+                "-" if e.erased else e.actor.via,
                 e.action,
                 e.target,
                 e.outcome,

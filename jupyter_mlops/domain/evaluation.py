@@ -249,7 +249,10 @@ def _slices(e: Evaluation) -> Sequence[str]:
         return ()
     worse = [s for s in e.slices.slices if s.worse]
     if not worse:
-        return (f"slices: none of {max(e.slices.searched, len(e.slices.slices))} is worse than the rest beyond chance",)
+        looked = max(e.slices.searched, len(e.slices.slices))
+        if not looked:
+            return ("slices: no part of the table has enough rows to be looked at",)
+        return (f"slices: none of {looked:,} is worse than the rest beyond chance",)
     s = e.slices.worst
     if s is None or s.value is None:
         return ()

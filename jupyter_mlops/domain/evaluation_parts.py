@@ -290,13 +290,20 @@ class Importance(Record):
 
 @dataclass(frozen=True)
 class Dependence(Record):
-    """Partial dependence of the prediction on one feature, with a few single rows (ICE)."""
+    """Partial dependence of the prediction on one feature, with a few single rows (ICE).
+
+    Parameters
+    ----------
+    output
+        What the prediction is: ``probability of yes``, ``prediction``.
+    """
 
     feature: str
     grid: tuple[float, ...]
     labels: tuple[str, ...]
     mean: tuple[float, ...]
     single_rows: tuple[tuple[float, ...], ...] = ()
+    output: str = ""
 
 
 @dataclass(frozen=True)

@@ -127,9 +127,9 @@ def _of_shap(explainer: Any, at: int, **settings: Any) -> Explainer:
     return values, float(base[at] if len(base) > 1 else sign * base[0])
 
 
-def output_of(estimator: Any, inputs: Any, at: int) -> Array:
-    """What a model gives for a class, or the number it predicts."""
-    return _output(estimator, inputs, at, margin=False)[0]
+def output_of(estimator: Any, inputs: Any, at: int) -> tuple[Array, str]:
+    """What a model gives for a class, its probability or else its score, or the number it predicts; and what that is."""
+    return _output(estimator, inputs, at, margin=not callable(getattr(estimator, "predict_proba", None)))
 
 
 def _split(estimator: Any) -> tuple[Any, Any]:
@@ -251,7 +251,7 @@ def _from_outside(
     arrays = not hasattr(inputs, "columns")
 
     def ask(table: pd.DataFrame) -> Array:
-        return output_of(estimator, table.to_numpy() if arrays else table, at)
+        return output_of(estimator, table.to_numpy() if arrays else table, at)[0]
 
     background = frame.iloc[rng.choice(len(frame), min(BACKGROUND, len(frame)), replace=False)]
     base = float(ask(background).mean())

@@ -168,5 +168,8 @@ def _conventions(asked: Asked, rows: int) -> tuple[str, ...]:
         "They tell of the sample of rows, not of another training of the model; rows count as independent.",
     ]
     if asked.costs:
-        found.append("The threshold is chosen on the rows it is costed on, so its cost is a little too low.")
+        found.append(
+            "The threshold is chosen on the rows it is costed on, so its cost is a little too low; the interval takes that "
+            "into account (the bootstrap's optimism)."
+        )
     return tuple(found)

@@ -80,7 +80,7 @@ def explanation_report(
         shap=tuple(Importance(found.columns[j], float(mean[j]), *percentile(drawn[:, j], level)) for j in order),
         permutation=_permuted(subject, metric, level, seed),
         permutation_metric=metric,
-        dependence=tuple(_dependence(subject, name, at, rng) for name in top),
+        dependence=tuple(_dependence(subject, name, at, word, rng) for name in top),
         additivity_error=found.error,
         stability=_stability(drawn, mean),
         one_row=_one_row(subject, found, row, word) if row is not None else None,
@@ -152,7 +152,7 @@ def _permuted(subject: Subject, metric: str, level: float, seed: int) -> tuple[I
     return tuple(sorted(found, key=lambda i: -i.value))
 
 
-def _dependence(subject: Subject, name: str, at: int, rng: np.random.Generator) -> Dependence:
+def _dependence(subject: Subject, name: str, at: int, word: str, rng: np.random.Generator) -> Dependence:
     """The mean output with one column set to each value in turn (Friedman 2001), and single rows (ICE)."""
     import pandas as pd
 
@@ -169,14 +169,16 @@ def _dependence(subject: Subject, name: str, at: int, rng: np.random.Generator) 
     else:
         values = list(column.value_counts().index[:GRID])
         labels, grid = tuple(str(v) for v in values), tuple(float(i) for i in range(len(values)))
-    lines = []
+    lines, what = [], ""
     for value in values:
         filled = pd.Series([value] * len(inputs), index=getattr(inputs, "index", None)).astype(column.dtype)
         changed = _with(inputs, number, filled if hasattr(inputs, "iloc") else filled.to_numpy())
-        lines.append(output_of(subject.model.estimator, changed, at))
+        line, what = output_of(subject.model.estimator, changed, at)
+        lines.append(line)
     table = np.array(lines)
     single = tuple(tuple(float(v) for v in table[:, i]) for i in range(min(SINGLE, table.shape[1])))
-    return Dependence(name, grid, labels, tuple(float(v) for v in table.mean(axis=1)), single)
+    mean = tuple(float(v) for v in table.mean(axis=1))
+    return Dependence(name, grid, labels, mean, single, f"{what} of {word}" if word else what)
 
 
 def _stability(drawn: Array, mean: Array) -> float | None:

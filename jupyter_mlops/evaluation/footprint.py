@@ -25,6 +25,7 @@ def open_session(data: bytes | str) -> tuple[Any, dict[str, Any]]:
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # what is no error is of no use to whoever looks at a table
     session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     held = session.get_modelmeta().custom_metadata_map
     told = {key.partition(".")[2]: json.loads(value) for key, value in held.items() if key.startswith("mlops.")}

@@ -49,7 +49,8 @@ def wilson(hits: float, total: float, level: float = 0.95) -> tuple[float, float
     share = hits / total
     middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
     reach = z / (1 + z**2 / total) * (share * (1 - share) / total + z**2 / (4 * total**2)) ** 0.5
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    # at the ends the closed form is 0 and 1, which rounding misses
+    return max(0.0, middle - reach) if hits else 0.0, min(1.0, middle + reach) if hits < total else 1.0
 
 
 def measured(

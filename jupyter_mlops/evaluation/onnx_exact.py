@@ -112,8 +112,8 @@ def _head(made: _Nodes, final: Any, classes: list[Any], constants: list[tuple[st
     if final.link in ("sigmoid", "softmax"):
         made.add("Sigmoid") if final.link == "sigmoid" else made.add("Softmax", axis=1)
     positive = made.now
-    constants += [("mlops_one", np.asarray([1.0])), ("mlops_above", np.asarray([final.above], dtype=np.float64))]
     if single:
+        constants += [("mlops_one", np.asarray([1.0])), ("mlops_above", np.asarray([final.above], dtype=np.float64))]
         made.nodes.append(helper.make_node("Sub", ["mlops_one", positive], ["mlops_negative"]))
         made.nodes.append(helper.make_node("Concat", ["mlops_negative", positive], ["probabilities"], axis=1))
         made.now = sums

@@ -108,7 +108,7 @@ def slice_report(
         found += more
     sign = 1.0 if loss.higher_is_better else -1.0
     found.sort(key=lambda s: (not s.worse, sign * (s.value or 0.0)))
-    kind = "Wilson" if loss.metric == "accuracy" else "normal"
+    kind = "Wilson" if loss.metric == "accuracy" else "normal on the logarithm of the mean loss"
     text = (
         f"slices by {loss.metric}; intervals are {kind}, one a slice; given slices against the other rows by a one-sided "
         f"permutation-free test (Fisher's exact for accuracy, Welch's t otherwise), Holm over all of them"
@@ -185,7 +185,8 @@ def _slice(name: str, mask: Array, loss: Loss, level: float, p: float | None, *,
         low, high = wilson(len(inside) - float(inside.sum()), len(inside), level)
     else:
         reach = float(norm.ppf((1 + level) / 2) * inside.std(ddof=1) / len(inside) ** 0.5) if len(inside) > 1 else 0.0
-        low, high = loss.value(max(0.0, mean - reach)), loss.value(mean + reach)
+        factor = float(np.exp(reach / mean)) if mean > 0 else 1.0  # losses are skewed and never negative
+        low, high = loss.value(mean / factor), loss.value(mean * factor)
     difference = None if rest is None else value - rest
     return Slice(name, len(inside), len(inside) / len(mask), value, low, high, rest, difference, p_value=p, found=found)
 

@@ -127,7 +127,8 @@ class Maker:
             raise InvalidArgument("columns are left out by name, and it was fitted on an array.")
         names = [str(c) for c in self.inputs.columns]
         cut = len(self.truth) * 2 // 3
-        first, second = np.arange(cut), np.arange(cut, len(self.truth))
+        order = np.random.default_rng(self.seed).permutation(len(self.truth))  # the table may be sorted by its target
+        first, second = np.sort(order[:cut]), np.sort(order[cut:])
 
         def fitted(kept: list[str], at: Array) -> Any:
             model = _without(clone(self.model), set(names) - set(kept))
@@ -139,11 +140,11 @@ class Maker:
 
         base_model = fitted(names, first)
         base = worth(base_model, names)
-        order = self._by_weight(base_model, second, names)
+        weighty = self._by_weight(base_model, second, names)
         low, high = 1, len(names)
         while low < high:
             middle = (low + high) // 2
-            kept = [n for n in names if n in order[:middle]]
+            kept = [n for n in names if n in weighty[:middle]]
             try:
                 found = worth(fitted(kept, first), kept)
             except (ValueError, TypeError, KeyError) as error:
@@ -154,7 +155,7 @@ class Maker:
                 low = middle + 1
         if high == len(names):
             raise NotReady(f"every one of its {high} columns is needed to stay within {self.tolerance:g}.")
-        kept = [n for n in names if n in order[:high]]
+        kept = [n for n in names if n in weighty[:high]]
         model = fitted(kept, np.arange(len(self.truth)))
         return Made(
             f"fitted anew on {high} of {len(names)} columns: {', '.join(kept)}", _Columns.over(model, kept, self.inputs)

@@ -14,6 +14,7 @@ import numpy as np
 from ..datasets.opened import count_look
 from ..datasets.tables import as_table, table_name
 from ..domain.context import Context
+from ..domain.display import several
 from ..domain.evaluation import EvaluationRows
 from ..errors import InvalidArgument, MLOpsError, NotReady
 from .loading import load_estimator
@@ -333,7 +334,7 @@ def _with_target(frame: pd.DataFrame, column: str, given: Any, notes: list[str])
         frame = frame[there]
         given = None if given is None else np.asarray(given)[there]
     if len(frame) < FEWEST_ROWS:
-        raise NotReady(f"{len(frame)} rows with a target are too few to evaluate on; at least {FEWEST_ROWS}.")
+        raise NotReady(f"{several(len(frame), 'row')} with a target: too few to evaluate on; at least {FEWEST_ROWS}.")
     return frame, given
 
 

@@ -85,7 +85,7 @@ def _is_table(held: Any) -> bool:
 
     A classifier in a variable ``clf`` must not hide the deployment ``clf``. Decided by the type; nothing is touched.
     """
-    marks = ("columns", "__dataframe__", "__array__", "__arrow_c_stream__")
+    marks = ("columns", "__dataframe__", "__array__", "__arrow_c_stream__", "to_batches")  # the last: Arrow's datasets
     return isinstance(held, (list, dict)) or any(hasattr(type(held), mark) for mark in marks)
 
 

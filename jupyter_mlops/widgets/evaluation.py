@@ -20,7 +20,7 @@ from ..domain.evaluation_parts import (
     Slices,
 )
 from ..domain.model_comparison import ModelComparison
-from .evaluation_figure import GREY, ORANGE, Series, confusion, intervals, plane
+from .evaluation_figure import GREY, LABELS, ORANGE, Series, confusion, intervals, plane
 from .markup import Markup, Number, code, facts, grid, more, note, page, pill, short, tag, when
 
 __all__ = ["candidate", "comparison", "compression", "difference", "evaluation", "evaluation_table"]
@@ -32,6 +32,7 @@ LAYOUT = (
 )
 DRAWN_CLASSES = 8
 SHOWN = 12
+LONG = 380  # pixels of labels that name two conditions
 DIAGONAL = Series((0, 1), (0, 1), colour=GREY, dashed=True)
 UNIT = (0.0, 1.0)
 
@@ -161,10 +162,12 @@ def _folds(c: CrossValidation) -> Iterable[tuple[str, Markup]]:
 
 def _slices(s: Slices) -> Markup:
     rows = [
-        (x.name, x.value, x.low, x.high, f"{brief(x.value)}  {x.rows:,} rows", x.worse)
+        (x.name, x.value, x.low, x.high, f"{brief(x.value)} · {x.rows:,} rows", x.worse)
         for x in s.slices
         if x.value is not None
     ]
+    if not rows:
+        return note("no slice to draw")
     title = f"{s.metric} by slice; dashed: all rows; orange: worse than the rest beyond chance"
     table = grid(
         ["slice", "rows", s.metric, "elsewhere", "adjusted p", ""],
@@ -180,12 +183,17 @@ def _slices(s: Slices) -> Markup:
             for x in s.slices
         ],
     )
-    return tag("div", note(title), intervals("slices", rows, mark=s.overall), more("slices as a table", table))
+    return tag(
+        "div",
+        note(title),
+        intervals("slices", rows, mark=s.overall, labels=LONG if any(len(row[0]) > 30 for row in rows) else LABELS),
+        more("slices as a table", table),
+    )
 
 
 def _fairness(f: Fairness) -> Markup:
     rows = [
-        (g.group, r.value, r.low, r.high, f"{brief(r.value)}  {g.rows:,} rows", g.group in f.worst_pair)
+        (g.group, r.value, r.low, r.high, f"{brief(r.value)} · {g.rows:,} rows", g.group in f.worst_pair)
         for g in f.groups
         if (r := g.selection_rate).value is not None
     ]
@@ -211,10 +219,11 @@ def _explanation(x: Explanation) -> Markup:
     figures = [("mean |SHAP value|", intervals("importance", rows, mark=0.0))]
     for d in x.dependence:
         if d.labels and len(d.labels) == len(d.mean):
-            figures.append((f"partial dependence on {d.feature}, middle 80% of single rows", _by_category(d)))
+            told = f"partial dependence of the {d.output or x.output} on {d.feature}, middle 80% of single rows"
+            figures.append((told, _by_category(d)))
             continue
         lines = [Series(d.grid, line, colour="rgba(127,127,127,.3)") for line in d.single_rows]
-        drawing = plane(d.feature, [*lines, Series(d.grid, d.mean)], x_label=d.feature, y_label=x.output)
+        drawing = plane(d.feature, [*lines, Series(d.grid, d.mean)], x_label=d.feature, y_label=d.output or x.output)
         figures.append((f"partial dependence on {d.feature}, single rows grey", drawing))
     stable = "" if x.stability is None else f", rank correlation over bootstraps {x.stability:.2f}"
     permuted = grid(
@@ -358,7 +367,9 @@ def _trade_off(c: Candidate) -> Markup | None:
     line = Series(gaps, worth)
     ends = Series([gaps[0], gaps[-1]], [worth[0], worth[-1]], kind="points", colour=ORANGE)
     title = f"accuracy against {c.gap}, from no mitigation (right) to all of it"
-    return plane(title, [line, ends], x_label=c.gap, y_label="accuracy")
+    drawing = plane(title, [line, ends], x_label=c.gap, y_label="accuracy")
+    ends_are = f"strength 0 at a gap of {brief(gaps[0])}, 1 at {brief(gaps[-1])}"
+    return tag("figure", drawing, tag("figcaption", f"left and up is better; {ends_are}"), style="margin:6px 0")
 
 
 def compression(c: Compression) -> Markup:

@@ -9,7 +9,7 @@ from html import escape
 from ..domain.display import cut
 from .markup import Markup
 
-__all__ = ["BLUE", "GREY", "ORANGE", "Series", "confusion", "intervals", "plane"]
+__all__ = ["BLUE", "GREY", "LABELS", "ORANGE", "Series", "confusion", "intervals", "plane"]
 
 BLUE, ORANGE, GREY = "#2185f0", "#e8710a", "rgba(127,127,127,.75)"  # blue and orange stay apart for every eye
 WIDTH, HEIGHT = 250, 170
@@ -103,14 +103,23 @@ def intervals(
     rows: Sequence[tuple[str, float, float | None, float | None, str, bool]],
     *,
     mark: float | None = None,
+    labels: int = LABELS,
 ) -> Markup:
-    """Points with intervals, one a line: label, value, low, high, what stands behind, whether to stress it; `mark` is a reference."""
+    """Points with intervals, one a line: label, value, low, high, what stands behind, whether to stress it.
+
+    Parameters
+    ----------
+    mark
+        A reference, as a dashed line.
+    labels
+        The width of the labels' column in pixels; what does not fit is told on hover.
+    """
     values = [v for _, value, low, high, _, _ in rows for v in (value, low, high) if v is not None]
     x0, x1 = _range([*values, *([mark] if mark is not None else [])])
     height = LINE * len(rows) + 16
 
     def at(x: float) -> float:
-        return round(LABELS + 8 + (x - x0) / (x1 - x0) * (PLOT - 16), 1)
+        return round(labels + 8 + (x - x0) / (x1 - x0) * (PLOT - 16), 1)
 
     parts = []
     if mark is not None:
@@ -120,17 +129,17 @@ def intervals(
     for i, (label, value, low, high, behind, stressed) in enumerate(rows):
         y = LINE * i + LINE / 2
         colour = ORANGE if stressed else BLUE
-        shown = cut(label, 30)
+        shown = cut(label, labels * 3 // 20)
         parts.append(
-            f'<text x="{LABELS}" y="{y + 4}" text-anchor="end" {TEXT}>{escape(shown)}<title>{escape(label)}</title></text>'
+            f'<text x="{labels}" y="{y + 4}" text-anchor="end" {TEXT}>{escape(shown)}<title>{escape(label)}</title></text>'
         )
         if low is not None and high is not None:
             parts.append(f'<line x1="{at(low)}" y1="{y}" x2="{at(high)}" y2="{y}" stroke="{colour}" stroke-width="2"/>')
         parts.append(f'<circle cx="{at(value)}" cy="{y}" r="3.5" fill="{colour}"/>')
-        parts.append(f'<text x="{LABELS + PLOT + 4}" y="{y + 4}" {TEXT}>{escape(behind)}</text>')
+        parts.append(f'<text x="{labels + PLOT + 4}" y="{y + 4}" {TEXT}>{escape(behind)}</text>')
     parts.append(f'<text x="{at(x0)}" y="{height - 3}" {TEXT}>{_short(x0)}</text>')
     parts.append(f'<text x="{at(x1)}" y="{height - 3}" text-anchor="end" {TEXT}>{_short(x1)}</text>')
-    return _svg(title, LABELS + PLOT + 90, height, parts)
+    return _svg(title, labels + PLOT + 90, height, parts)
 
 
 def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:

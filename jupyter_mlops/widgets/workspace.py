@@ -86,7 +86,12 @@ def audit_trail(trail: AuditTrail) -> Markup:
             Number(e.number, "d"),
             when(e.at_ms),
             tag("span", e.actor.user, title=f"{e.actor.user}@{e.actor.host}"),
-            join([e.actor.via, tag("span", f" {e.actor.notebook}", class_="mlops-dim") if e.actor.notebook else ""]),
+            join(
+                [
+                    "–" if e.erased else e.actor.via,
+                    tag("span", f" {e.actor.notebook}", class_="mlops-dim") if e.actor.notebook else "",
+                ]
+            ),
             e.action,
             short(e.target),
             pill(e.outcome, title=e.error),

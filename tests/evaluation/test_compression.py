@@ -171,3 +171,18 @@ def test_fewer_columns_are_a_version_that_takes_the_whole_table(shared_session: 
     assert "columns" in told["features"].change
     again = shared_session.evaluate(told["features"].version, data=TABLE, target="bought", store=False)
     assert {m.name: m.value for m in again.metrics}["accuracy"] > 0.8
+
+
+def test_columns_are_chosen_alike_where_the_table_is_sorted_by_its_target() -> None:
+    """Of one class after the other, no part of the table may stand for the whole."""
+    from jupyter_mlops.domain.evaluation import EvaluationRows
+    from jupyter_mlops.evaluation.smaller import Maker
+    from jupyter_mlops.evaluation.subject import Model, Subject
+
+    target = np.repeat([0, 1, 2], 60)
+    inputs = pd.DataFrame({"noise": RNG.normal(size=180), "tells": target + 0.1 * RNG.normal(size=180)})
+    model = LogisticRegression().fit(inputs, target)
+    rows = EvaluationRows(np.arange(180), target, model.predict(inputs), np.zeros(180), None, ("0", "1", "2"))
+    subject = Subject(Model("clf", model), inputs.assign(y=target), inputs, "y", pd.Series(target), rows)
+    made = Maker(subject, np.arange(180), "accuracy", 0.02, 0, None).features()
+    assert made.change.endswith("1 of 2 columns: tells")
