@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pandas as pd
+import psutil
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -37,6 +39,9 @@ from .figures import compared
 
 SECONDS = 2
 ROUNDS = 3
+LOG_ROUNDS = (
+    12  # of a second each: what the log costs is less than what a machine's speed varies by from one to the next
+)
 MOST_SECONDS = 570  # for everything; what would begin later is left out, and told of
 PATIENCE = 60  # for one load
 START_PATIENCE = 180  # for one server to come up: two of MLflow's take a minute on a busy machine
@@ -95,13 +100,13 @@ class Target:
     port: int
     token: str = ""
 
-    def load(self, body: bytes, connections: int) -> Load:
+    def load(self, body: bytes, connections: int, seconds: int = SECONDS) -> Load:
         """Ask it over kept-open connections, for some seconds."""
         with tempfile.TemporaryDirectory() as folder:
             script, sent = Path(folder) / "load.lua", Path(folder) / "body"
             script.write_text(LUA)
             sent.write_bytes(body)
-            command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--timeout", "30s", "-s", str(script)]
+            command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script)]
             environment = {**os.environ, "BENCH_AUTHORIZATION": f"Bearer {self.token}", "BENCH_BODY": str(sent)}
             told = subprocess.run(
                 [*command, f"http://127.0.0.1:{self.port}/invocations"],
@@ -109,7 +114,7 @@ class Target:
                 capture_output=True,
                 text=True,
                 check=True,
-                timeout=SECONDS + PATIENCE,
+                timeout=seconds + PATIENCE,
             ).stdout
         found = json.loads(told.partition("RESULT ")[2])
         if found["failed"]:
@@ -241,6 +246,41 @@ def compare_rates(
     return mine, theirs
 
 
+def log_cost(ours: Target, bare: Target, workers: dict[Target, list[int]], body: bytes) -> None:
+    """What the log costs: many short rounds, every other the other way round, each compared with its neighbor only.
+
+    Told beside the throughput, which the load's own process shares: what a request takes of the servers' processor time.
+    """
+    loads: dict[Target, list[Load]] = {ours: [], bare: []}
+    spent: dict[Target, list[float]] = {ours: [], bare: []}
+    for number in range(-1, LOG_ROUNDS):  # the first warms up
+        for target in (ours, bare) if number % 2 else (bare, ours):
+            before = processor_seconds(workers[target])
+            load = target.load(body, 16, 1)
+            if number >= 0:
+                loads[target].append(load)
+                spent[target].append((processor_seconds(workers[target]) - before) / load.rate * 1e6)
+    rate = {target: [load.rate for load in found] for target, found in loads.items()}
+    ratios = [a / b for a, b in zip(rate[ours], rate[bare], strict=True)]
+    low, _, high = statistics.quantiles(ratios)
+    costs = statistics.median(a / b for a, b in zip(spent[ours], spent[bare], strict=True))
+    with_log, without = statistics.median(spent[ours]), statistics.median(spent[bare])
+    print(
+        f"the log: half of the {LOG_ROUNDS} ratios of throughput lie from {low:.3f} to {high:.3f}; a request takes "
+        f"{with_log:.1f} us of the servers' processors with it and {without:.1f} without, {costs:.3f} times as much"
+    )
+    against = "the same without a log"
+    report(
+        "boosted: with the log, 16 connections", "req/s", rate[ours], against, rate[bare], 0.95, more_is_better=True
+    )  # fmt: skip
+
+
+def processor_seconds(processes: list[int]) -> float:
+    """What some processes have used of the processor so far."""
+    times = [psutil.Process(pid).cpu_times() for pid in processes]
+    return sum(each.user + each.system for each in times)
+
+
 def first_answer(session: Session, kind: str, body: bytes) -> tuple[Target, float]:
     """Deploy, and ask until it answers; the server, and how many seconds that took."""
     began = time.perf_counter()
@@ -301,7 +341,8 @@ def measure(session: Session, kind: str, folder: Path, table: pd.DataFrame, targ
             stack.callback(session.undeploy, "unlogged")
             other = next(d for d in session.deployments() if d.name == "unlogged")
             bare = target_of(other)
-            compare_rates("boosted: with the log, 16 connections", ours, bare, one, 16, "the same without a log", 0.95)
+            pids = {d.name: [worker.pid for worker in d.workers] for d in session.deployments()}
+            log_cost(ours, bare, {ours: pids[kind], bare: pids["unlogged"]}, one)
     ours = target_of(session.deploy(f"{kind}@champion", workers=WORKERS))
     uri = session.context.workspace.tracking_uri
     try:
