@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(words)
     except MLOpsError as error:
-        print(f"{PROGRAM}: {error}".replace("\n", " "), file=sys.stderr)
+        text = str(error) if "\n@@ " in str(error) else str(error).replace("\n", " ")  # a diff keeps its lines
+        print(f"{PROGRAM}: {text}", file=sys.stderr)
         return next(code for cls, code in EXIT_CODES.items() if isinstance(error, cls))
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)

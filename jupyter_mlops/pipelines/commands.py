@@ -124,13 +124,20 @@ class PipelineCommands(CommandSet):
         return pipeline
 
     def _run_and_export(self, notebook: str, *, timeout: float, **given: Any) -> Pipeline:
+        from .edits import previous
+        from .export import check_free, shown
         from .fresh_kernel import export_from_fresh_kernel
 
         if not notebook:
             raise InvalidArgument(
                 "--run needs a notebook to execute.", hint="`jupyter mlops export NOTEBOOK.ipynb --run`."
             )
-        given["output"] = str(Path(given["output"]).expanduser().absolute())
+        output = Path(given["output"]).expanduser().absolute()
+        given["output"] = str(output)
+        if not given["beside"]:  # said before the notebook is run, which may take long
+            edited = _edited(merge=given["merge"], overwrite=given["overwrite"])
+            with previous(output, shown(output)) as old:
+                check_free(output, old, edited)
         return export_from_fresh_kernel(
             self.context, Path(notebook).expanduser(), {**given, "timeout": timeout}, timeout=timeout
         )

@@ -112,7 +112,7 @@ def write_project(
         None of the results can be compared.
     """
     directory = directory.expanduser().absolute()
-    _check_free(directory, old, edited)
+    check_free(directory, old, edited)
     with new_folder(directory) as new:
         results = _take_results(plan, taken)
         shutil.copytree(taken.folder, new / "expected")
@@ -187,7 +187,14 @@ def read_description(directory: Path) -> dict[str, Any]:
     return dict(description)
 
 
-def _check_free(directory: Path, old: Previous | None, edited: Edited) -> None:
+def check_free(directory: Path, old: Previous | None, edited: Edited) -> None:
+    """Refuse a directory that holds something else, or an export that was edited, unless it is said what becomes of that.
+
+    Raises
+    ------
+    Conflict
+        It does.
+    """
     if not directory.exists():
         return
     if directory.is_dir() and not any(directory.iterdir()):

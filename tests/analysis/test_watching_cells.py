@@ -53,14 +53,15 @@ def test_a_draw_between_cells_is_kept() -> None:
     assert 2 in watch.random_states
 
 
-def test_a_cell_that_loads_numpy_has_drawn_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_cell_that_loads_numpy_has_drawn_nothing(seed: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = np.random.get_state()  # noqa: NPY002
     watch = Watch()
     try:
         with monkeypatch.context() as without:
             without.setattr("jupyter_mlops.analysis.evidence._numpy_generator", lambda: None)
             watch.before({}, 1)
-        np.random.seed(3)  # noqa: NPY002 as it is when it was just loaded
+        np.random.set_state(np.random.RandomState(seed).get_state())  # noqa: NPY002 as it is when it was just loaded
         assert watch.after({}).drew == set()
         watch.before({}, 2)
         assert "numpy" in watch.random_states[2]

@@ -40,6 +40,8 @@ def test_edits_are_shown_and_nothing_is_written(exported: Session) -> None:
     assert "+    # the sum of them, as the invoice has it" in str(told.value)
     assert "--merge" in str(told.value)
     assert {path: path.read_bytes() for path in Path("pipeline").rglob("*") if path.is_file()} == before
+    with pytest.raises(Conflict, match="edited since it was exported"):  # and that before a notebook is run for it
+        exported.export("of_an_hour.ipynb", run=True)
     with pytest.raises(InvalidArgument, match="--merge and --overwrite cannot both be"):
         exported.export(merge=True, overwrite=True)
 
