@@ -408,7 +408,7 @@ def _is_drawing(value: Any) -> bool:
         return True
     if type(value).__name__ == "ndarray" and value.dtype.kind == "O" and value.size:
         value = value.flat[0]
-    return type(value).__module__.partition(".")[0] in ("matplotlib", "seaborn")
+    return type(value).__module__.partition(".")[0] in ("matplotlib", "mpl_toolkits", "seaborn")
 
 
 def _is_callable(value: Any) -> bool:

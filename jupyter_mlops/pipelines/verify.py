@@ -113,6 +113,13 @@ def _check(
 ) -> Check:
     verdict, message = found["verdict"], found["message"]
     causes = clock.get(found["variable"], [])
+    if (
+        verdict == "same" and found.get("apart") and any(map(is_certain, causes))
+    ):  # a second is little of a date in seconds
+        verdict, message = (
+            "nondeterministic",
+            f"no two runs share {_few(causes)}; it is close to the notebook's by chance",
+        )
     if verdict == "differs":
         told = f"no two runs share {_few(causes)}" if causes else ""
         if found["variable"] in varying:

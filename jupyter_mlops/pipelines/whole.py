@@ -75,7 +75,7 @@ def data_names(live: Mapping[str, Any]) -> list[str]:
 
 def is_drawing(value: Any) -> bool:
     """Whether a value is a figure, or a part of one."""
-    return type(value).__module__.partition(".")[0] in ("matplotlib", "seaborn")
+    return type(value).__module__.partition(".")[0] in ("matplotlib", "mpl_toolkits", "seaborn")
 
 
 def without_open_figures(trace: Trace, live: Mapping[str, Any]) -> None:

@@ -126,3 +126,13 @@ def test_what_a_figure_is_asked_for_needs_what_was_drawn_into_it() -> None:
     trace = parse_cells([Cell("x, y = [1], [2]\nplt.plot(y)", 1, outcome="ok"), Cell(text, 2, outcome="ok")])
     kept = [flow.statement.text for flow in slice_back(link(trace.statements), ["lim"]).flows]
     assert kept == ["x, y = [1], [2]", "plt.scatter(x, y)", "lim = plt.axis()"]
+
+
+def test_what_is_drawn_into_a_space_of_three_dimensions_is_part_of_it() -> None:
+    from matplotlib.figure import Figure
+
+    space = Figure().add_subplot(projection="3d")
+    text = "ax = plt.axes(projection='3d')\nax.plot_trisurf(x, y, z)\nax.set_xlabel('x')"
+    trace = parse_cells([Cell("x = y = z = [1, 2]", 1, outcome="ok"), Cell(text, 2, outcome="ok")])
+    kept = [flow.statement.text for flow in slice_back(link(trace.statements, live={"ax": space}), ["ax"]).flows]
+    assert kept[2:] == ["ax.plot_trisurf(x, y, z)", "ax.set_xlabel('x')"]

@@ -71,6 +71,12 @@ def outside(module: Any, key: tuple[str, str], description: dict[str, Any]) -> A
     return vars(module).get(name, NOTHING)
 
 
+def apart(result: dict[str, Any], value: Any) -> bool:
+    """Whether a number is the same within the tolerance alone, which for a time is seconds."""
+    was = result["fingerprint"]
+    return was.get("type") == "float" and isinstance(was.get("value"), float) and was["value"] != value
+
+
 def check(description: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
     """Run every step, keep what it gives, and compare that at the end, as the notebook's values are those at its end."""
     from fingerprint import compare, versions
@@ -103,16 +109,8 @@ def check(description: dict[str, Any], expected: dict[str, Any]) -> dict[str, An
                 if value is not NOTHING:
                     told, digest = compare(result["fingerprint"], value, HERE / "expected")
                 same = "differs" if told else "same"
-            verdict["checks"].append(
-                {
-                    "step": key[0],
-                    "variable": key[1],
-                    "kind": result["kind"],
-                    "verdict": same,
-                    "message": told,
-                    "digest": digest,
-                }
-            )
+            found = {"step": key[0], "variable": key[1], "kind": result["kind"], "verdict": same, "message": told}
+            verdict["checks"].append({**found, "digest": digest, "apart": same == "same" and apart(result, value)})
     verdict["seconds"] = time.perf_counter() - started
     return verdict
 
