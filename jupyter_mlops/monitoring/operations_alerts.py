@@ -46,6 +46,7 @@ GRACE_MS = 2_000  # what was answered in a window is in the log by then
 RETRY_MS = (0, 5_000, 30_000, 120_000, 600_000, 3_600_000)
 MOST_TRIES = 12
 HOUR = 3_600_000
+PREDICTION = "prediction"  # what windows call the column of answers
 AGAIN_MS = 5_000
 FIRST_WINDOWS = 24  # of the past that a new monitor looks at
 
@@ -68,6 +69,7 @@ def monitor(
     if every_ms < SHORTEST_MS:
         raise InvalidArgument(f"--every takes a second or more, not {every!r}.")
     parsed = [parse_rule(rule) for rule in rules]
+    _check_columns(host, source.deployment, parsed)
     given = RetrainRules.from_dict(retrain or {})
     actions = tuple(dict.fromkeys(then or ["alert"]))
     for action in actions:
@@ -99,6 +101,15 @@ def monitor(
             state.alerts = [replace(a, resolved_ms=now_ms()) if a in gone else a for a in before.alerts]
         write_state(host.workspace.home, state)
         return state.monitor.to_dict()
+
+
+def _check_columns(host: Host, deployment: str, rules: list[Rule]) -> None:
+    """Refuse rules about columns that the deployment's windows will not have, as far as its signature tells them."""
+    stored = DeploymentFolder.of(host.workspace.home, deployment).read()
+    inputs = [column.name for column in stored.inputs] if stored is not None else []
+    for rule in rules:
+        if inputs and rule.column and rule.column not in (*inputs, PREDICTION):
+            raise InvalidArgument.unknown("column in a rule", rule.column, [*inputs, PREDICTION])
 
 
 def monitors(host: Host) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class Drain:
         self.tag = tag
         self._lock = threading.Lock()
         self._gone = False
+        self._alive_ms = 0  # when its kernel was last seen alive
         self._failures = 0
         self._again = (
             True  # whether the next events may be in the store already: before a crash, or a store that went away
@@ -93,6 +94,8 @@ class Drain:
             if self._gone or (until is not None and self.position >= until):
                 return True
             over = not journals.alive(self.folder)  # looked at first: what is written after this is not missed
+            if not over:
+                self._alive_ms = int(time.time() * 1000)
             while time.monotonic() < deadline and not host.stopping.is_set():
                 events = journals.read_events(self.folder, self.position, BATCH)
                 if events:
@@ -166,7 +169,7 @@ class Drain:
         """The kernel is gone and its journal drained: end what it left open, and remove the journal."""
         owner = journals.read_owner(self.folder)
         actor = Actor(str(owner.get("user", "")), str(owner.get("host", "")), "service", str(owner.get("notebook", "")))
-        ended_ms = int(self._state["last_ms"]) or int(time.time() * 1000)
+        ended_ms = max(int(self._state["last_ms"]), self._alive_ms) or int(time.time() * 1000)
         for run in reversed(self._state["runs"].values()):  # children first
             if not run["ended"]:
                 with contextlib.suppress(NotFound):

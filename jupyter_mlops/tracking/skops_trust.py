@@ -43,6 +43,7 @@ PLAIN = frozenset(
     + [f"builtins.{name}" for name in ("bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "set",
                                        "slice", "str", "tuple", "object", "range", "len", "abs", "max", "min", "sum", "round")]
     + [f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")]
+    + ["jupyter_mlops.evaluation.group_thresholds.GroupThresholds"]  # what `mitigate` makes
     + ["decimal.Decimal", "fractions.Fraction", "functools.partial", "uuid.UUID"]
 )  # fmt: skip
 

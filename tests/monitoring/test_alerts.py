@@ -22,6 +22,7 @@ from logs import answered, deployed, host_at, writer_of
 from jupyter_mlops.datasets.profile import ColumnProfile, Profile
 from jupyter_mlops.domain.alert import AlertTable, Monitor, MonitorTable
 from jupyter_mlops.domain.context import now_ms
+from jupyter_mlops.domain.signature import SignatureColumn
 from jupyter_mlops.errors import InvalidArgument, NotFound
 from jupyter_mlops.monitoring import operations_alerts
 from jupyter_mlops.monitoring.alerts import read_state, write_state
@@ -231,10 +232,12 @@ def test_silence_keeps_it_in_the_store_alone(host, receiver):
 
 
 def test_what_cannot_work_is_refused_before_anything_is_watched(host):
-    deployed(host)
+    folder = deployed(host)
+    folder.write(replace(folder.read(), inputs=(SignatureColumn("n", "double"), SignatureColumn("s", "string"))))
     for keywords, said in (
         ({"rules": []}, "needs a rule"),
         ({"rules": ["psy(n) > 1"]}, "psi"),
+        ({"rules": ["missing(s) > 5%", "psi(prediction) > 1", "psi(nn) > 1"]}, "unknown column in a rule 'nn'"),
         ({"rules": ["drift"], "sinks": ["pager:x"]}, "webhook"),
         ({"rules": ["drift"], "sinks": ["webhook:ftp://x"]}, "https://HOST"),
         ({"rules": ["drift"], "sinks": ["email:me@example.org"]}, "MLOPS_SMTP"),

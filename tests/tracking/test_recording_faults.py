@@ -93,6 +93,16 @@ def test_a_killed_kernel_leaves_no_run_running_and_loses_nothing(session):
     assert {e.target for e in session.audit() if e.action == "run.end"} == {"doomed", "inner"}
 
 
+def test_a_killed_run_lasted_as_long_as_its_kernel(session):
+    kernel = start_kernel(session)
+    wait_until(lambda: names(session) == ["doomed", "inner"])
+    began = time.time()
+    time.sleep(1.5)  # in which it records nothing
+    kill(kernel)
+    wait_until(lambda: {run.status for run in session.runs()} == {"KILLED"})
+    assert all(run.ended_ms / 1000 > began + 0.5 for run in session.runs())
+
+
 @pytest.mark.slow
 def test_a_run_whose_journal_is_gone_is_ended_when_looked_at(session):
     with session.run("orphan") as run:

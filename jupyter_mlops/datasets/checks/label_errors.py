@@ -62,14 +62,14 @@ def confident_joint(labels: Codes, probabilities: Floats) -> Codes:
     return joint
 
 
-def estimated_joint(labels: Codes, probabilities: Floats) -> Floats:
-    """The confident joint with each row scaled to the number of rows with that label, then to a sum of 1."""
+def calibrated_joint(labels: Codes, probabilities: Floats) -> Floats:
+    """The confident joint with each row scaled to the number of rows with that label; over all rows, equation 2 of the paper."""
     joint = confident_joint(labels, probabilities).astype(float)
     counts = np.bincount(labels, minlength=len(joint)).astype(float)
     sums = joint.sum(axis=1)
     empty = sums == 0
     joint[empty, empty.nonzero()[0]] = 1.0
-    return np.asarray(joint / joint.sum(axis=1, keepdims=True) * counts[:, None] / counts.sum())
+    return np.asarray(joint / joint.sum(axis=1, keepdims=True) * counts[:, None])
 
 
 def find_label_errors(labels: Codes, probabilities: Floats) -> Suspects:
@@ -82,14 +82,14 @@ def find_label_errors(labels: Codes, probabilities: Floats) -> Suspects:
     probabilities
         Of shape (rows, k), from models that were not fitted on the row.
     """
-    joint = estimated_joint(labels, probabilities)
+    scaled = calibrated_joint(labels, probabilities)
     n, k = probabilities.shape
     best = np.full(n, -np.inf)
     found = np.full(n, -1, dtype=np.int64)
     for given in range(k):
         places = np.flatnonzero(labels == given)
         for other in range(k):
-            wanted = round(joint[given, other] * n) if other != given else 0
+            wanted = round(scaled[given, other]) if other != given else 0
             if not wanted:
                 continue
             margin = probabilities[places, other] - probabilities[places, given]
@@ -100,7 +100,7 @@ def find_label_errors(labels: Codes, probabilities: Floats) -> Suspects:
             found[places[worst[better]]] = other
     rows = np.flatnonzero(found >= 0)
     rows = rows[np.argsort(-best[rows], kind="stable")]
-    return Suspects(joint, rows.astype(np.int64), found[rows], best[rows])
+    return Suspects(scaled / n, rows.astype(np.int64), found[rows], best[rows])
 
 
 def look(subject: Subject) -> Iterator[Finding]:

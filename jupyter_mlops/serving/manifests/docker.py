@@ -21,7 +21,7 @@ COPY --chown=10001:10001 deployment/ ./deployment/
 USER 10001
 VOLUME ["/srv/deployment/log"]
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=120s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
 CMD ["python", "-m", "jupyter_mlops.serving.server", "/srv/deployment", "--workers", "{served.workers}"]
 """
 
