@@ -25,7 +25,6 @@ MOST_BARS = 16
 LABELLED = 8  # categories that are named on the axis; more are named on hover only
 FINDINGS = 6
 CONFIG = {
-    "responsive": True,
     "displaylogo": False,
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
 }

@@ -54,14 +54,46 @@ def test_texts_in_our_tables_stand_left_and_numbers_right(jupyter, visit):
     story.write_notebook(jupyter.root / "sides.ipynb", "check", outputs=[output])
     page = visit(jupyter)
     pages.open_notebook(page, "sides.ipynb", kernel=False)
+    cells = page.locator(".jp-OutputArea .mlops td")
+    cells.first.wait_for()  # JupyterLab judges by itself whom it trusts, and then shows what it has
     page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.get(0).trusted = true")
     page.evaluate(
         "() => { const c = window.jupyterapp.shell.currentWidget.content.model.cells.get(0).outputs;"
         "c.fromJSON(c.toJSON()) }"
     )
-    cells = page.locator(".jp-OutputArea .mlops td")
-    for cell, side in enumerate(("left", "right")):  # as soon as it is shown as trusted
+    for cell, side in enumerate(("left", "right")):
         expect(cells.nth(cell)).to_have_css("text-align", side)
+
+
+def test_a_drift_figure_keeps_its_height_when_the_sidebar_is_drawn_wider(jupyter, visit):
+    code = (
+        "import jupyter_mlops as mlops, numpy as np, pandas as pd\n"
+        "rng = np.random.default_rng(0)\n"
+        "mlops.drift(*(pd.DataFrame(rng.normal(shift, size=(300, 5)), columns=list('abcde')) for shift in (0, 1)))"
+    )
+    story.write_notebook(jupyter.root / "figure.ipynb", code)
+    page = visit(jupyter)
+    pages.open_notebook(page, "figure.ipynb")
+    pages.show_panel(page)
+    page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    figure = page.locator(".js-plotly-plot")
+    figure.locator(".main-svg").first.wait_for()
+
+    def size() -> tuple[float, float]:
+        box = figure.bounding_box()
+        return box["width"], box["height"]
+
+    page.wait_for_timeout(1000)
+    wide, high = size()
+    assert high > 300
+    handle = page.locator("#jp-main-split-panel > .lm-SplitPanel-handle").first.bounding_box()
+    page.mouse.move(handle["x"], 400)
+    page.mouse.down()
+    page.mouse.move(handle["x"] + 150, 400, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(1500)
+    assert size()[0] < wide - 100
+    assert size()[1] == high
 
 
 def test_what_a_stored_view_brings_along_is_cleaned_unless_trusted(jupyter, visit):
