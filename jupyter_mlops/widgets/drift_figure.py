@@ -163,7 +163,7 @@ def _traces(drawing: Distribution, number: str, colours: tuple[str, str], *, leg
 def _heading(column: ColumnDrift, place: tuple[list[float], list[float]], inner: float) -> dict[str, Any]:
     mark = {"drift": "▲ ", "slight drift": "△ ", "ok": "", "not judged": "? "}[state(column)]
     name = _plain(cut(column.name, 26))
-    word = "" if column.drifted is False else f" · {state(column)}"
+    word = "" if column.drifted is False or mark == "▲ " else f" · {state(column)}"  # the headline says what drifted
     return {
         "text": f"<b>{mark}{name}</b>{word}",
         "hovertext": _plain(f"{column.name}: {state(column)}; {scores_in_short(column)}"),
