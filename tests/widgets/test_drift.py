@@ -56,7 +56,9 @@ def test_the_drifted_come_first_and_what_is_left_out_is_said(wide):
     heads = [a["text"] for a in drawn["layout"]["annotations"]]
     drifted = len(wide.drifted)
     assert drifted == 6
-    assert all("▲" in head and "drift" in head for head in heads[:drifted])
+    assert all(head.startswith("<b>▲ ") for head in heads[:drifted])
+    assert not any("▲" in head for head in heads[drifted:])
+    assert all(": drift; " in a["hovertext"] for a in drawn["layout"]["annotations"][:drifted])
     assert not any("▲" in head for head in heads[drifted:])
     assert len(drawn["layout"]["shapes"]) == drifted
     assert len(drawn["data"]) == 2 * 24
