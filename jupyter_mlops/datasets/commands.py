@@ -57,7 +57,8 @@ class DataCommands(
         name
             What to call it: letters, digits, dot, dash and underscore.
         branch
-            A line of versions of its own; `name@branch` is then the newest of it. Numbers go on over all branches.
+            A line of versions of its own; `name@branch` is then the newest of it, and `name` still that of the main line.
+            Numbers go on over all branches.
         from_
             Data versions it was made from; by default those that the run, or the cell's code, has read.
         mask

@@ -74,22 +74,33 @@ class DataCatalogue:
         return [version_from_run(run) for run in self._complete(name, limit=limit)]
 
     def get(self, name: str, number: int | None = None) -> tuple[DataVersion, str]:
-        """A version, by default the latest, and the id of its run.
+        """A version, by default the latest of the main line, and the id of its run.
 
         Raises
         ------
         NotFound
             There is no such version.
         """
-        chosen = "" if number is None else f" AND tags.`{tags.DATA_VERSION}` = '{number:08d}'"
-        runs = self._complete(name, chosen, limit=1)
-        if runs:
-            return version_from_run(runs[0]), str(runs[0].info.run_id)
+        if number is None:
+            run = self._newest(name)
+        else:
+            run = next(iter(self._complete(name, f" AND tags.`{tags.DATA_VERSION}` = '{number:08d}'", limit=1)), None)
+        if run is not None:
+            return version_from_run(run), str(run.info.run_id)
         known = self.versions(name)
         if not known:
             hint = "Save one with `%mlops data save DF --name NAME`."
             raise NotFound.among("data version", name, [version.name for version in self.latest()], hint=hint)
         raise NotFound.among(f"version of {name!r} numbered", f"v{number}", [f"v{v.version}" for v in known])
+
+    def _newest(self, name: str, condition: str = "") -> Any | None:
+        """The run of the newest version of the main line; of any line where there is nothing but branches."""
+        found = self._complete(name, condition, limit=1)
+        if found and version_from_run(found[0]).branch:
+            found = [
+                run for run in self._complete(name, condition, limit=1000) if not version_from_run(run).branch
+            ] or found
+        return found[0] if found else None
 
     def checksum(self, run_id: str) -> str:
         """The digest of a version's manifest; empty for one that was saved before there were manifests."""
@@ -100,7 +111,7 @@ class DataCatalogue:
         """The number of the version that a reference names; None for the latest.
 
         An alias is looked for among the names that were given to versions, then among the branches, then it is read
-        as a day, ``2026-11-01``: the version that was the latest at its end.
+        as a day, ``2026-11-01``: the version of the main line that was the latest at its end.
 
         Raises
         ------
@@ -121,9 +132,9 @@ class DataCatalogue:
             known = sorted({*given, *self.branches(ref.name)})
             raise NotFound.among(f"name or branch of {ref.name!r} called", ref.alias, known) from None
         until = f" AND attributes.start_time < {int(day.timestamp() * 1000)}"
-        found = self._complete(ref.name, until, limit=1)
-        if found:
-            return version_from_run(found[0]).version
+        found = self._newest(ref.name, until)
+        if found is not None:
+            return version_from_run(found).version
         first = self.versions(ref.name)
         if not first:
             self.get(ref.name)

@@ -67,13 +67,18 @@ def test_days_and_branches(data: Any, store: Store) -> None:
     pd.testing.assert_frame_equal(data.load(f"line@{today}"), made(3, 100))
     with pytest.raises(NotFound, match="had no version on 2001-02-03"):
         data.load("line@2001-02-03")
+    assert data.save(made(6, 100), name="line", branch="try").ref == "line@v4"
+    for main in ("line", "line@latest", f"line@{today}"):  # a branch is asked for by its name
+        pd.testing.assert_frame_equal(data.load(main), made(3, 100))
+    assert data.save(made(7, 100), name="side", branch="try").ref == "side@v1"
+    pd.testing.assert_frame_equal(data.load("side"), made(7, 100))
     with pytest.raises(InvalidArgument, match="is a branch of line"):
         data.tag("line@v1", "try")
     derived = data.save(made(4, 100), name="derived", from_=["line@try"])
-    assert derived.sources == ("line@v2",)
+    assert derived.sources == ("line@v4",)
     with pytest.raises(NotFound):
         data.save(made(5, 100), name="derived", from_=["line@v9"])
-    assert data.log("derived")[0].sources == ("line@v2",)
+    assert data.log("derived")[0].sources == ("line@v4",)
 
 
 def test_what_is_used_stays_and_what_is_not_goes(data: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
