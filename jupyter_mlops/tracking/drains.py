@@ -57,9 +57,8 @@ class Drain:
         self._gone = False
         self._alive_ms = 0  # when its kernel was last seen alive
         self._failures = 0
-        self._again = (
-            True  # whether the next events may be in the store already: before a crash, or a store that went away
-        )
+        # whether the next events may be in the store already: before a crash, or a store that went away
+        self._again = True
         self._stores: dict[str, Store] = {}
         self._state: dict[str, Any] = {"position": 0, "runs": {}, "last_ms": 0}
         with contextlib.suppress(OSError, ValueError):
