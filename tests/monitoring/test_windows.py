@@ -161,7 +161,8 @@ def test_windows_of_minutes_take_in_new_rows_only_and_let_old_ones_go(host, tmp_
     log = tmp_path / "log"
     writer = LogWriter(log, model="m@1", inputs=INPUTS)
     minute = HOUR // 60
-    answer(writer, frame(rng, 300, shift=1.0), now - 30 * HOUR)  # 121 windows ago
+    past = now - 31 * HOUR  # older than the 121 windows that are kept, whatever the minute
+    answer(writer, frame(rng, 300, shift=1.0), past)
     for i in range(8):
         answer(writer, frame(rng, 200, shift=0.0 if i < 4 else 1.0), now - (8 - i) * 15 * minute + 1)
     where = {"folder": str(log), "deployment": "m", "model": "m@1", "files": ""}
