@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ SMALL = 2_048  # bytes: smaller arrays are looked at whole
 SAMPLES = 16
 """Elements of a container, and of each block of a table, that are looked at."""
 MOST_VARIABLES = 2_000
+MOST_SEEDS = 10_000
+"""What NumPy takes from the system in one cell is kept up to so many times."""
 _SHELL_NAMES = frozenset(("In", "Out", "exit", "quit", "open", "get_ipython"))
 _HOLDS_BACK = 5  # where a mark of the generators says that NumPy holds a normal number back
 _UNUSED = ((623,), (624,))
@@ -44,6 +47,8 @@ class CellEvidence:
         Of a cell under ``%%time`` or the like, the line of its body.
     drew
         The global random generators that it moved on: ``random``, ``numpy``.
+    entropy
+        What NumPy took from the system to seed generators that were given no seed, in order.
     """
 
     count: int
@@ -55,6 +60,44 @@ class CellEvidence:
     error_line: int = 0
     body_line: int = 0
     drew: frozenset[str] = frozenset()
+    entropy: tuple[int, ...] = ()
+
+
+class _Entropy:
+    """Notes what NumPy takes from the system as seeds while a cell runs."""
+
+    def __init__(self) -> None:
+        self._taken: list[int] = []
+        self._module: Any = None
+        self._original: Any = None
+
+    def begin(self) -> None:
+        """Note it from here on."""
+        self.end()
+        module = sys.modules.get("numpy.random.bit_generator")
+        original = getattr(module, "randbits", None)
+        if original is not None:
+            self._module, self._original = module, original
+            self._module.randbits = self._randbits
+
+    def end(self) -> tuple[int, ...]:
+        """Note no more; gives what was taken."""
+        taken, self._taken = tuple(self._taken), []
+        if self._module is not None and self._module.randbits == self._randbits:
+            self._module.randbits = self._original
+        self._module = None
+        return taken
+
+    def _randbits(self, bits: int) -> int:
+        value = int(self._original(bits))
+        if len(self._taken) < MOST_SEEDS and not _is_import():
+            self._taken.append(value)
+        return value
+
+
+def _is_import() -> bool:
+    """Whether a module is being imported: what libraries seed for themselves is theirs."""
+    return any("importlib" in frame.f_code.co_filename for frame, _ in traceback.walk_stack(None))
 
 
 @dataclass
@@ -81,6 +124,7 @@ class Watch:
     _random: tuple[Any, ...] = ()
     _ended: tuple[tuple[Any, ...], tuple[Any, ...]] = ((), ())
     """The short mark of the generators when they were last looked at, and the whole one."""
+    _entropy: _Entropy = field(default_factory=_Entropy)
 
     def before(self, namespace: Mapping[str, Any], count: int) -> None:
         """A cell is about to run."""
@@ -95,9 +139,11 @@ class Watch:
         if now != self._random:
             self.random_states[count] = random_state()
         self._random = now
+        self._entropy.begin()
 
     def after(self, namespace: Mapping[str, Any], error: BaseException | None = None) -> CellEvidence:
         """The cell has ended; gives what it did and keeps that under its count."""
+        entropy = self._entropy.end()
         before, after = self._marks, _marks(namespace)
         short = _short_random_mark()
         holds_back = len(self._random) > _HOLDS_BACK and self._random[_HOLDS_BACK]
@@ -113,6 +159,7 @@ class Watch:
             error_line=_line(error, ("ipykernel_", "<ipython-")),
             body_line=_line(error, ("<timed ",)),
             drew=_moved(self._random, moved),
+            entropy=entropy,
         )  # fmt: skip
         self._marks = after
         self.cells[self._count] = found

@@ -239,8 +239,8 @@ def _state_notes(plan: Plan, trace: Trace) -> list[str]:
     if plan.random_states:
         cells = ", ".join(f"[{count}]" for count in plan.random_states)
         notes.append(
-            f"the notebook draws random numbers it has set no seed for: the generators' state before {cells} is kept in "
-            "random_state.json, and taken up from there"
+            f"the notebook draws random numbers it has set no seed for, so that it gives others each time: what the "
+            f"generators started from in {cells} is kept in random_state.json, and taken up from there"
         )
     failed = [s.where for s in trace.statements if s.failed]
     if failed:

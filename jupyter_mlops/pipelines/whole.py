@@ -180,17 +180,23 @@ def with_random_states(trace: Trace, watch: Watch | None, *, whole: bool = False
         imports = any(isinstance(s.node, _IMPORTS) for s in execution.statements)
         if imports and not _draws_itself(execution):
             drew -= {"random"}  # a library that is loaded may draw from it for itself
-        if (unsure & drew) - _seeded_first(execution):
-            state = _state_before(watch, count)
-            if state is not None:
-                taken[str(count)] = state
-                restore = f'{RESTORE}("{count}")'
-                execution.statements.insert(0, parse_statement(restore, execution, seeds=True, keep=whole))
-                unsure = set()
+        entropy = _entropy_left(execution) if whole else []
+        state = _state_before(watch, count) if (unsure & drew) - _seeded_first(execution) else None
+        if state or entropy:
+            taken[str(count)] = {**(state or {}), **({"entropy": entropy} if entropy else {})}
+            restore = f'{RESTORE}("{count}")'
+            execution.statements.insert(0, parse_statement(restore, execution, seeds=bool(state), keep=whole))
+            unsure = set() if state else unsure
         unsure -= _seeded(execution)
         if drew and (_TIMED.search(execution.cell.source) or execution.cell.outcome != "ok" or not _known(execution)):
             unsure |= drew
     return taken
+
+
+def _entropy_left(execution: Execution) -> list[int]:
+    """What NumPy took from the system in a cell, without what its text holds as a seed by now."""
+    seen = execution.evidence
+    return [e for e in (seen.entropy if seen else ()) if not any(f"({e})" in s.text for s in execution.statements)]
 
 
 def _seeded(execution: Execution) -> set[str]:

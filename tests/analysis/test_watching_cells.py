@@ -67,3 +67,16 @@ def test_a_cell_that_loads_numpy_has_drawn_nothing(seed: int | None, monkeypatch
         assert "numpy" in watch.random_states[2]
     finally:
         np.random.set_state(kept)  # noqa: NPY002
+
+
+def test_what_numpy_seeds_itself_with_is_kept_and_its_own_way_is_put_back() -> None:
+    bits = np.random.bit_generator.randbits  # type: ignore[attr-defined]  # which has no stub
+    watch = Watch()
+    watch.before({}, 1)
+    taken = np.random.default_rng().bit_generator.seed_seq.entropy  # type: ignore[attr-defined]
+    again = np.random.default_rng(5).bit_generator.seed_seq.entropy  # type: ignore[attr-defined]
+    assert watch.after({}).entropy == (taken,)
+    assert again == 5
+    assert np.random.bit_generator.randbits is bits  # type: ignore[attr-defined]
+    watch.before({}, 2)
+    assert watch.after({}).entropy == ()

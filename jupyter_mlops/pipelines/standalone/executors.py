@@ -34,11 +34,13 @@ class Executor(Protocol):
 
 
 class _Process:
-    def __init__(self, command: list[str], log: Path) -> None:
+    def __init__(self, command: list[str], log: Path, lifeline: int) -> None:
+        command = [*command, "--lifeline", str(lifeline)] if lifeline >= 0 else command
         with log.open("wb") as out:
             self._child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-            )
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+                pass_fds=[lifeline] if lifeline >= 0 else [],
+            )  # fmt: skip
 
     def poll(self) -> int | None:
         return self._child.poll()
@@ -53,10 +55,13 @@ class _Process:
 
 
 class _Processes:
-    """Steps run as processes here."""
+    """Steps run as processes here, which end with this one, however it ends: they watch a pipe that only it holds open."""
+
+    def __init__(self) -> None:
+        self._lifeline, self._held = os.pipe() if os.name == "posix" else (-1, -1)
 
     def start(self, command: list[str], log: Path) -> Job:
-        return _Process(command, log)
+        return _Process(command, log, self._lifeline)
 
 
 class _Future:
@@ -83,12 +88,19 @@ class _Dask:
 
 
 def _run_command(command: list[str], log: str) -> int:
+    import os  # this function travels alone
     import subprocess
 
-    with open(log, "wb") as out:  # noqa: PTH123 this function travels alone
-        return subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False
-        ).returncode
+    lifeline, held = os.pipe()  # the step ends with its worker
+    try:
+        with open(log, "wb") as out:  # noqa: PTH123 alone
+            return subprocess.run(
+                [*command, "--lifeline", str(lifeline)], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                pass_fds=[lifeline], check=False,
+            ).returncode  # fmt: skip
+    finally:
+        os.close(lifeline)
+        os.close(held)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,9 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter")
     parser.add_argument("--allow-pickle", action="store_true", help="pickle what has no format of its own")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="the folder to run in; by default the notebook's")
+    parser.add_argument("--lifeline", type=int, default=-1, metavar="FD", help="end when nobody holds this pipe open")
     given = parser.parse_args(words)
     description = json.loads((HERE / "pipeline.json").read_text(encoding="utf-8"))
     if given.list:
@@ -59,6 +62,8 @@ def main(words: list[str] | None = None) -> int:
     seed = description.get("hash_seed", "")
     if seed and os.environ.get("PYTHONHASHSEED") != seed:  # the order of sets of texts depends on it
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONHASHSEED": seed})  # noqa: S606 this very program
+    if given.lifeline >= 0:
+        threading.Thread(target=_end_with, args=(given.lifeline,), daemon=True).start()
     try:
         node = find_node(description, given.name)
         if given.outputs is None:
@@ -80,6 +85,16 @@ def main(words: list[str] | None = None) -> int:
     for note in notes:
         print(f"{given.name}: {note}")
     return 0
+
+
+def _end_with(lifeline: int) -> None:
+    """End, with every process of this step, when the other end of a pipe is closed, as it is when the runner is gone."""
+    os.set_inheritable(lifeline, False)
+    while os.read(lifeline, 1):
+        pass
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
 
 
 def find_node(description: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def outside(module: Any, key: tuple[str, str], description: dict[str, Any]) -> A
 def apart(result: dict[str, Any], value: Any) -> bool:
     """Whether a number is the same within the tolerance alone, which for a time is seconds."""
     was = result["fingerprint"]
-    return was.get("type") == "float" and isinstance(was.get("value"), float) and was["value"] != value
+    return was.get("type") == "float" and isinstance(was.get("value"), float) and bool(was["value"] != value)
 
 
 def check(description: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
