@@ -113,7 +113,8 @@ class AbResult(Displayed, Record):
     level: float
     decided_at: int | None = None
     detectable: float | None = None
-    """The smallest change of A's mean that so many rows an arm find with 80% power, looked at once."""
+    """The smallest change of A's mean that so many rows an arm find with this power, looked at once."""
+    power: float = 0.8
 
     def text(self) -> str:
         means = (
@@ -127,5 +128,9 @@ class AbResult(Displayed, Record):
         return (
             f"{self.a} against {self.b} by {self.outcome}: {word}\n{means}; {self.b} - {self.a} lies in "
             f"[{-self.high:+.4f}, {-self.low:+.4f}] at {self.level:.0%}, anytime-valid p {self.p_value:.3g}\nlook, and stop, whenever you like"
-            + (f"\nso many rows find a change of {self.detectable:+.4f} with power 80%" if self.detectable else "")
+            + (
+                f"\nso many rows find a change of {self.detectable:+.4f} with power {self.power:.0%}"
+                if self.detectable
+                else ""
+            )
         )

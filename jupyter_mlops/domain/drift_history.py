@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .display import Displayed, clock, table
+from .display import Displayed, clock, cut, several, table
 from .drift_report import DriftReport
 from .record import Record
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "DriftHistory", "DriftWindow", "State", "window_of"]
 
 State = Literal["ok", "drift", "strong", "unjudged"]
+NAMED = 3  # columns in the one line that is read first; each row of the map has its own since
 MARKS = {"ok": "·", "drift": "▒", "strong": "█", "unjudged": "?"}
 
 
@@ -100,8 +101,11 @@ class DriftHistory(Displayed, Record):
         now = [(since, name) for name in self.columns if (since := self.since(name)) is not None]
         if not now:
             return f"no column drifts in the latest of {len(self.windows)} windows"
-        shown = ", ".join(f"{name} since {clock(since)[:16]}" for since, name in sorted(now)[:4])
-        return f"{len(now)} of {len(self.columns)} columns drift: {shown}{' and more' if len(now) > 4 else ''}"
+        times = [clock(since)[:16] for since, _ in now]
+        began = f"since {min(times)}" if len(set(times)) == 1 else f"the first since {min(times)}"
+        names = [cut(name, 24) for _, name in sorted(now)]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return f"{len(now)} of {several(len(self.columns), 'column')} drift, {began}: {', '.join(names[:NAMED])}{more}"
 
     def ordered(self) -> list[int]:
         """The places of the columns, those that drift most first."""

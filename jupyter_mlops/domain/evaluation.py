@@ -273,8 +273,9 @@ def _fairness(e: Evaluation) -> Sequence[str]:
     lines = []
     for f in e.fairness:
         worst = next((c for c in f.criteria if c.name == f.worst_criterion), None)
-        if worst is not None and f.worst_pair:
-            lines.append(f"fairness by {f.attribute}: {worst.name} {worst}, between {' and '.join(f.worst_pair)}")
+        if worst is not None:
+            between = f", between {' and '.join(f.worst_pair)}" if f.worst_pair else ""
+            lines.append(f"fairness by {f.attribute}: {worst.name} {worst}{between}")
     return lines
 
 

@@ -62,7 +62,7 @@ def smallest_effect(rate: float, rows_an_arm: int, *, level: float = 0.95, power
     return float(np.sin(angle) ** 2 - rate)
 
 
-def ab_test(frame: pd.DataFrame, arm: str, outcome: str, *, level: float = 0.95) -> AbResult:
+def ab_test(frame: pd.DataFrame, arm: str, outcome: str, *, level: float = 0.95, power: float = 0.8) -> AbResult:
     """Test the two arms of a table, row after row; outcomes between 0 and 1, or yes and no.
 
     Raises
@@ -109,16 +109,17 @@ def ab_test(frame: pd.DataFrame, arm: str, outcome: str, *, level: float = 0.95)
         state.p_value,
         level,
         int(past[0]) + 1 if len(past) else None,
-        _detectable(sides, level),
+        _detectable(sides, level, power),
+        power,
     )
 
 
-def _detectable(sides: list[Arm], level: float) -> float | None:
+def _detectable(sides: list[Arm], level: float, power: float) -> float | None:
     """The smallest effect that the smaller arm's rows can find; None while there are none, or no room above the rate."""
     rows, rate = min(side.count for side in sides), sides[0].mean
     if not rows or rate is None or not 0 < rate < 1:
         return None
-    found = smallest_effect(rate, rows, level=level)
+    found = smallest_effect(rate, rows, level=level, power=power)
     return found if rate + found < 1 else None
 
 

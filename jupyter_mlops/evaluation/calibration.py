@@ -35,25 +35,21 @@ def calibration_report(rows: EvaluationRows, *, bins: int = BINS, level: float =
         )
     p, hit, what = _judged(rows)
     wide, mass = equal_width(p, bins), equal_mass(p, bins)
-    drawn: dict[str, list[Array]] = {"ece": [], "ace": [], "mce": []}
+    drawn: dict[str, list[Array]] = {"ece": [], "ace": []}
     order = np.argsort(p, kind="stable")  # both kinds of bins are stretches of it, and drawn rows have no order
     miss = (hit - p)[order]
     starts = [np.unique(at[order], return_index=True)[1] for at in (wide, mass)]
     for weight in weights(len(p), replicates_for(len(p)), seed):
-        counts = np.add.reduceat(weight, starts[0], axis=1)
         gaps = [np.abs(np.add.reduceat(weight * miss, start, axis=1)) for start in starts]
         drawn["ece"].append(gaps[0].sum(axis=1) / len(p))
         drawn["ace"].append(gaps[1].sum(axis=1) / len(p))
-        drawn["mce"].append(np.divide(gaps[0], counts, out=np.zeros_like(counts), where=counts > 0).max(axis=1))
     values = {
         "ece": calibration_error(p, hit, wide),
         "ace": calibration_error(p, hit, mass),
-        "mce": calibration_error(p, hit, wide, largest=True),
     }
     words = {
         "ece": f"mean over rows of |observed - predicted| of their bin, {bins} bins of equal width, [low, high)",
         "ace": f"the same over {bins} bins of equal numbers of rows",
-        "mce": f"the largest |observed - predicted| of {bins} bins of equal width",
     }
     told = {}
     for name, value in values.items():
@@ -61,10 +57,13 @@ def calibration_report(rows: EvaluationRows, *, bins: int = BINS, level: float =
         told[name] = MetricValue(
             name, value, min(low, value), max(high, value), level, "percentile bootstrap", False, words[name]
         )
+    largest = f"the largest |observed - predicted| of {bins} bins of equal width; no interval: resampling does not know a largest"
+    mce = MetricValue("mce", calibration_error(p, hit, wide, largest=True), None, None, level, "", False, largest)
     z, p_value = spiegelhalter(p, hit)
     return Calibration(
         bins=_bins(p, hit, wide, bins, level),
         **told,
+        mce=mce,
         test="Spiegelhalter",
         statistic=None if np.isnan(z) else z,
         p_value=None if np.isnan(p_value) else p_value,

@@ -93,7 +93,8 @@ class CandidateCommands(CommandSet):
         method
             Weights at the fit, or thresholds after it.
         criterion
-            What thresholds are to make alike: the share of yes, the errors of both kinds, or the share of right yeses.
+            What thresholds are to make alike, and by what it is told whether groups are treated more alike beyond chance:
+            the share of yes, the errors of both kinds, or the share of right yeses.
         strength
             How far thresholds go, from 0 (0.5 for everybody) to 1.
         name
@@ -108,6 +109,10 @@ class CandidateCommands(CommandSet):
         %mlops mitigate adult-clf@champion --data adult@v3 --by sex --name adult-clf
         %mlops mitigate clf@champion --data adult@v3 --by sex --method thresholds
         """
+        if method == "reweighing" and strength != 1:
+            raise InvalidArgument(
+                "--strength is how far thresholds go.", hint="Add --method thresholds, or leave it out."
+            )
         subject = self._subject(model, data, target, name, allow_pickle=allow_pickle)
         if method == "thresholds":
             from .mitigation import thresholded
@@ -115,7 +120,7 @@ class CandidateCommands(CommandSet):
             return thresholded(self.context, subject, by, name, criterion=criterion, strength=strength, seed=seed)
         from .candidates import reweighed
 
-        return reweighed(self.context, subject, by, name, seed=seed)
+        return reweighed(self.context, subject, by, name, criterion=criterion, seed=seed)
 
     @command("harden", stage="evaluation", changes=True)
     def harden(
@@ -190,7 +195,7 @@ class CandidateCommands(CommandSet):
         effect
             To plan: the smallest change of the rate that is to be found.
         power
-            To plan: the probability of finding it.
+            The probability of finding it; of a test, of finding the smallest effect that is told.
         level
             1 minus the probability of calling a difference where there is none.
 
@@ -202,14 +207,24 @@ class CandidateCommands(CommandSet):
         """
         from .ab import ab_test, plan
 
+        for name, value in (("level", level), ("power", power)):
+            if not 0 < value < 1:
+                raise InvalidArgument(f"the {name} is between 0 and 1, not {value:g}.")
+        if (served or data is not None) and (rate is not None or effect is not None):
+            raise InvalidArgument(
+                "--rate and --effect plan a test, and outcomes that have come are read.",
+                hint="Leave them out, or leave out the table and --served.",
+            )
         if served:
             if data is not None:
                 raise InvalidArgument("--served reads the inference log, so no table goes with it.")
-            return self._of_traffic(served, outcome or "right", versions, level)
+            return self._of_traffic(served, outcome or "right", versions, level, power)
+        if versions:
+            raise InvalidArgument("--versions chooses two of a deployment's.", hint="Name it with --served.")
         if data is not None:
             from ..datasets.tables import as_table
 
-            return ab_test(as_table(self.context, data), arm, outcome or "outcome", level=level)
+            return ab_test(as_table(self.context, data), arm, outcome or "outcome", level=level, power=power)
         if rate is None or effect is None:
             raise InvalidArgument(
                 "a plan needs --rate and --effect, a test a table of outcomes.",
@@ -217,7 +232,7 @@ class CandidateCommands(CommandSet):
             )
         return plan(rate, effect, level=level, power=power)
 
-    def _of_traffic(self, name: str, outcome: str, versions: list[str] | None, level: float) -> AbResult:
+    def _of_traffic(self, name: str, outcome: str, versions: list[str] | None, level: float, power: float) -> AbResult:
         """Two versions of a deployment by the labels that have come."""
         import pandas as pd
 
@@ -226,7 +241,7 @@ class CandidateCommands(CommandSet):
         told = self.context.call("monitoring.arms", name=name, outcome=outcome, models=versions)
         what = "right" if outcome == "right" else f"label {outcome}"
         frame = pd.DataFrame({"version": told["arm"], what: told["outcome"]})
-        return ab_test(frame, "version", what, level=level)
+        return ab_test(frame, "version", what, level=level, power=power)
 
     def _subject(self, model: Any, data: Any, target: str, name: str, *, allow_pickle: bool) -> Any:
         from .subject import model_of, subject_of

@@ -6,20 +6,24 @@ import shutil
 import uuid
 import warnings
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..domain.candidate import Candidate
 from ..domain.context import Context
-from ..domain.evaluation_parts import MetricValue
+from ..domain.evaluation import Difference, EvaluationRows
+from ..domain.evaluation_parts import Fairness, MetricValue
 from ..errors import InvalidArgument, NotReady
 from .calibration import calibration_report
-from .fairness import fairness_report
+from .fairness import CONSTRAINTS, criterion_change, fairness_report
 from .paired import paired_difference, taken
 from .subject import Subject, predicted
 
-__all__ = ["halves", "recalibrated", "register_model", "reweighed", "rows_of", "taken_rows"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["fairer", "halves", "recalibrated", "register_model", "reweighed", "rows_of", "taken_rows"]
 
 FEWEST = 60
 
@@ -52,11 +56,18 @@ def recalibrated(context: Context, subject: Subject, method: str, name: str, *, 
     return Candidate(version, subject.model.name, change, pairs[0], pairs[1], differences, len(on))
 
 
-def reweighed(context: Context, subject: Subject, by: str, name: str, *, seed: int = 0) -> Candidate:
+def reweighed(
+    context: Context, subject: Subject, by: str, name: str, *, criterion: str = "demographic_parity", seed: int = 0
+) -> Candidate:
     """The model fitted anew with each group and class weighted as if they were independent (Kamiran and Calders 2012).
 
     Fitted on half the rows, with and without the weights, and compared on the other half; fairness is bought with accuracy
     or it is not, and both are told.
+
+    Parameters
+    ----------
+    criterion
+        By which it is told whether the groups are treated more alike beyond chance.
 
     Raises
     ------
@@ -84,14 +95,22 @@ def reweighed(context: Context, subject: Subject, by: str, name: str, *, seed: i
         except (TypeError, ValueError) as error:
             raise InvalidArgument(f"this model takes no sample weights: {error}.") from error
     before, after = (rows_of(model, subject, on) for model in models)
-    reports = [fairness_report(subject.frame[by].iloc[on], rows, seed=seed) for rows in (before, after)]
-    differences = tuple(paired_difference(m, after, before, seed=seed) for m in ("accuracy", "balanced_accuracy"))
+    reports, differences = fairer(subject.frame[by].iloc[on], before, after, CONSTRAINTS[criterion], seed=seed)
     version = register_model(context, models[1], subject, name)
     change = f"reweighing by {by}, fitted anew on {len(fit_on):,} rows,"
     notes = ("before is the same model fitted anew on the same rows without the weights.",)
     return Candidate(
         version, subject.model.name, change, reports[0].criteria, reports[1].criteria, differences, len(on), notes
     )
+
+
+def fairer(
+    groups: pd.Series, before: EvaluationRows, after: EvaluationRows, criterion: str, *, seed: int
+) -> tuple[list[Fairness], tuple[Difference, ...]]:
+    """Both reports, and after minus before of a criterion and of what it may have cost."""
+    reports = [fairness_report(groups, rows, seed=seed) for rows in (before, after)]
+    costs = (paired_difference(m, after, before, seed=seed) for m in ("accuracy", "balanced_accuracy"))
+    return reports, (criterion_change(criterion, groups, before, after, seed=seed), *costs)
 
 
 def _weights(groups: Any, truth: Any) -> np.ndarray[Any, Any]:

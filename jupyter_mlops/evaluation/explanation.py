@@ -11,8 +11,8 @@ from ..domain.evaluation import HEADLINE, EvaluationRows
 from ..domain.evaluation_parts import Dependence, Explanation, Importance, OneRow
 from ..errors import InvalidArgument
 from .attribution import Attribution, attribute, output_of
-from .measuring import value_of
 from .resample import percentile, weights
+from .shift import weighted_values
 from .subject import Subject, predicted
 
 __all__ = ["explanation_report"]
@@ -86,7 +86,8 @@ def explanation_report(
         one_row=_one_row(subject, found, row, word) if row is not None else None,
         convention=f"SHAP ({found.method}) of {len(found.contributions):,} rows, chosen by seed {seed}: contributions to the "
         f"{found.output}; base plus contributions is the output, checked to {found.error:.1g}; permutation importance is "
-        f"the loss of {metric} when a column is shuffled, over {REPEATS} shuffles; correlated columns share importance",
+        f"the loss of {metric} when a column is shuffled, the mean of {REPEATS} shuffles; intervals are percentile "
+        "bootstraps over rows; correlated columns share importance",
     )
 
 
@@ -124,31 +125,37 @@ def _with(inputs: Any, number: int, values: Any) -> Any:
 
 
 def _permuted(subject: Subject, metric: str, level: float, seed: int) -> tuple[Importance, ...]:
-    """Loss of the metric by shuffling each column (Breiman 2001), with a t-interval over the shuffles."""
-    from scipy.stats import t as student
+    """Loss of the metric by shuffling each column (Breiman 2001), and its percentile bootstrap over rows.
 
+    A shuffled row has two parents: the row, and the one its value came from. Both are resampled, so that the pair's weight
+    is the product of the two, and the interval tells of other rows, not of other shuffles alone.
+    """
     from .measures import MEANS
 
     rng = np.random.default_rng(seed + 1)
     some = np.sort(rng.choice(len(subject.rows), min(PERMUTED_ROWS, len(subject.rows)), replace=False))
     inputs, truth = _take(subject.inputs, some), subject.truth.iloc[some]
     positive = subject.rows.classes[-1] if subject.rows.task == "binary" else ""
+    # the first line is no replicate: every row once
+    weight = np.concatenate([np.ones((1, len(some))), *weights(len(some), REPLICATES, seed)])
 
-    def worth(table: Any) -> float:
-        return value_of(metric, predicted(subject.model.estimator, table, truth, positive)[0])
+    def answered(table: Any) -> EvaluationRows:
+        return predicted(subject.model.estimator, table, truth, positive)[0]
 
     sign = -1.0 if metric in MEANS and not MEANS[metric].higher_is_better else 1.0
-    base = worth(inputs)
-    reach = float(student.ppf((1 + level) / 2, REPEATS - 1)) / REPEATS**0.5
+    base = answered(inputs)
     found = []
     for number, name in enumerate(_columns(inputs)[:MOST_PERMUTED]):
-        losses = []
+        losses = np.zeros(len(weight))
         for _ in range(REPEATS):
             order = rng.permutation(len(some))
             column = inputs.iloc[order, number].array if hasattr(inputs, "iloc") else inputs[order, number]
-            losses.append(sign * (base - worth(_with(inputs, number, column))))
-        mean, spread = float(np.mean(losses)), float(np.std(losses, ddof=1))
-        found.append(Importance(name, mean, mean - reach * spread, mean + reach * spread))
+            pair = weight * weight[:, order]
+            before, after = (
+                weighted_values(metric, rows, pair) for rows in (base, answered(_with(inputs, number, column)))
+            )
+            losses += sign * (before - after) / REPEATS
+        found.append(Importance(name, float(losses[0]), *percentile(losses[1:], level)))
     return tuple(sorted(found, key=lambda i: -i.value))
 
 

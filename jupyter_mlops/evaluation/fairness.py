@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..domain.evaluation import EvaluationRows
+from ..domain.evaluation import Difference, EvaluationRows
 from ..domain.evaluation_parts import Fairness, GroupRates, MetricValue
 from ..errors import InvalidArgument
 from .measuring import wilson
-from .resample import count_replicates, percentile
+from .resample import count_replicates, percentile, sign_p_value
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CRITERIA", "fairness_report"]
+__all__ = ["CONSTRAINTS", "CRITERIA", "criterion_change", "fairness_report"]
 
 Array = np.ndarray[Any, Any]
 
@@ -89,6 +89,13 @@ CRITERIA: dict[str, tuple[Callable[[Array], Array], tuple[Callable[[Array], Arra
     ),
 }
 
+CONSTRAINTS = {
+    "demographic_parity": "demographic_parity_difference",
+    "equalized_odds": "equalized_odds_difference",
+    "true_positive_rate_parity": "equal_opportunity_difference",
+}
+"""fairlearn's names of what may be asked for, and the criterion that tells what became of it."""
+
 
 def fairness_report(groups: pd.Series, rows: EvaluationRows, *, level: float = 0.95, seed: int = 0) -> Fairness:
     """The groups of one attribute, and the largest gap between two of them by each criterion.
@@ -101,19 +108,9 @@ def fairness_report(groups: pd.Series, rows: EvaluationRows, *, level: float = 0
     InvalidArgument
         The target is a number, or fewer than two groups are large enough.
     """
-    name = str(groups.name)
     if rows.task == "regression":
         raise InvalidArgument("fairness is measured for classes, and this target is a number.", hint="Leave it out.")
-    codes, labels = _coded(groups)
-    sizes = np.bincount(codes[codes >= 0], minlength=len(labels))
-    kept = [k for k in np.argsort(-sizes, kind="stable") if sizes[k] >= FEWEST][:MOST_GROUPS]
-    left_out = tuple(f"{labels[k]} ({sizes[k]} rows)" for k in range(len(labels)) if k not in kept)
-    if len(kept) < 2:
-        raise InvalidArgument(
-            f"fairness by {name!r} needs two groups of at least {FEWEST} rows; there is: "
-            f"{', '.join(f'{label} ({size})' for label, size in zip(labels, sizes, strict=True)) or 'none'}.",
-            hint="Name another column, or evaluate on more rows.",
-        )
+    codes, labels, kept, left_out = _large_enough(groups)
     last = len(rows.classes) - 1
     truth, guessed = (np.asarray(v) == last for v in (rows.target, rows.prediction))
     counts = np.array([_table(truth[codes == k], guessed[codes == k]) for k in kept])
@@ -129,9 +126,9 @@ def fairness_report(groups: pd.Series, rows: EvaluationRows, *, level: float = 0
         key=lambda c: c.value or 0.0,
         default=None,
     )
-    pair = _pair(counts, worst.name, names) if worst is not None else ()
+    pair = _pair(counts, worst.name, names) if worst is not None and worst.value else ()
     return Fairness(
-        name,
+        str(groups.name),
         tuple(_rates(label, counts[i], level) for i, label in enumerate(names)),
         tuple(criteria),
         pair,
@@ -140,6 +137,56 @@ def fairness_report(groups: pd.Series, rows: EvaluationRows, *, level: float = 0
         f"positive is {rows.classes[last]}; rates with Wilson intervals; criteria as fairlearn's between_groups, "
         "with percentile bootstrap intervals, which lean upwards where groups are equal",
     )
+
+
+def criterion_change(
+    criterion: str,
+    groups: pd.Series,
+    before: EvaluationRows,
+    after: EvaluationRows,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Difference:
+    """What a criterion is with one model's predictions less what it is with another's, on the same rows of the same groups.
+
+    The interval is the paired percentile bootstrap over rows, drawn over the cells of group, truth and both predictions.
+
+    Parameters
+    ----------
+    criterion
+        One of `CRITERIA`.
+    """
+    codes, _, kept, _ = _large_enough(groups)
+    last = len(before.classes) - 1
+    truth, first, second = (np.asarray(v) == last for v in (before.target, before.prediction, after.prediction))
+    cell = truth * 4 + first * 2 + second
+    counts = np.array([np.bincount(cell[codes == k], minlength=8).reshape(2, 2, 2) for k in kept])
+    function = CRITERIA[criterion][0]
+
+    def change(c: Array) -> Array:
+        found: Array = function(c.sum(axis=-2)) - function(c.sum(axis=-1))
+        return found
+
+    value, drawn = float(change(counts.astype(np.float64))), change(count_replicates(counts, REPLICATES, seed))
+    low, high = percentile(drawn, level)
+    higher, method = criterion.endswith("ratio"), "paired percentile bootstrap"
+    return Difference(criterion, value, low, high, sign_p_value(drawn), method, level, higher, int(counts.sum()))
+
+
+def _large_enough(groups: pd.Series) -> tuple[Array, list[str], list[int], tuple[str, ...]]:
+    """The group of each row, the groups in words, which of them have enough rows, and which have not."""
+    codes, labels = _coded(groups)
+    sizes = np.bincount(codes[codes >= 0], minlength=len(labels))
+    kept = [int(k) for k in np.argsort(-sizes, kind="stable") if sizes[k] >= FEWEST][:MOST_GROUPS]
+    left_out = tuple(f"{labels[k]} ({sizes[k]} rows)" for k in range(len(labels)) if k not in kept)
+    if len(kept) < 2:
+        raise InvalidArgument(
+            f"fairness by {str(groups.name)!r} needs two groups of at least {FEWEST} rows; there is: "
+            f"{', '.join(f'{label} ({size})' for label, size in zip(labels, sizes, strict=True)) or 'none'}.",
+            hint="Name another column, or evaluate on more rows.",
+        )
+    return codes, labels, kept, left_out
 
 
 def _coded(groups: pd.Series) -> tuple[Array, list[str]]:
@@ -158,8 +205,10 @@ def _table(truth: Array, guessed: Array) -> Array:
 def _value(name: str, value: float, low: float, high: float, level: float, words: str) -> MetricValue:
     if not np.isfinite(value):
         return MetricValue(name, None, None, None, level, "", False, "not defined: a group has no such row")
-    higher = name.endswith("ratio")
-    return MetricValue(name, value, min(low, value), max(high, value), level, "percentile bootstrap", higher, words)
+    higher, (low, high) = name.endswith("ratio"), (min(low, value), max(high, value))
+    if low == high:
+        return MetricValue(name, value, None, None, level, "", higher, words)
+    return MetricValue(name, value, low, high, level, "percentile bootstrap", higher, words)
 
 
 def _rates(label: str, c: Array, level: float) -> GroupRates:

@@ -173,12 +173,13 @@ def _areas(rows: EvaluationRows, level: float, seed: int, scores: Array | None) 
 
 
 def _told(measure: Any, value: float, low: float, high: float, level: float, method: str) -> MetricValue:
-    """A metric as it is kept: what is not defined is None."""
+    """A metric as it is kept: what is not defined is None, and so is an interval that no resampling gives a width."""
     if not np.isfinite(value):
         return MetricValue(
             measure.name, None, None, None, level, "", measure.higher_is_better, "not defined: one class or no spread"
         )
-    known = np.isfinite(low) and np.isfinite(high)
+    known = np.isfinite(low) and np.isfinite(high) and low < high
+    without = "" if known else f"; no interval: it is {value:g} for every resample of these rows"
     return MetricValue(
         measure.name,
         value,
@@ -187,7 +188,7 @@ def _told(measure: Any, value: float, low: float, high: float, level: float, met
         level,
         method if known else "",
         measure.higher_is_better,
-        measure.convention,
+        measure.convention + without,
     )
 
 

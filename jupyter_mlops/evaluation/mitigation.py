@@ -13,23 +13,17 @@ from ..domain.candidate import Candidate, TradeOff
 from ..domain.context import Context
 from ..domain.evaluation_parts import MetricValue
 from ..errors import InvalidArgument, MissingDependency, NotReady
-from .candidates import halves, register_model, rows_of, taken_rows
+from .candidates import fairer, halves, register_model, rows_of, taken_rows
 from .disturbances import adversarial
-from .fairness import fairness_report
+from .fairness import CONSTRAINTS, fairness_report
 from .measuring import value_of, wilson
 from .paired import paired_difference, taken
 from .subject import Subject
 
-__all__ = ["CRITERIA", "hardened", "thresholded"]
+__all__ = ["hardened", "thresholded"]
 
 Array = np.ndarray[Any, Any]
 
-CRITERIA = {
-    "demographic_parity": "demographic_parity_difference",
-    "equalized_odds": "equalized_odds_difference",
-    "true_positive_rate_parity": "equal_opportunity_difference",
-}
-"""fairlearn's constraints, and the criterion that tells what became of them."""
 STEPS = 11
 ATTACKED, TRIES, ROUNDS = 600, 10, 3
 
@@ -91,7 +85,7 @@ def thresholded(
         return model.fit(taken_rows(whole, fit_on[:5]))
 
     before = taken(subject.rows, on)
-    word = CRITERIA[criterion]
+    word = CONSTRAINTS[criterion]
     points = []
     for share in np.linspace(0, 1, STEPS):
         rows = rows_of(candidate(float(share)), wide, on)
@@ -99,8 +93,7 @@ def thresholded(
         points.append(TradeOff(round(float(share), 3), value_of("accuracy", rows), gap))
     made = candidate(strength)
     after = rows_of(made, wide, on)
-    reports = [fairness_report(subject.frame[by].iloc[on], rows, seed=seed) for rows in (before, after)]
-    differences = tuple(paired_difference(m, after, before, seed=seed) for m in ("accuracy", "balanced_accuracy"))
+    reports, differences = fairer(subject.frame[by].iloc[on], before, after, word, seed=seed)
     version = register_model(context, made, wide, name)
     shown = ", ".join(f"{group} {cut:.3f}" for group, cut in zip(names, made.thresholds, strict=True))
     change = f"thresholds by {by} for {criterion} ({shown}), found on {len(fit_on):,} rows,"
@@ -113,8 +106,13 @@ def thresholded(
     ]
     best = min(points, key=lambda p: (p.gap, p.strength))
     own_gap = _criterion(subject, by, on, after, word)
-    if own_gap >= points[0].gap and strength > 0:
-        notes.insert(0, f"it did not lessen the {word} here: {points[0].gap:.3f} before, {own_gap:.3f} after.")
+    moved = differences[0]
+    if not moved.better and strength > 0:
+        verdict = (
+            "widened" if moved.low > 0 else "did not lessen" if moved.value >= 0 else "did not lessen beyond chance"
+        )
+        gaps = f"{own_gap - moved.value:.3f} before, {own_gap:.3f} after"
+        notes.insert(0, f"it {verdict} the {word} on rows that did not choose the thresholds: {gaps}.")
     if best.gap < own_gap and best.strength not in (0.0, strength):
         notes.insert(
             1 if len(notes) > 2 else 0,

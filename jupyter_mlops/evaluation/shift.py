@@ -49,7 +49,9 @@ def weighted_values(metric: str, rows: EvaluationRows, weight: Array) -> Array:
     if metric in COUNTS:
         size = len(rows.classes)
         cell = np.asarray(rows.target, dtype=np.int64) * size + np.asarray(rows.prediction, dtype=np.int64)
-        tables = weight @ (cell[:, None] == np.arange(size * size)).astype(np.float64)
+        held, at = np.unique(cell, return_inverse=True)
+        tables = np.zeros((len(weight), size * size))
+        tables[:, held] = weight @ (at[:, None] == np.arange(len(held))).astype(np.float64)
         return np.asarray(COUNTS[metric].function(tables.reshape(-1, size, size)))
     if metric in MEANS:
         means = weight @ MEANS[metric].columns(rows) / weight.sum(axis=1, keepdims=True)

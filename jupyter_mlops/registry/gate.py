@@ -90,7 +90,12 @@ class Option:
         """
         label = f"{gate}.{self.name}"
         if self.kind is list:
-            return [str(v) for v in value] if isinstance(value, list) else [v for v in str(value).split(",") if v]
+            given = [str(v) for v in value] if isinstance(value, list) else [v for v in str(value).split(",") if v]
+            if self.required and not given:
+                raise InvalidArgument(
+                    f"the gate's {label} names none.", hint="Name at least one, or leave the gate out."
+                )
+            return given
         if self.kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
             try:
                 number = float(value)

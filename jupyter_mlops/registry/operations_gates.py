@@ -34,7 +34,7 @@ from .operations_alias import move_alias
 
 __all__ = ["approvals_of", "approve", "gates", "judge", "pipeline_of", "promote", "results_of"]
 
-ROLES = "roles"
+ROLES, APPROVALS = "roles", "approvals"
 LONGEST_RESULTS = 4900
 LONGEST_TEXT = 160
 
@@ -112,12 +112,25 @@ def approve(host: Host, *, model: str, role: str, note: str = "", withdraw: bool
             f"{host.actor.user} may not speak as {role}; {', '.join(people) or 'nobody'} may.",
             hint="Roles stand in [tool.jupyter_mlops.gates.roles].",
         )
+    asked = _roles(host)
+    if asked and role not in asked and not withdraw:
+        raise InvalidArgument.unknown("role", role, asked, hint="These are the ones that gates or `roles` name.")
     if withdraw and role not in {a.role for a in approvals_of(entity)}:
         known = [a.role for a in approvals_of(entity)]
         raise NotFound.among(f"approval of {entity.name}@{entity.version} as", role, known)
     given = Approval(f"{entity.name}@{entity.version}", role, host.actor.user, now_ms(), note, withdraw)
     host.store.models.set_version_tag(entity.name, int(entity.version), APPROVAL + role, json.dumps(given.to_dict()))
     return given.to_dict()
+
+
+def _roles(host: Host) -> list[str]:
+    """The roles that have people, or that a gate asks for."""
+    rules = gate_rules(host.workspace.root)
+    found = list(rules.get(ROLES, {}))
+    for alias, gates_of in rules.items():
+        if alias != ROLES and gates_of.get(APPROVALS):
+            found += GATES[APPROVALS].read(gates_of[APPROVALS])["roles"]
+    return list(dict.fromkeys(found))
 
 
 def approvals_of(entity: Any) -> tuple[Approval, ...]:
@@ -143,13 +156,13 @@ def _candidate(host: Host, entity: Any, alias: str) -> Candidate:
     champion = store.models.alias(entity.name, alias)
     run_tags = store.runs.tags(entity.run_id) if entity.run_id else {}
     data = tuple(_json(entity.tags.get(DATA)) or ())
-    other = champion if champion not in (None, number) else None
+    other = champion if champion != number else None
     known = _known_by(host, entity)
     return Candidate(
         ref=f"{entity.name}@{number}",
         alias=alias,
         author=entity.tags.get(USER) or entity.user_id or "",
-        champion=f"{entity.name}@{other}" if other is not None else "",
+        champion=f"{entity.name}@{champion}" if champion is not None else "",
         evaluations=tuple(store.evaluations.of(entity.name, number)),
         champion_evaluations=tuple(store.evaluations.of(entity.name, other)) if other is not None else (),
         rows=store.evaluations.rows,

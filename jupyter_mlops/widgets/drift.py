@@ -13,7 +13,7 @@ from ..domain.display import clock, cut
 from ..domain.drift_report import ColumnDrift, Distribution, DriftReport, Finding
 from .drift_figure import MIME, spec
 from .drift_order import SMALLEST_P, by_drift, farthest, largest, scores_in_short, state
-from .markup import Markup, Number, code, grid, join, more, note, page, pill, short, tag
+from .markup import Markup, Number, code, grid, join, more, note, page, picture, pill, short, tag
 
 __all__ = ["bundle", "figure", "static_html"]
 
@@ -116,22 +116,24 @@ def _together(report: DriftReport) -> Markup | None:
 def _card(column: ColumnDrift, *, alone: bool = False) -> Markup:
     drawing = column.distribution
     word = state(column)
-    picture = None
+    drawn = None
     if drawing is not None:
-        picture = (_categories if drawing.labels else _numbers)(column.name, drawing, alone=alone)
+        drawn = (_categories if drawing.labels else _numbers)(column.name, drawing, alone=alone)
     return tag(
         "div",
         tag("div", tag("b", cut(column.name, 26), title=column.name), " ", pill(word), class_="mlops-name"),
-        picture,
+        drawn,
         tag("div", scores_in_short(column) or "–", class_="mlops-dim"),
         class_="mlops-moved" if column.drifted else "",
     )
 
 
 def _svg(name: str, height: float, *shapes: Any) -> Markup:
-    return tag(
+    svg = tag(
         "svg",
-        join(shapes, " "),  # where drawings are taken out, on GitHub, their texts stay and must not run together
+        join(
+            shapes, " "
+        ),  # on GitHub, which takes sizes away too, the texts of a drawing stay: they must not run together
         viewBox=f"0 0 {WIDTH} {height:g}",
         preserveAspectRatio="xMidYMid meet",
         width=WIDTH,
@@ -139,6 +141,7 @@ def _svg(name: str, height: float, *shapes: Any) -> Markup:
         role="img",
         aria_label=f"{name}: the shares of the reference and of the current table",
     )
+    return picture(svg)
 
 
 def _numbers(name: str, drawing: Distribution, *, alone: bool) -> Markup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..domain.display import clock, cut
 from ..domain.drift_history import DriftHistory, DriftWindow
-from .markup import Markup, join, more, note, page, tag
+from .markup import Markup, join, more, note, page, picture, tag
 
 __all__ = ["static_html"]
 
@@ -74,7 +74,7 @@ def _map(history: DriftHistory, windows: tuple[DriftWindow, ...], places: list[i
     for ms, x, anchor in ends if len(windows) * step > 2 * SINCE else ends[:1]:
         shapes.append(_text(x, height - 4, clock(ms)[:16], anchor, ""))
     width = NAMES + len(windows) * step + SINCE
-    return tag(
+    svg = tag(
         "svg",
         join(shapes, " "),
         viewBox=f"0 0 {width} {height}",
@@ -84,6 +84,7 @@ def _map(history: DriftHistory, windows: tuple[DriftWindow, ...], places: list[i
         style="max-width:100%;height:auto;margin:6px 0",
         aria_label=f"drift of {len(places)} columns in {len(windows)} windows",
     )
+    return picture(svg)
 
 
 def _cell(window: DriftWindow, name: str, place: int, x: int, y: int) -> Markup:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from ..domain.display import cut
-from .markup import Markup
+from .markup import Markup, picture
 
 __all__ = ["BLUE", "GREY", "LABELS", "ORANGE", "Series", "confusion", "intervals", "plane"]
 
@@ -169,10 +169,11 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup
 
 
 def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> Markup:
-    return Markup(
+    svg = Markup(
         f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
-        f'aria-label="{escape(title)}">{"".join(parts)}</svg>'
+        f'aria-label="{escape(title)}">{" ".join(parts)}</svg>'
     )
+    return picture(svg)
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

@@ -26,6 +26,7 @@ __all__ = [
     "more",
     "note",
     "page",
+    "picture",
     "pill",
     "short",
     "tag",
@@ -54,7 +55,7 @@ STYLE = """
 .mlops .mlops-busy{background:rgba(33,133,240,.34)}.mlops .mlops-warn{background:rgba(230,150,0,.28)}
 .mlops .mlops-more summary{cursor:pointer;opacity:.75}
 .mlops .mlops-section{margin:4px 0;padding-left:2px}.mlops .mlops-section summary{cursor:pointer;padding:3px 0;border-top:1px solid rgba(127,127,127,.22)}
-.mlops svg{display:block;overflow:visible}
+.mlops svg{display:block;overflow:visible}.mlops .mlops-bare{display:none}
 .mlops .mlops-add{background:rgba(46,160,67,.2)}.mlops .mlops-del{background:rgba(229,57,53,.2)}
 .mlops .mlops-best{font-weight:600}
 """.strip().replace("\n", "")
@@ -140,9 +141,26 @@ def _markup(part: Any) -> str:
     return "" if part is None else escape(str(part))
 
 
+BARE = (
+    "The drawings are left out: this page takes SVG away. In JupyterLab they show once the notebook is trusted "
+    "(command palette, Trust Notebook)."
+)
+
+
 def page(*parts: Any) -> Markup:
-    """The whole of one display: a scoped style and the parts."""
-    return Markup(f"<style>{STYLE}</style>") + tag("div", *parts, class_="mlops")  # type: ignore[return-value]
+    """The whole of one display: a scoped style and the parts.
+
+    A page that takes the style away, as of a notebook that is not trusted, takes the drawings away too; only there the
+    sentence shows that says so.
+    """
+    inside = join(parts)
+    bare = tag("div", BARE, class_="mlops-bare") if "<svg" in inside else None
+    return Markup(f"<style>{STYLE}</style>") + tag("div", inside, bare, class_="mlops")  # type: ignore[return-value]
+
+
+def picture(svg: Markup) -> Markup:
+    """A drawing; the words in it have their own size, and none is left of them where the drawing itself is taken away."""
+    return tag("div", svg, style="font-size:0")
 
 
 def short(text: str, longest: int = LONGEST) -> Any:

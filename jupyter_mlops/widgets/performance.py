@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ..domain.display import border
 from ..domain.evaluation_parts import MetricValue
 from ..domain.performance import AlertMark, Labelled, Performance, PerformanceWindow, Why
-from .markup import Markup, Number, grid, join, more, note, page, pill, tag
+from .markup import Markup, Number, grid, join, more, note, page, picture, pill, tag
 
 __all__ = ["labelled", "performance"]
 
@@ -190,7 +190,7 @@ def _alerts(alerts: Sequence[AlertMark], draw: _Axes) -> list[Markup]:
 
 
 def _svg(width: int, height: int, title: str, shapes: Sequence[Markup]) -> Markup:
-    return tag(
+    svg = tag(
         "svg",
         _text(LEFT, 10, title, "start"),
         join(shapes, " "),
@@ -201,6 +201,7 @@ def _svg(width: int, height: int, title: str, shapes: Sequence[Markup]) -> Marku
         aria_label=f"{title} over time",
         style="max-width:100%;height:auto",
     )
+    return picture(svg)
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> Markup:

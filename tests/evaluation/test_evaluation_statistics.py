@@ -233,7 +233,10 @@ def test_given_slices_are_counted_and_corrected() -> None:
 
 
 COVERED = {
-    "binary": ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "mcc", "roc_auc", "pr_auc", "brier"),
+    "binary": (
+        *("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1", "mcc"),
+        *("roc_auc", "pr_auc", "log_loss", "brier"),
+    ),
     "regression": ("mae", "rmse", "r2", "mape"),
 }
 

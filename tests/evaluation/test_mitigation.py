@@ -34,13 +34,30 @@ def test_thresholds_by_group_make_groups_alike_at_a_price_that_is_shown(shared_s
     assert told.trade_off[0].gap == pytest.approx(before[gap])
     assert told.trade_off[-1].gap == pytest.approx(after[gap])
     assert told.trade_off[-1].accuracy < told.trade_off[0].accuracy, "the groups differ, so it costs something"
-    assert told.differences[0].value == pytest.approx(told.trade_off[-1].accuracy - told.trade_off[0].accuracy)
+    moved, accuracy = told.differences[:2]
+    assert (moved.metric, accuracy.metric) == (gap, "accuracy")
+    assert moved.value == pytest.approx(after[gap] - before[gap])
+    assert moved.better
+    assert not any("did not lessen" in note for note in told.notes)
+    assert accuracy.value == pytest.approx(told.trade_off[-1].accuracy - told.trade_off[0].accuracy)
     assert "<svg" in str(draw(told)["text/html"])
     assert "strength" in told.text()
     # the version is loaded from the store and decides by the column that the model itself does not take
     again = shared_session.evaluate(told.version, data=TABLE, target="hired", fairness=["sex"], store=False)
     found = {c.name: c.value or 0.0 for c in again.fairness[0].criteria}
     assert found[gap] < 0.5 * before[gap]
+
+
+def test_a_gap_that_thresholds_do_not_lessen_beyond_chance_is_told(shared_session: Session) -> None:
+    """The group has nothing to do with anything, so what half of the rows say of it does not hold of the others."""
+    table = TABLE.assign(sex=np.random.default_rng(4).choice(["f", "m"], ROWS))
+    told = shared_session.mitigate(MODEL, data=table, target="hired", by="sex", method="thresholds")
+    moved = told.differences[0]
+    assert moved.low <= 0 <= moved.high, told.text()
+    assert "it did not lessen" in told.notes[0]
+    assert f"{moved.value + next(c.value for c in told.before if c.name == told.gap):.3f} after" in told.notes[0]
+    with pytest.raises(InvalidArgument, match="--method thresholds"):
+        shared_session.mitigate(MODEL, data=TABLE, target="hired", by="sex", strength=0.5)
 
 
 def test_thresholds_decide_as_they_say() -> None:

@@ -77,6 +77,7 @@ CASES: list[tuple[str, Any, Candidate, str, str]] = [
     ("better", -0.2, candidate(**worse), "passed", "-0.1000"),
     ("better", {"by": 0, "metric": "roc_auc"}, candidate(**both), "not judged", "probabilities"),
     ("better", True, candidate(), "passed", "nothing has the alias"),
+    ("better", True, candidate(champion="clf@2"), "passed", "it has the alias champion already"),
     ("better", True, candidate(champion="clf@1"), "not judged", "%mlops evaluate clf@2 --data TEST"),
     (
         "better",
@@ -233,6 +234,7 @@ def test_every_gate_has_cases_of_each_verdict_and_declares_itself(name: str) -> 
         ("fairness", float("nan"), "lies between"),
         ("pipeline", 3, "option of the gate 'pipeline' '3'"),
         ("trust", 3, "takes a str"),
+        ("approvals", [], "names none"),
         ("slices", {"at_most": 0.1, "all_slices": "maybe"}, "takes a bool"),
     ],
 )

@@ -26,7 +26,7 @@ def judge(candidate: Candidate, options: Mapping[str, Any]) -> GateResult:
     hint = " ".join(f"`%mlops approve {candidate.ref} --as {role}`" for role in missing)
     people = {given[role].by for role in roles if role in given}
     alone = bool(options["different_people"]) and len(people) < len(roles)
-    text = told + (" missing: " if told else "missing: ") + ", ".join(missing) if missing else told
+    text = "; ".join(part for part in (told, f"missing: {', '.join(missing)}" if missing else "") if part)
     hint = f"Needed: {hint}." if missing else "One person has approved in several roles."
     return held(NAME, not missing and not alone, needed, text, hint)
 

@@ -19,6 +19,8 @@ def judge(candidate: Candidate, options: Mapping[str, Any]) -> GateResult:
     needed = f"{metric or 'metric'} better by {by:g} at {level:.0%}"
     if not candidate.champion:
         return held(NAME, True, needed, f"nothing has the alias {candidate.alias} yet")
+    if candidate.champion == candidate.ref:
+        return held(NAME, True, needed, f"it has the alias {candidate.alias} already")
     pair = _same_table(candidate, options["data"])
     if pair is None or candidate.rows is None:
         where = _where(candidate, options["data"])
