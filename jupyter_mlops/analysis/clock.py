@@ -19,7 +19,8 @@ _CALLS = words(
     time.time time.time_ns time.perf_counter time.perf_counter_ns time.process_time time.monotonic time.ctime
     time.localtime time.gmtime time.asctime datetime.now datetime.today datetime.utcnow date.today Timestamp.now
     Timestamp.today Timestamp.utcnow uuid.uuid1 uuid.uuid4 os.getpid os.urandom os.getloadavg os.stat path.getmtime
-    timeit.timeit timeit.repeat timeit.default_timer threading.get_ident psutil.virtual_memory to_jshtml
+    timeit.timeit timeit.repeat timeit.default_timer threading.get_ident tempfile.mkdtemp tempfile.mkstemp
+    tempfile.mktemp tempfile.TemporaryDirectory tempfile.NamedTemporaryFile psutil.virtual_memory to_jshtml
     to_html5_video
     """
 )

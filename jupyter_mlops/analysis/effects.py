@@ -80,4 +80,3 @@ class Effects:
     calls: list[Call] = field(default_factory=list)
     iterators: set[str] = field(default_factory=set)
     outside: Outside = field(default_factory=Outside)
-    awaits: bool = False

@@ -19,6 +19,7 @@ __all__ = ["with_history"]
 _UNDERSCORES = ("_", "__", "___")
 _COUNTED = re.compile(r"_(\d+)")
 _INPUT = re.compile(r"_i(\d+)")
+_INPUTS = ("_i", "_ii", "_iii")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -75,11 +76,14 @@ class _Reader:
     """The counts of the cells whose value is read later."""
     own: set[str] = field(default_factory=set)
     """Names of IPython's that the user has bound: IPython lets go of them."""
+    inputs: list[str] = field(default_factory=list)
+    """The sources of the cells before, the last first."""
 
     def read(self, count: int, tree: ast.Module, text: str) -> str:
         edits: list[Edit] = []
-        before = [c for c in self.counts[: self.counts.index(count)] if c in self.shown]
-        self._visit(tree, frozenset(), text, before, edits)
+        earlier = self.counts[: self.counts.index(count)]
+        self.inputs = [self.sources[c] for c in reversed(earlier[-len(_INPUTS) :])]
+        self._visit(tree, frozenset(), text, [c for c in earlier if c in self.shown], edits)
         self.own |= _bound_at_top(tree)
         return apply_edits(text, edits)
 
@@ -117,6 +121,8 @@ class _Reader:
         if node.id in _UNDERSCORES and not self.own & set(_UNDERSCORES):
             back = len(node.id)
             return self._value(before[-back]) if len(before) >= back else "''"  # as IPython begins
+        if node.id in _INPUTS:
+            return repr(dict(zip(_INPUTS, self.inputs, strict=False)).get(node.id, ""))
         counted, given = _COUNTED.fullmatch(node.id), _INPUT.fullmatch(node.id)
         if counted:
             return self._value(int(counted[1]))

@@ -14,6 +14,7 @@ from typing import Literal
 __all__ = [
     "Magic",
     "find_magic",
+    "given_value",
     "only_looks",
     "plain_transform",
     "read_magic",
@@ -150,6 +151,22 @@ def read_magic(magic: Magic) -> Meaning:
     if name == "!":
         return Meaning("shown") if only_looks(line) else Meaning("code", f"import subprocess\n{shell_call(line)}")
     return Meaning("shown" if name in SHOWS else "opaque")
+
+
+def given_value(magic: Magic) -> str:
+    """The value that a line magic gives, as an expression of `os`; empty for one that gives none, or not such a one.
+
+    Examples
+    --------
+    >>> given_value(Magic("pwd", "")), given_value(Magic("env", "HOME")), given_value(Magic("env", "DEPTH=3"))
+    ('os.getcwd()', "os.environ['HOME']", '')
+    """
+    line = magic.line.strip()
+    if magic.body is not None:
+        return ""
+    if magic.name == "pwd":
+        return "os.getcwd()"
+    return f"os.environ[{line!r}]" if magic.name == "env" and line.isidentifier() else ""
 
 
 def _read_cell_magic(name: str, line: str, body: str) -> Meaning:

@@ -17,7 +17,16 @@ from typing import Any
 from ..domain.workspace import Cell
 from .evidence import CellEvidence
 from .history import with_history
-from .magic_lines import Magic, find_magic, plain_transform, read_magic, shell_call, timed_result, timed_runs
+from .magic_lines import (
+    Magic,
+    find_magic,
+    given_value,
+    plain_transform,
+    read_magic,
+    shell_call,
+    timed_result,
+    timed_runs,
+)
 from .names import stored_names
 from .own_lines import NAMES, Own, Scope, metric_calls, metric_name, read_line
 from .source import Edit, Segment, apply_edits, edit_span, indent, segments
@@ -235,8 +244,11 @@ class _Reader:
             return
         if magic.name == "timeit" and self._timed(magic, in_run=in_run):
             return
+        value = given_value(magic) if bound else ""
         meaning = read_magic(magic)
-        if meaning.kind == "code" and not (bound and "\n" in meaning.code):
+        if value:
+            self._code(f"import os\n{bound} = {value}", in_run=in_run, magic=magic.title)
+        elif meaning.kind == "code" and not (bound and "\n" in meaning.code):
             self._code(f"{bound} = {meaning.code}" if bound else meaning.code, in_run=in_run, magic=_named_magic(magic))
         elif meaning.kind == "shown" and not bound:
             self.trace.shown.setdefault(magic.title, []).append(f"[{self.execution.cell.count}]")

@@ -314,10 +314,6 @@ class _Visitor(ast.NodeVisitor):
         for alias in node.names:
             self._bind(alias.asname or alias.name)
 
-    def visit_Await(self, node: ast.Await) -> None:
-        self.found.awaits = True
-        self.generic_visit(node)
-
     def visit_Expr(self, node: ast.Expr) -> None:
         if isinstance(node.value, ast.Call):
             self._call(node.value, thrown_away=True)

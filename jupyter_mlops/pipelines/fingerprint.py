@@ -1,6 +1,6 @@
 """Fingerprints: what a value is, small enough to keep, exact enough to tell whether another value is the same.
 
-This file is copied beside every exported pipeline, with the two it imports: the notebook's kernel takes the
+This file is copied beside every exported pipeline, with those it imports: the notebook's kernel takes the
 fingerprints, and the pipeline's check compares them, with nothing of ours installed. Tables and arrays are the same
 when their content is, bit by bit; where it is not, floating point numbers may differ by `RELATIVE`, against a kept copy
 of the values. Fitted estimators are the same when their parameters and everything they have learnt are, and they
@@ -54,7 +54,7 @@ __all__ = [
     "versions",
 ]
 
-FILES = ("fingerprint.py", "fingerprint_objects.py", "fingerprint_tables.py")
+FILES = ("fingerprint.py", "fingerprint_drawings.py", "fingerprint_objects.py", "fingerprint_tables.py")
 """What is copied beside a pipeline."""
 LARGEST_CONTAINER = 100_000
 DEEPEST = 60
@@ -136,6 +136,8 @@ class _Taker:
         for kind in (bool, int, float, str):
             if isinstance(plain, kind) and not hasattr(plain, "__members__") and type(plain).__module__ != "enum":
                 return {"kind": "value", "type": kind.__name__, "value": placed(jsonable(kind(plain)))}
+        if isinstance(value, (bytes, bytearray)):  # pickled, an object of the notebook's own class names its module
+            value = value.replace(b"\x8c\x08pipeline\x94", b"\x8c\x08__main__\x94")
         if type(value).__module__ in ("datetime", "decimal", "fractions", "pathlib", "uuid") or type(value) in _PLAIN:
             return {"kind": "value", "type": type(value).__name__, "value": placed(repr(value))}
         if id(value) in self.known:

@@ -11,11 +11,14 @@ import dis
 import enum
 import functools
 import io
+import itertools
 import re
 import types
 import warnings
 from collections.abc import Iterable
 from typing import Any
+
+from .fingerprint_drawings import drawing
 
 __all__ = [
     "PLACES",
@@ -30,6 +33,7 @@ __all__ = [
 
 PLACES: dict[str, str] = {}
 """The folder that a pipeline runs in, and the notebook's whose copy it is: texts with its path count as with the other."""
+LARGEST_DATABASE = 100_000  # rows
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
 
 _CACHES = re.compile(r"_?cache.*|.*_cache|_reader|_abc_impl|_stop_words_id")
@@ -42,8 +46,6 @@ _MEASURED = re.compile(r"(mean_|std_)?(fit|score)_time")
 _SCORES = re.compile(r"((mean|std|rank|split\d+)_)?(test|train)_\w+|estimator|indices|params")
 _MARKS = ("uuid", "uuid_len")
 """What a table's style is told apart by, made up each time."""
-_OF_USE = ("_parents", "_invalid", "_mtx", "_inverted", "_shorthand_name")
-"""What a transform of matplotlib keeps of those that use it, and what it has worked out already."""
 _MADE = re.compile(r"Date:\s+(\w{3}, \d\d \w{3} \d{4}|[\d-]{10} [\d:]{5})|Time:\s+[\d:]{8}")
 _LOCAL = ("__main__", "pipeline", "builtins")
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type)
@@ -114,6 +116,12 @@ def state_of(value: Any) -> Any:
         return ("buffer", value.getvalue(), value.tell())
     if isinstance(value, io.IOBase) and value.closed:
         return ("closed", str(getattr(value, "name", "")), str(getattr(value, "mode", "")))
+    name = getattr(value, "name", None) if isinstance(value, io.IOBase) else None
+    if isinstance(name, str):
+        with contextlib.suppress(OSError):  # one that is being iterated over does not tell where it is
+            return ("file", name, str(getattr(value, "mode", "")), value.tell())
+    if isinstance(value, memoryview):
+        return ("memory", value.format, value.tobytes())
     if isinstance(value, types.GeneratorType):
         return _generator(value)
     for kind, told in _PASSING.items():
@@ -138,7 +146,7 @@ def state_of(value: Any) -> Any:
         raise NotComparable("a progress bar, which belongs to what it is shown in")
     if root in ("ipywidgets", "ipympl") and hasattr(value, "trait_values"):
         return _widget(value)
-    special = {"matplotlib": _drawing, "mpl_toolkits": _drawing, "seaborn": _drawing, "pandas": _pandas, "scipy": _scipy, "sqlalchemy": _sqlalchemy, "statsmodels": _statsmodels, "numpy": _numpy, "random": _random}.get(root)  # fmt: skip
+    special = {"matplotlib": drawing, "mpl_toolkits": drawing, "seaborn": drawing, "pandas": _pandas, "scipy": _scipy, "sqlalchemy": _sqlalchemy, "statsmodels": _statsmodels, "numpy": _numpy, "random": _random, "sqlite3": _database, "zipfile": _archive, "_thread": _lock, "threading": _thread, "concurrent": _executor}.get(root)  # fmt: skip
     found = special(value) if special is not None else None
     return found if found is not None else _reduced(value)
 
@@ -293,98 +301,36 @@ def _random(value: Any) -> Any:
     return ("generator", value.getstate()) if hasattr(value, "getstate") else None
 
 
-# drawings, by what they show
+def _database(value: Any) -> Any:
+    """A database by all that stands in it."""
+    import sqlite3
 
-
-def _settle(figure: Any) -> None:
-    """Have a figure draw itself, to nowhere: ticks, labels and limits are only then what a notebook has shown."""
-    if getattr(figure, "stale", False) and hasattr(figure, "draw_without_rendering"):
-        with contextlib.suppress(Exception):  # what cannot be drawn is compared as it is
-            figure.draw_without_rendering()
-
-
-def _drawing(value: Any) -> Any:
-    if hasattr(value, "source_vars") and hasattr(value, "ids"):  # seaborn's data; the ids are places in memory
-        return (type(value).__name__, value.frame, value.names)
-    _settle(value if hasattr(value, "draw_without_rendering") else getattr(value, "figure", None))
-    if hasattr(value, "get_axes") and hasattr(value, "get_size_inches"):
-        return ("figure", [_drawing(axes) for axes in value.get_axes()], [text.get_text() for text in value.texts])
-    if hasattr(value, "set_children") and hasattr(value, "frozen"):  # a transform: what it consists of, not who uses it
-        worked_out = (*_OF_USE, "_points") if "_bbox" in vars(value) else _OF_USE
-        return (type(value).__name__, {k: v for k, v in vars(value).items() if k not in worked_out})
-    if hasattr(value, "legend_handles"):  # where its box stands is only known once it has been drawn
-        title = value.get_title().get_text()
-        return ("legend", title, [text.get_text() for text in value.get_texts()], [type(h).__name__ for h in value.legend_handles])  # fmt: skip
-    if hasattr(value, "axes_dict") or type(value).__name__ in ("PairGrid", "JointGrid", "ClusterGrid"):
-        figure = getattr(value, "figure", None) or getattr(value, "fig", None)
-        return ("grid", _drawing(figure)) if figure is not None else None
-    if hasattr(value, "get_title") and hasattr(value, "get_xlabel"):
-        return _axes(value)
-    data = _artist(value)
-    if data is not None:
-        return data
-    if hasattr(value, "set_under") and hasattr(value, "N"):  # a colour map fills its table when it is first asked
-        return ("colours", type(value).__name__, value.name, value(range(value.N)), value([-1, value.N, float("nan")]))
-    if hasattr(value, "get_children") and not hasattr(value, "get_paths"):
-        inner = [child for child in value.get_children() if type(child).__name__ != "FancyBboxPatch"]  # a frame
-        return (type(value).__name__, [_artist(child) for child in inner])
-    if type(value).__name__ in ("GridSpec", "SubplotSpec"):
-        return (type(value).__name__, str(value))
-    if hasattr(value, "mappable"):  # a colour bar
-        return (type(value).__name__, _artist(value.mappable))
-    if isinstance(value, (list, tuple, dict)):
-        return None
-    return None
-
-
-def _axes(axes: Any) -> Any:
-    shown = [_artist(child) for child in (*axes.lines, *axes.patches, *axes.collections, *axes.images, *axes.texts)]
-    legend = axes.get_legend()
-    texts = [text.get_text() for text in legend.get_texts()] if legend is not None else []
-    fixed = [
-        [label.get_text() for label in axis.get_ticklabels()]
-        for axis in (axes.xaxis, axes.yaxis)
-        if type(axis.get_major_locator()).__name__ == "FixedLocator"
-    ]
-    return ("axes", axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale(), axes.get_yscale(), shown, texts, _limits(axes), fixed)  # fmt: skip
-
-
-def _limits(axes: Any) -> list[float]:
-    """The limits of the axes; where they follow from the room that the layout leaves, they are no part of what is shown."""
-    if axes.get_aspect() != "auto" and axes.get_adjustable() == "datalim":
-        return []
-    every = (getattr(axes, name, None) for name in ("get_xlim", "get_ylim", "get_zlim"))
-    return [float(v) for limits in every if limits is not None for v in limits()]
-
-
-def _colour(value: Any) -> str:
-    from matplotlib.colors import to_hex
-
+    if not isinstance(value, sqlite3.Connection):
+        raise NotComparable(f"a {class_name(value)}: how far it has read is known to the database alone")
     try:
-        return str(to_hex(value, keep_alpha=True))
-    except (ValueError, TypeError):
-        return str(value)
+        lines = list(itertools.islice(value.iterdump(), LARGEST_DATABASE + 1))
+    except sqlite3.ProgrammingError:
+        return ("database", "closed")
+    if len(lines) > LARGEST_DATABASE:
+        raise NotComparable(f"a database of more than {LARGEST_DATABASE:,} rows")
+    return ("database", lines)
 
 
-def _artist(value: Any) -> Any:
-    import numpy as np
+def _archive(value: Any) -> Any:
+    if not hasattr(value, "infolist"):
+        return None
+    members = [(member.filename, member.file_size, member.CRC) for member in value.infolist()]
+    return ("archive", str(value.filename or ""), value.mode, value.fp is None, members)
 
-    kind = type(value).__name__
-    if hasattr(value, "get_xydata"):
-        style = (_colour(value.get_color()), str(value.get_linestyle()), str(value.get_marker()))
-        return (kind, np.asarray(value.get_xydata(), dtype=float), style)
-    if hasattr(value, "get_bbox") and hasattr(value, "get_width"):
-        return (kind, [float(v) for v in value.get_bbox().bounds], _colour(value.get_facecolor()))
-    if hasattr(value, "get_offsets"):
-        paths = [np.asarray(path.vertices) for path in value.get_paths()[:200]]
-        array = value.get_array()
-        colours = np.asarray(value.get_facecolor(), dtype=float)
-        return (kind, np.asarray(value.get_offsets(), dtype=float), paths, None if array is None else np.asarray(array), colours)  # fmt: skip
-    if hasattr(value, "get_array"):
-        array = value.get_array()
-        return (kind, None if array is None else np.asarray(array))
-    if hasattr(value, "get_xy") and not callable(getattr(value, "get_text", None)):
-        return (kind, np.asarray(value.get_xy(), dtype=float))
-    if hasattr(value, "get_text"):
-        return (kind, value.get_text())
-    return None
+
+def _lock(value: Any) -> Any:
+    return ("lock", " unlocked " in repr(value).replace("<", " ")) if "lock" in type(value).__name__.lower() else None
+
+
+def _thread(value: Any) -> Any:
+    return ("thread", value.is_alive(), value.daemon) if hasattr(value, "is_alive") else None
+
+
+def _executor(value: Any) -> Any:
+    workers = getattr(value, "_max_workers", None)
+    return ("executor", workers) if workers is not None else None

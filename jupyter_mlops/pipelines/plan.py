@@ -20,6 +20,7 @@ from ..domain.context import Context
 from ..domain.pipeline import Parameter, Step
 from ..domain.workspace import Cell
 from ..errors import NotFound, NotReady
+from .awaiting import without_awaits
 from .module_level import Module, arrange
 from .results import Results, choose
 from .steps import PlannedStep, group
@@ -159,6 +160,7 @@ def make_plan(
         )
     notes = with_seeded_generators(trace, live)
     states = with_random_states(trace, watch, whole=whole)
+    without_awaits(trace, live, one_loop=form == "shared")
     if whole:
         without_open_figures(trace, live)
     flows = link(trace.statements, star_names=_star_names, live=live)
@@ -188,10 +190,8 @@ def make_plan(
             kept.flows[:] = without_idle(kept.flows, trace, live)
         _refuse(kept, trace, file, live)
         module = arrange(kept.flows, lambda execution: _tagged_parameters(file, execution), results.names)
-    if states and any(RESTORE in flow.statement.text for flow in kept.flows):
-        module.names.add(RESTORE)
-    else:
-        states = {}
+    states = states if any(RESTORE in flow.statement.text for flow in kept.flows) else {}
+    module.names |= {RESTORE} if states else set()
     steps = group(module, results.names, label, live=live)
     plan = Plan(name, flows, module, steps, results, live, file, form=form, whole=whole, random_states=states)
     if whole and form == "functions":
@@ -200,6 +200,7 @@ def make_plan(
         bound = {name for flow in flows for name in flow.touches}
         lost = [name for name in live if name not in bound]
         plan.unmade = {name: f"no text of the notebook makes it: {why}" for name, why in explain(lost, trace).items()}
+        plan.unmade |= _left_out(flows)
     plan.notes = [*results.notes, *trace.unsure, *notes, *_notes(kept, trace, file), *_state_notes(plan, trace)]
     seeds = states or any(flow.effects.outside.seeds for flow in kept.flows)
     if not seeds and any(RANDOM in flow.reads for flow in kept.flows):
@@ -224,6 +225,18 @@ def _refuse_unmade(plan: Plan, trace: Trace) -> None:
         told = explain(lost, trace)
         causes = "; ".join(f"{name}: {told.get(name, 'no text of the notebook binds it')}" for name in lost[:5])
         raise NotReady(f"no step can give {', '.join(lost[:5])} ({causes}).", hint=AGAIN)
+
+
+def _left_out(flows: Sequence[Flow]) -> dict[str, str]:
+    """The names that are made last by what only a notebook can do, and by what."""
+    told: dict[str, str] = {}
+    for flow in flows:
+        opaque = flow.statement.opaque
+        for name in flow.writes if opaque else flow.writes & told.keys():
+            told[name] = f"cell {flow.statement.where} makes it with {opaque}, which only a notebook can do"
+            if not opaque:
+                del told[name]
+    return told
 
 
 def _refuse_interrupted(trace: Trace) -> None:
@@ -314,11 +327,6 @@ def _refuse(kept: Slice, trace: Trace, file: NotebookFile | None, live: Mapping[
                 f"cell {statement.where}, line {statement.line}: {statement.opaque} cannot be part of a Python pipeline, "
                 f"and the results need {given}.",
                 hint="Write it in Python, run the cell again and export, or choose other results with `--targets`.",
-            )
-        if flow.effects.awaits:
-            raise NotReady(
-                f"cell {statement.where}, line {statement.line} awaits at its top level, and a step is a plain function.",
-                hint="Put it into a function that is run with asyncio.run, run the cell again and export.",
             )
         if not statement.execution.ok:
             raise NotReady(

@@ -28,7 +28,7 @@ def bound_names(flows: Sequence[Flow]) -> list[str]:
     for flow in flows:
         node = flow.statement.node
         if not _at_top(node) and not _is_star(node):
-            names |= dict.fromkeys(sorted(stored_names([node])))
+            names |= dict.fromkeys(sorted(stored_names([node]) - {"*"}))
     return list(names)
 
 
@@ -53,7 +53,7 @@ def shared_body(flows: Sequence[Flow], every: Sequence[Flow] = ()) -> list[str]:
         gap = stand_apart(before, flow)
         before = flow
         if _is_star(statement.node):  # no function may hold one, and further up it would bind what is not there yet
-            told = f"exec({statement.text!r}, globals())"
+            told = _star(statement.text)
         else:
             told = _left_out(flow) if statement.opaque else _fitted(statement.text)
         body.append(("\n" if gap or not body[1:] else "") + told)
@@ -74,6 +74,11 @@ def _at_top(node: ast.stmt) -> bool:
 
 def _is_star(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names)
+
+
+def _star(text: str) -> str:
+    """A star import where none may stand."""
+    return f"exec({text!r}, globals())"
 
 
 def _first_stars(flows: Sequence[Flow]) -> list[str]:
@@ -116,10 +121,8 @@ def _fitted(text: str) -> str:
                 edits.append(edit_span(text, node, node, "pass"))
                 continue
             edits.append(_between(text, node.target, node.value, " = "))
-        elif isinstance(node, ast.Await):
-            edits.append(
-                edit_span(text, node, node, f"asyncio.get_event_loop().run_until_complete({ast.unparse(node.value)})")
-            )
+        elif isinstance(node, ast.ImportFrom) and _is_star(node):  # one that stands in a block
+            edits.append(edit_span(text, node, node, _star(ast.unparse(node))))
             continue
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
             if node.func.id in ("locals", "vars") and not node.args:
@@ -139,6 +142,4 @@ def _between(text: str, first: ast.AST, last: ast.AST, new: str) -> Edit:
 def as_function(name: str, docstring: str, flows: Sequence[Flow], every: Sequence[Flow] = ()) -> str:
     """A step of the shared form as a function without inputs and outputs."""
     body = shared_body(flows, every) or ["pass"]
-    awaits = any(flow.effects.awaits for flow in flows)
-    head = ["import asyncio"] if awaits else []
-    return f"def {name}():\n" + indent("\n".join([docstring, *head, *body]))
+    return f"def {name}():\n" + indent("\n".join([docstring, *body]))

@@ -47,6 +47,8 @@ _NO_DATA = (
 )
 _SHELL = re.compile(r"_+|_i+|_i?\d+|_oh|_dh|_ih|_exit_code|__\w*__|_ran_\d+|_ipython_\w+")
 _OURS = ("jupyter_mlops", "mlflow", "IPython", "typing", "ipykernel")
+_OF_PYPLOT = ("backend_registry", "requested_backend", "rcParams", "rcParamsDefault", "rcParamsOrig")
+"""What ``%pylab`` takes from pyplot: how this process draws."""
 _DRAWS_FIGURES = re.compile(
     r"\b(plt|sns|pyplot|pylab)\s*\.|\.(plot|hist|boxplot|scatter|plot_\w+|from_estimator|from_predictions)\b"
 )
@@ -62,6 +64,7 @@ def data_names(live: Mapping[str, Any]) -> list[str]:
     >>> data_names({"x": 1, "json": re, "f": len, "_": 2, "_rows": []})
     ['x', '_rows']
     """
+    pyplot = sys.modules.get("matplotlib.pyplot")
     return [
         name
         for name, value in live.items()
@@ -70,6 +73,7 @@ def data_names(live: Mapping[str, Any]) -> list[str]:
         and not isinstance(value, _NO_DATA)
         and (type(value).__module__.partition(".")[0] not in _OURS or isinstance(value, list))
         and type(value).__name__ not in ("ufunc", "_ArrayFunctionDispatcher", "_lru_cache_wrapper", "rv_continuous")
+        and (name not in _OF_PYPLOT or value is not getattr(pyplot, name, None))
     ]
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import sqlite3
+import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +161,39 @@ def test_drawings_are_what_they_show(tmp_path: Path) -> None:
 def test_what_cannot_be_compared_says_so(value: Any, tmp_path: Path) -> None:
     with pytest.raises(NotComparable):
         take(value, tmp_path, "v")
+
+
+def test_what_belongs_to_a_process_is_what_it_holds(tmp_path: Path) -> None:
+    def database(name: str) -> sqlite3.Connection:
+        made = sqlite3.connect(":memory:")
+        made.execute("create table t (a, b)")
+        made.execute("insert into t values (1.5, ?)", [name])
+        return made
+
+    kept = take(database("x"), tmp_path, "d")
+    assert difference(kept, database("x"), tmp_path) == ""
+    assert "VALUES(1.5" in difference(kept, database("y"), tmp_path)
+    closed = database("x")
+    closed.close()
+    assert difference(kept, closed, tmp_path)
+    with pytest.raises(NotComparable, match="a sqlite3.Cursor: how far it has read is known to the database alone"):
+        take(database("x").cursor(), tmp_path, "c")
+
+    text = tmp_path / "a.txt"
+    text.write_text("one two")
+    with text.open() as first, text.open() as second, zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        first.read(3)
+        kept = take(first, tmp_path, "f")
+        assert "0" in difference(kept, second, tmp_path)
+        second.read(3)
+        assert difference(kept, second, tmp_path) == ""
+        kept = take(archive, tmp_path, "z")
+        archive.writestr("b.txt", "b")
+        assert difference(kept, archive, tmp_path)
+    free, held = threading.Lock(), threading.Lock()
+    held.acquire()
+    assert difference(take(free, tmp_path, "l"), held, tmp_path)
+    assert difference(take(free, tmp_path, "l"), threading.Lock(), tmp_path) == ""
 
 
 def test_times_taken_with_a_clock_do_not_count_and_all_else_does(tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""What a drawing of matplotlib or seaborn is made of, as plain data: what it shows, once it has been drawn.
+
+This file is copied beside every exported pipeline and needs nothing of ours installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+__all__ = ["drawing"]
+
+_OF_USE = ("_parents", "_invalid", "_mtx", "_inverted", "_shorthand_name")
+"""What a transform of matplotlib keeps of those that use it, and what it has worked out already."""
+
+
+def _settle(figure: Any) -> None:
+    """Have a figure draw itself, to nowhere: ticks, labels and limits are only then what a notebook has shown."""
+    if getattr(figure, "stale", False) and hasattr(figure, "draw_without_rendering"):
+        with contextlib.suppress(Exception):  # what cannot be drawn is compared as it is
+            figure.draw_without_rendering()
+
+
+def drawing(value: Any) -> Any:
+    """What a figure, a part of one, a colour map or a transform is made of; None for what is told of otherwise."""
+    if hasattr(value, "source_vars") and hasattr(value, "ids"):  # seaborn's data; the ids are places in memory
+        return (type(value).__name__, value.frame, value.names)
+    _settle(value if hasattr(value, "draw_without_rendering") else getattr(value, "figure", None))
+    if hasattr(value, "get_axes") and hasattr(value, "get_size_inches"):
+        return ("figure", [drawing(axes) for axes in value.get_axes()], [text.get_text() for text in value.texts])
+    if hasattr(value, "set_children") and hasattr(value, "frozen"):  # a transform: what it consists of, not who uses it
+        worked_out = (*_OF_USE, "_points") if "_bbox" in vars(value) else _OF_USE
+        return (type(value).__name__, {k: v for k, v in vars(value).items() if k not in worked_out})
+    if hasattr(value, "legend_handles"):  # where its box stands is only known once it has been drawn
+        title = value.get_title().get_text()
+        return ("legend", title, [text.get_text() for text in value.get_texts()], [type(h).__name__ for h in value.legend_handles])  # fmt: skip
+    if hasattr(value, "axes_dict") or type(value).__name__ in ("PairGrid", "JointGrid", "ClusterGrid"):
+        figure = getattr(value, "figure", None) or getattr(value, "fig", None)
+        return ("grid", drawing(figure)) if figure is not None else None
+    if hasattr(value, "get_title") and hasattr(value, "get_xlabel"):
+        return _axes(value)
+    data = _artist(value)
+    if data is not None:
+        return data
+    if hasattr(value, "set_under") and hasattr(value, "N"):  # a colour map fills its table when it is first asked
+        return ("colours", type(value).__name__, value.name, value(range(value.N)), value([-1, value.N, float("nan")]))
+    if hasattr(value, "get_children") and not hasattr(value, "get_paths"):
+        inner = [child for child in value.get_children() if type(child).__name__ != "FancyBboxPatch"]  # a frame
+        return (type(value).__name__, [_artist(child) for child in inner])
+    if type(value).__name__ in ("GridSpec", "SubplotSpec"):
+        return (type(value).__name__, str(value))
+    if hasattr(value, "mappable"):  # a colour bar
+        return (type(value).__name__, _artist(value.mappable))
+    return None
+
+
+def _axes(axes: Any) -> Any:
+    shown = [_artist(child) for child in (*axes.lines, *axes.patches, *axes.collections, *axes.images, *axes.texts)]
+    legend = axes.get_legend()
+    texts = [text.get_text() for text in legend.get_texts()] if legend is not None else []
+    fixed = [
+        [label.get_text() for label in axis.get_ticklabels()]
+        for axis in (axes.xaxis, axes.yaxis)
+        if type(axis.get_major_locator()).__name__ == "FixedLocator"
+    ]
+    return ("axes", axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale(), axes.get_yscale(), shown, texts, _limits(axes), fixed)  # fmt: skip
+
+
+def _limits(axes: Any) -> list[float]:
+    """The limits of the axes; where they follow from the room that the layout leaves, they are no part of what is shown."""
+    if axes.get_aspect() != "auto" and axes.get_adjustable() == "datalim":
+        return []
+    every = (getattr(axes, name, None) for name in ("get_xlim", "get_ylim", "get_zlim"))
+    return [float(v) for limits in every if limits is not None for v in limits()]
+
+
+def _colour(value: Any) -> str:
+    from matplotlib.colors import to_hex
+
+    try:
+        return str(to_hex(value, keep_alpha=True))
+    except (ValueError, TypeError):
+        return str(value)
+
+
+def _artist(value: Any) -> Any:
+    import numpy as np
+
+    kind = type(value).__name__
+    if hasattr(value, "get_xydata"):
+        style = (_colour(value.get_color()), str(value.get_linestyle()), str(value.get_marker()))
+        return (kind, np.asarray(value.get_xydata(), dtype=float), style)
+    if hasattr(value, "get_bbox") and hasattr(value, "get_width"):
+        return (kind, [float(v) for v in value.get_bbox().bounds], _colour(value.get_facecolor()))
+    if hasattr(value, "get_offsets"):
+        paths = [np.asarray(path.vertices) for path in value.get_paths()[:200]]
+        array = value.get_array()
+        colours = np.asarray(value.get_facecolor(), dtype=float)
+        return (kind, np.asarray(value.get_offsets(), dtype=float), paths, None if array is None else np.asarray(array), colours)  # fmt: skip
+    if hasattr(value, "get_array"):
+        array = value.get_array()
+        return (kind, None if array is None else np.asarray(array))
+    if hasattr(value, "get_xy") and not callable(getattr(value, "get_text", None)):
+        return (kind, np.asarray(value.get_xy(), dtype=float))
+    if hasattr(value, "get_text"):
+        return (kind, value.get_text())
+    return None
