@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -14,6 +13,7 @@ from importlib import metadata
 from typing import Any
 
 from .batching import Batcher
+from .credentials import holds
 from .explaining import Explaining, asked_for
 from .limits import Limits
 from .log_segments import Entry
@@ -71,7 +71,7 @@ class App:
     router
         Chooses the version that answers.
     token
-        What a client must send as ``Authorization: Bearer <token>``.
+        What a client must send as ``Authorization: Bearer <token>``, or as the password of ``Authorization: Basic``.
     limits
         How much is taken.
     """
@@ -176,8 +176,7 @@ class App:
 
     def allowed(self, given: bytes) -> bool:
         """Whether an ``Authorization`` header holds the token."""
-        scheme, _, token = given.partition(b" ")
-        return hmac.compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
+        return holds(given, self._token)
 
     async def _ping(self, request: Request) -> tuple[Answer, Headers]:
         if any(slot.ready for slot in self.router.slots()):

@@ -2,11 +2,14 @@
 
 A chunk is a row group of the source, or so many rows of a table in memory. Every chunk goes through the model server, as
 any request does, and so through its inference log; its answers are one file of the output, written in one step. A run
-that was killed is started again with the same words: chunks whose file is there are not asked again.
+that was killed is started again with the same words: chunks whose file is there are not asked again, and what it had
+written in part is removed. One run at a time works on a folder, which holds it by a lock that ends with its process.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..domain.deployment import BatchResult, Predictions
-from ..errors import InvalidArgument, MissingDependency, PredictionRefused
+from ..errors import Conflict, InvalidArgument, MissingDependency, PredictionRefused
 from .client import ServerGone, ask, check_columns
 from .deployment_folder import StoredDeployment
 
@@ -30,6 +33,7 @@ __all__ = ["Chunk", "chunks_of", "score"]
 CHUNK_ROWS = 50_000
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before a server that went away, or has too much to do, is asked again
 PLAN_FILE = "_mlops_batch.json"
+STAGED = ".mlops-"  # what is being written begins with this, and is passed over by whoever reads the dataset
 
 
 @dataclass(frozen=True)
@@ -111,11 +115,20 @@ def score(
     ------
     InvalidArgument
         `out` holds the predictions of another source or by another model version.
+    Conflict
+        Another run is writing into `out`.
     MissingDependency
         `dask` was asked for and is not installed.
     """
     chunks, mark = chunks_of(source)
-    _claim(out, {"source": mark, "model": stored.model, "deployment": stored.name, "chunks": len(chunks)})
+    plan = {"source": mark, "model": stored.model, "deployment": stored.name, "chunks": len(chunks)}
+    with _claimed(out, plan):
+        return _score(stored, token, chunks, out, progress, dask=dask)
+
+
+def _score(
+    stored: StoredDeployment, token: str, chunks: list[Chunk], out: Path, progress: Callable[[str], None], *, dask: bool
+) -> BatchResult:
     waiting = [chunk for chunk in chunks if not _part(out, chunk).exists()]
     check_columns(stored, (waiting or chunks)[0].read())
     total, done = sum(chunk.rows for chunk in chunks), sum(c.rows for c in chunks if c not in waiting)
@@ -168,7 +181,7 @@ def score_chunk(stored: StoredDeployment, token: str, chunk: Chunk, out: str) ->
     names = {n: n if n not in taken else f"mlops.{n}" for n in ("prediction", "prediction_id", "model")}
     told = {"prediction": list(answered.values), "prediction_id": list(answered.ids), "model": answered.model}
     path = _part(Path(out), chunk)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f"{STAGED}{path.name}.{secrets.token_hex(4)}")
     try:
         frame.assign(**{names[n]: value for n, value in told.items()}).to_parquet(temporary, index=False)
         with temporary.open("rb") as file:
@@ -195,20 +208,41 @@ def _part(out: Path, chunk: Chunk) -> Path:
     return out / f"part-{chunk.number:06d}.parquet"
 
 
-def _claim(out: Path, plan: dict[str, Any]) -> None:
-    """Make `out` this batch's, unless it is another's."""
-    file = out / PLAN_FILE
-    if file.exists():
-        there = json.loads(file.read_text())
-        if there != plan:
-            raise InvalidArgument(
-                f"{out} holds predictions of {'another source' if there['source'] != plan['source'] else there['model']}.",
-                hint="Choose another folder with --out, or remove this one.",
-            )
-        return
-    if out.is_dir() and any(out.iterdir()):
-        raise InvalidArgument(f"{out} is not empty.", hint="Choose another folder with --out.")
+@contextlib.contextmanager
+def _claimed(out: Path, plan: dict[str, Any]) -> Iterator[None]:
+    """Hold `out` for this batch, unless it is another's; what a killed run had written in part is removed first."""
+    if out.exists() and not out.is_dir():
+        raise InvalidArgument(f"{out} is a file.", hint="Name a folder with --out.")
     out.mkdir(parents=True, exist_ok=True)
-    temporary = out / f".{PLAN_FILE}.{os.getpid()}"
+    folder = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict(
+                f"another run is writing its predictions into {out}.", hint="Wait for it, or choose another folder."
+            ) from error
+        for left in out.glob(f"{STAGED}*"):
+            left.unlink(missing_ok=True)
+        _claim(out, plan)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _claim(out: Path, plan: dict[str, Any]) -> None:
+    """Note in `out` which batch it holds; one that predicted nothing gives its place to the next."""
+    file = out / PLAN_FILE
+    there = json.loads(file.read_text()) if file.exists() else None
+    if there == plan:
+        return
+    if there is not None and any(out.glob("part-*.parquet")):
+        raise InvalidArgument(
+            f"{out} holds predictions of {'another source' if there['source'] != plan['source'] else there['model']}.",
+            hint="Choose another folder with --out, or remove this one.",
+        )
+    if there is None and any(out.iterdir()):
+        raise InvalidArgument(f"{out} is not empty.", hint="Choose another folder with --out.")
+    temporary = out / f"{STAGED}{PLAN_FILE}"
     temporary.write_text(json.dumps(plan))
     temporary.replace(file)

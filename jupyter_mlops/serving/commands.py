@@ -61,6 +61,9 @@ class ServingCommands(CommandSet):
         is started again when it dies. A deployment of that name is replaced: the new server answers before the old one
         ends, and the address stays unless another port is asked for.
 
+        Clients send the token as ``Authorization: Bearer <token>``. One that takes no headers sends it as the password of
+        its address, as MLflow's own does: ``ScoringServerClient(f"any:{token}@127.0.0.1", port)``.
+
         A change of traffic, a rollback or another deploy fails no request. Where a server process is killed, the requests
         that it had accepted end without an answer and have to be sent again, as most HTTP clients do when they are told
         to retry a lost connection; every answer that was sent is in the log.

@@ -1,12 +1,22 @@
-"""Log keeping: closed segments become Parquet, old rows are removed, a person's rows are erased; done by the service."""
+"""Log keeping: closed segments become Parquet, old rows are removed, a person's rows are erased; done by the service.
+
+``python -m jupyter_mlops.serving.log_keeping FOLDER`` makes Parquet of what is closed, in a process that stands back for
+the model servers: they and it share the machine, and the service must not wait for it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
+import logging
+import os
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +27,14 @@ from .log_frames import GAP, SEGMENT_SUFFIX, Segment, segment_paths
 from .log_masking import hashed, mask_key
 from .log_parquet import PARQUET_SUFFIX, PREFIX, Facts, facts_of, part_of, read_part, write_part
 
-__all__ = ["Erased", "Expired", "compact", "forget", "not_logged", "remove_old"]
+__all__ = ["Erased", "Expired", "compact", "compact_apart", "forget", "keeping", "main", "not_logged", "remove_old"]
+
+log = logging.getLogger("jupyter_mlops.service")
 
 DAY_MS = 86_400_000
+LOOK_SECONDS = 0.1
+STAND_BACK = 10
+MANY = 16  # segments; where more have piled up, the one who makes Parquet of them no longer stands back
 
 
 @dataclass(frozen=True)
@@ -38,6 +53,17 @@ class Erased:
     files: int
 
 
+@contextlib.contextmanager
+def keeping(folder: Path) -> Iterator[None]:
+    """Hold a log while its files are rewritten: one process at a time, also one whose service was killed meanwhile."""
+    descriptor = os.open(folder / ".keeping", os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def compact(folder: Path) -> int:
     """Make every closed segment Parquet; a reader finds its rows at every moment, once. Gives how many were closed."""
     done = 0
@@ -46,8 +72,9 @@ def compact(folder: Path) -> int:
         if not target.exists():
             segment = Segment.open(path)
             if segment is None:
-                if time.time() - path.stat().st_mtime > 60:  # its writer died before it had begun
-                    path.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime > 60:  # its writer died before it had begun
+                        path.unlink()
                 continue
             if segment.writing():
                 continue
@@ -59,6 +86,18 @@ def compact(folder: Path) -> int:
             done += 1
         path.unlink(missing_ok=True)
     return done
+
+
+def compact_apart(folder: Path, stopping: threading.Event) -> None:
+    """Let a process of its own make every closed segment Parquet, where there is one; it finishes also when `stopping`."""
+    if all(Segment(path, "", "").writing() for path in segment_paths(folder)):
+        return
+    command = [sys.executable, "-P", "-m", "jupyter_mlops.serving.log_keeping", str(folder)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not stopping.wait(LOOK_SECONDS):
+        pass
+    if process.returncode:
+        log.error("the inference log in %s cannot be made Parquet: status %s", folder, process.returncode)
 
 
 def not_logged(folder: Path) -> int:
@@ -130,7 +169,7 @@ def remove_old(
 def forget(folder: Path, column: str, value: Any) -> Erased:
     """Erase the rows whose input `column` (or whose key, for ``key``) is `value`, also where it is kept hashed.
 
-    Every writer must have closed its segments before: see `LogWriter.rotate`.
+    Every writer must have closed its segments before: see `LogWriter.rotate`; and the log is to be held, see `keeping`.
 
     Raises
     ------
@@ -175,3 +214,18 @@ def _number(value: Any) -> Any:
         return float(value)
     except (TypeError, ValueError):
         return value
+
+
+def main(folder: str) -> int:
+    """Make Parquet of a log's closed segments."""
+    where = Path(folder)
+    os.umask(0o077)
+    if len(segment_paths(where)) < MANY:
+        os.nice(STAND_BACK)
+    with keeping(where):
+        compact(where)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from dataclasses import asdict, replace
 from functools import partial
@@ -26,7 +25,7 @@ from .contracted import contract_for
 from .deployment_folder import DeploymentFolder, StoredDeployment, find, stored_deployments
 from .inference_log import count
 from .load import ModelFolder
-from .log_keeping import Expired, compact, forget, remove_old
+from .log_keeping import Expired, compact_apart, forget, keeping, remove_old
 from .on_boot import start_on_boot
 from .operations_traffic import (
     follow,
@@ -51,8 +50,6 @@ LOOPBACK = "127.0.0.1"
 READY_SECONDS = 60.0
 EXPIRED = "serving.expired"
 """Where `Host.shared` keeps the deployments whose log rows went by their rules: what belongs to these goes too."""
-
-_keeping = threading.Lock()  # one at a time makes Parquet of a log
 
 
 def deploy(
@@ -218,7 +215,7 @@ def erase(host: Host, *, name: str, column: str, value: Any) -> dict[str, Any]:
             stored = replace(stored, number=stored.number + 1, rotate=stored.rotate + 1)
             folder.write(stored)
             keeper.order(stored, patience=10.0)
-        with _keeping:
+        with keeping(log_folder):
             erased = forget(log_folder, column, value)
     return {"rows": erased.rows, "files": erased.files, "deployment": folder.path.name}
 
@@ -343,11 +340,11 @@ def keep_logs(host: Host) -> None:
         if not folder.log.is_dir() or host.stopping.is_set():
             continue
         try:
-            with _keeping:
-                compact(folder.log)
-                stored = folder.read()
-                if stored is None:
-                    continue
+            compact_apart(folder.log, host.stopping)
+            stored = folder.read()
+            if stored is None or host.stopping.is_set():
+                continue
+            with keeping(folder.log):
                 if remove_old(folder.log, stored.log, now_ms(), telling=partial(_tell_expired, host, stored)):
                     host.shared.setdefault(EXPIRED, set()).add(stored.name)
         except Exception:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jupyter_mlops.errors import InvalidArgument, PredictionRefused
+from jupyter_mlops.errors import Conflict, InvalidArgument, PredictionRefused
 from jupyter_mlops.serving.inference_log import count
 from jupyter_mlops.session import Session
 
@@ -96,6 +99,39 @@ def test_a_server_that_is_killed_meanwhile_is_waited_for(deployed: Session, sour
     np.testing.assert_allclose(pd.read_parquet(tmp_path / "out")["prediction"], deployed.expected)
 
 
+RUN = (
+    "import sys; from pathlib import Path; from jupyter_mlops.session import Session; "
+    "Session.open(root=Path(sys.argv[1])).predict('line', sys.argv[2], out=sys.argv[3])"
+)
+
+
+def test_a_run_that_is_killed_is_gone_on_with(deployed: Session, tmp_path: Path) -> None:
+    """It holds the folder as long as it lives, and what it was writing when it was killed does not stay."""
+    source, out = tmp_path / "source.parquet", tmp_path / "out"
+    pq.write_table(pa.Table.from_pandas(TABLE, preserve_index=False), source, row_group_size=10)
+    command = [sys.executable, "-c", RUN, str(deployed.context.workspace.root), str(source), str(out)]
+    process = subprocess.Popen(command)
+    try:
+        while process.poll() is None and len(list(out.glob("part-*.parquet"))) < 5:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGSTOP)
+        assert process.poll() is None
+        with pytest.raises(Conflict, match="another run"):
+            deployed.predict("line", str(source), out=str(out))
+    finally:
+        process.kill()
+        process.wait()
+    (out / ".mlops-part-000089.parquet.0").write_text("half")
+    done = deployed.predict("line", str(source), out=str(out))
+    assert (done.rows, done.parts) == (900, 90)
+    assert 50 <= done.skipped < 900
+    table = pd.read_parquet(out)
+    pd.testing.assert_frame_equal(table[["a", "b"]], TABLE)
+    np.testing.assert_allclose(table["prediction"], deployed.expected)
+    assert table["prediction_id"].is_unique
+    assert not list(out.glob(".mlops-*"))
+
+
 def test_a_table_and_mistakes(deployed: Session, tmp_path: Path) -> None:
     done = deployed.predict("line", TABLE.head(7), out=str(tmp_path / "few"))
     assert (done.rows, done.parts) == (7, 1)
@@ -107,6 +143,7 @@ def test_a_table_and_mistakes(deployed: Session, tmp_path: Path) -> None:
         deployed.predict("line", TABLE, dask=True)
     with pytest.raises(PredictionRefused, match="missing columns: b"):
         deployed.predict("line", TABLE[["a"]], out=str(tmp_path / "wrong"))
+    assert deployed.predict("line", TABLE, out=str(tmp_path / "wrong")).rows == 900  # nothing was predicted there
 
 
 @pytest.mark.extended

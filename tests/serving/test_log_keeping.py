@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from jupyter_mlops.errors import NotReady
 from jupyter_mlops.serving import inference_log
 from jupyter_mlops.serving.inference_log import Window, count, end_of, read, read_after, read_shadow
 from jupyter_mlops.serving.log_frames import Segment, segment_paths
-from jupyter_mlops.serving.log_keeping import Expired, compact, forget, not_logged, remove_old
+from jupyter_mlops.serving.log_keeping import Expired, compact, compact_apart, forget, keeping, not_logged, remove_old
 from jupyter_mlops.serving.log_segments import Entry, LogWriter
 
 COLUMNS = {"x": "double", "n": "long", "s": "string", "b": "boolean", "t": "datetime"}
@@ -185,6 +186,25 @@ def test_a_segment_that_is_written_stays(tmp_path: Path) -> None:
     assert compact(tmp_path) == 1
     log.append(entry(2, [row(2)]))
     assert count(tmp_path) == len(read(tmp_path)) == 2
+
+
+def test_parquet_is_made_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """What is closed, while nobody else holds the log; nothing is started where all that there is is being written."""
+    log = writer(tmp_path)
+    log.append(entry(1, [row(1)]))
+    compact_apart(tmp_path, threading.Event())
+    assert len(segment_paths(tmp_path)) == 1
+    before = read(tmp_path)
+    log.close()
+    with keeping(tmp_path):
+        waiting = threading.Thread(target=compact_apart, args=(tmp_path, threading.Event()))
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        assert len(segment_paths(tmp_path)) == 1
+    waiting.join()
+    assert not segment_paths(tmp_path)
+    equal(read(tmp_path), before)
 
 
 def test_shadows_are_kept_apart(tmp_path: Path) -> None:

@@ -63,16 +63,19 @@ def test_the_images_folder_is_served(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_for("docker", "people@7", "people", model, out, 1, allow_pickle=False)
     folder = DeploymentFolder(out / "deployment")
-    text = (folder.path / "deployment.json").read_text()
+    told = (folder.path / "deployment.json").read_text()
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (folder.path / "deployment.json").write_text(text.replace("0.0.0.0", "127.0.0.1").replace("8080", str(port)))
+    (folder.path / "deployment.json").write_text(told.replace("0.0.0.0", "127.0.0.1").replace("8080", str(port)))
     (folder.path / "token").write_text("secret\n")
+    text = (out / "Dockerfile").read_text().replace("/srv", str(out))
+    (build,) = [line.removeprefix("RUN python") for line in text.splitlines() if line.startswith("RUN python -m")]
+    passes(sys.executable, *build.split())
     command = [sys.executable, "-m", "jupyter_mlops.serving.server", str(folder.path), "--workers", "1"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    with (tmp_path / "log").open("wb") as written:
+        process = subprocess.Popen(command, stdout=written, stderr=written, env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
         wait_for(port, process, folder)
         connection = HTTPConnection("127.0.0.1", port, timeout=30)
@@ -81,6 +84,9 @@ def test_the_images_folder_is_served(model: Path, tmp_path: Path) -> None:
         response = connection.getresponse()
         assert response.status == 200, response.read()
         assert response.headers["X-Model-Version"] == "people@7"
+        log = (tmp_path / "log").read_text()
+        assert "is served by the path compiled" in log
+        assert "compiling" not in log  # it was, while the image was built
     finally:
         process.terminate()
         process.wait(20)

@@ -47,7 +47,15 @@ def test_it_predicts_and_names_every_row(server: RunningServer) -> None:
 
 def test_nobody_gets_in_without_the_token(server: RunningServer) -> None:
     before = count(server.folder.log)
-    for given in ("", "Bearer", "Bearer wrong", f"Basic {server.token}", server.token, f"Bearer {server.token}x"):
+    for given in (
+        "",
+        "Bearer",
+        "Bearer wrong",
+        f"Basic {server.token}",
+        "Basic !",
+        server.token,
+        f"Bearer {server.token}x",
+    ):
         for method, path in (("POST", "/invocations"), ("GET", "/version"), ("GET", "/nothing")):
             status, headers, body = server.ask(method, path, b"{}", authorization=given)
             assert (status, headers["www-authenticate"]) == (401, "Bearer"), (given, path)
@@ -100,25 +108,18 @@ def test_curl_with_the_token(server: RunningServer) -> None:
     assert len(json.loads(done.stdout)["predictions"]) == 2
 
 
-def test_mlflows_own_client(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`ScoringServerClient` knows no token and takes no headers; the header goes onto every request that it makes."""
-    import requests
+def test_mlflows_own_client(server: RunningServer) -> None:
+    """`ScoringServerClient` takes no headers; the token goes as the password of the address."""
+    import mlflow
     from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
-    send = requests.Session.request
-
-    def with_token(self: Any, method: str, url: str, **keywords: Any) -> Any:
-        headers = {**(keywords.pop("headers", None) or {}), "Authorization": f"Bearer {server.token}"}
-        return send(self, method, url, headers=headers, **keywords)
-
-    monkeypatch.setattr(requests.Session, "request", with_token)
-    client = ScoringServerClient("127.0.0.1", server.port)
+    client = ScoringServerClient(f"any:{server.token}@127.0.0.1", server.port)
     client.wait_server_ready(timeout=10)
-    import mlflow
-
     assert client.get_version() == mlflow.__version__
     answer = client.invoke(PEOPLE.head(5).assign(age=float("nan")))
     assert len(answer.get_predictions(predictions_format="dataframe")) == 5
+    with pytest.raises(Exception, match="401"):
+        ScoringServerClient(f"{server.token}:wrong@127.0.0.1", server.port).invoke(PEOPLE.head(1))
 
 
 def test_health_answers_while_predictions_run(server: RunningServer) -> None:

@@ -1,7 +1,7 @@
 """Proven: plans kept by what they were proven for: a model's files, and what compiles and computes in this environment.
 
-A plan is compared with the original once for each model, machine, interpreter and version of the libraries and of this
-package's compiler; whatever deploys the same again, or the same model under another name, takes it from here. The folder
+A plan is compared with the original once for each model, kind of machine, interpreter and version of the libraries and of
+this package's compiler; whatever deploys the same again, or the same model under another name, takes it from here. The folder
 is the workspace's ``.mlops/plans``; where there is none (an image, a server started by hand) it is beside the model.
 """
 
@@ -45,11 +45,14 @@ def key_of(model: ModelFolder) -> str:
 
 
 def environment() -> list[str]:
-    """What compiles and computes here: the interpreter, the machine, the libraries on disk and this package's compiler."""
+    """What compiles and computes here: the interpreter, the kind of machine, the libraries on disk and this package's compiler.
+
+    The machine's own name is not part of it: a container has another one at every start.
+    """
     serving = Path(__file__).parents[1]
     sources = [path for pattern in COMPILER for path in sorted(serving.glob(pattern))]
     compiler = hashlib.blake2b(b"".join(_contents(serving, sources)), digest_size=20).hexdigest()
-    return [sys.version, platform.machine(), platform.node(), *map(_version, LIBRARIES), compiler]
+    return [sys.version, platform.machine(), *map(_version, LIBRARIES), compiler]
 
 
 def _contents(base: Path, paths: list[Path]) -> Iterator[bytes]:

@@ -6,9 +6,15 @@ from .target import Served, Target
 
 __all__ = ["TARGET", "dockerfile", "files"]
 
+IMAGE = "/srv/deployment/generations/image"
+
 
 def dockerfile(served: Served) -> str:
-    """The Dockerfile; the token comes as a file at run time, and the inference log is a volume."""
+    """The Dockerfile; the token comes as a file at run time, and the inference log is a volume.
+
+    The model is compiled, and its plan compared with the original, while the image is built: a container only reads it.
+    """
+    pickles = " --allow-pickle" if served.allow_pickle else ""
     return f"""# syntax=docker/dockerfile:1
 FROM python:{served.python}-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1
@@ -19,6 +25,7 @@ RUN pip install --no-cache-dir --requirement requirements.txt \\
  && useradd --uid 10001 --no-create-home server
 COPY --chown=10001:10001 deployment/ ./deployment/
 USER 10001
+RUN python -m jupyter_mlops.serving.compiled.build {IMAGE}/model {IMAGE}/plans --root /srv{pickles}
 VOLUME ["/srv/deployment/log"]
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=2)"]

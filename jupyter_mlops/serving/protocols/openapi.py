@@ -95,8 +95,13 @@ def document(slot: Slot | None) -> bytes:
             "version": "" if slot is None else slot.version,
             "x-server": "jupyter-mlops " + metadata.version("jupyter-mlops"),
         },
-        "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
-        "security": [{"token": []}],
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "password": {"type": "http", "scheme": "basic", "description": "any name, the token as password"},
+            }
+        },
+        "security": [{"token": []}, {"password": []}],
         "paths": {
             "/invocations": {
                 "post": {
