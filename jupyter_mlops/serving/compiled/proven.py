@@ -25,10 +25,10 @@ from ..load import ModelFolder
 __all__ = ["await_other", "environment", "forget_oldest", "key_of", "proving", "used"]
 
 LIBRARIES = (
-    "numpy", "scipy", "pandas", "scikit-learn", "skops", "onnx", "onnxruntime", "xgboost", "lightgbm", "msgspec", "numba",
+    "numpy", "scipy", "pandas", "scikit-learn", "skops", "onnx", "onnxruntime", "xgboost", "lightgbm", "msgspec", "llvmlite",
     "orjson",
 )  # fmt: skip
-COMPILER = ("compiled/*.py", "load.py", "model.py", "request.py", "signature.py", "limits.py")
+COMPILER = ("compiled/*.py", "compiled/*.ll", "load.py", "model.py", "request.py", "signature.py", "limits.py")
 LOOK_SECONDS = 0.02
 KEPT = 200  # plans; of more, those that were used longest ago are removed
 

@@ -1,20 +1,21 @@
-"""Walk: large forests, laid out for one row's way through every tree and walked by code that numba compiles.
+"""Walk: large forests, laid out for one row's way through every tree and walked by machine code that LLVM makes of ``walk.ll``.
 
 ONNX Runtime keeps some 300 bytes a node. A forest of full-grown trees then fits no cache, and a row costs a memory access at
-nearly every node. Here a node is 16 bytes, and the one that a comparison leads to on its left is the next.
+nearly every node. Here a node is 16 bytes, and the one that a comparison leads to on its left is the next. llvmlite alone is
+ready in a few hundredths of a second; numba, which brings it along, takes more than one to load a function it has compiled.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable
-from functools import lru_cache
+import ctypes
+from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from ...evaluation.native import native
 from .trees import LESS, Forest, Tree
 
 __all__ = ["Walk", "lay_out", "walkable"]
@@ -28,13 +29,20 @@ NODE = np.dtype([("split", "f8"), ("feature", "i4"), ("right", "i4")])
 """Of a leaf `split` is its value, `feature` below 0 and `right` its target."""
 
 MISSING_LEFT = 1 << 30  # added to the feature's number
-TOGETHER = 4  # rows from which on each tree is walked by all rows before the next tree
 MOST_NODES = 2**31 - 1
+LLVM = (0, 45)  # the llvmlite from which on LLVM reads pointers without a type
+SIGNATURE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, ctypes.c_int64, ctypes.c_void_p, *[ctypes.c_int64] * 2, ctypes.c_void_p, ctypes.c_int64)  # fmt: skip
 
 
 def walkable(forest: Forest) -> bool:
-    """Whether a forest is large enough to be walked, and numba is there to compile it."""
-    return LARGE <= forest.nodes <= MOST_NODES and importlib.util.find_spec("numba") is not None
+    """Whether a forest is large enough to be walked, and LLVM is there to compile that."""
+    if not LARGE <= forest.nodes <= MOST_NODES:
+        return False
+    try:
+        version = metadata.version("llvmlite")
+    except metadata.PackageNotFoundError:
+        return False
+    return tuple(int(part) for part in version.split(".")[:2]) >= LLVM
 
 
 def lay_out(forest: Forest) -> bytes:
@@ -97,32 +105,26 @@ class Walk:
         self.targets = int(told["targets"])
         self._roots = np.frombuffer(told["roots"], dtype=np.int64)
         self._nodes = np.frombuffer(told["nodes"], dtype=NODE)
-        self._walk = _compiled()
-        self._walk(self._nodes, self._roots, np.empty((0, 1)), np.empty((0, 1)))  # compiled now, and not at a request
+        self._where = (self._nodes.ctypes.data, self._roots.ctypes.data, len(self._roots))
+        _, self._walk = _compiled()
 
     def sums(self, features: Array) -> Array:
         """What the leaves add up to: rows x targets, float64; trees in their order, as the library adds them."""
-        found = np.zeros((len(features), self.targets))
-        self._walk(self._nodes, self._roots, np.ascontiguousarray(features, dtype=np.float64), found)
+        rows = np.ascontiguousarray(features, dtype=np.float64)
+        found = np.zeros((len(rows), self.targets))
+        self._walk(*self._where, rows.ctypes.data, *rows.shape, found.ctypes.data, self.targets)
         return found
 
 
-@lru_cache(maxsize=1)
-def _compiled() -> Callable[[Array, Array, Array, Array], None]:
-    return native(_walk)
+@cache
+def _compiled() -> tuple[Any, Any]:
+    """What owns the machine code of ``walk.ll``, and its function, which lets other threads run."""
+    import llvmlite.binding as llvm
 
-
-def _walk(nodes: Array, roots: Array, rows: Array, found: Array) -> None:
-    """Add every tree's leaf for every row; few rows one after the other, many together tree by tree."""
-    alone = len(rows) < TOGETHER
-    outer, inner = (len(rows), len(roots)) if alone else (len(roots), len(rows))
-    for a in range(outer):
-        for b in range(inner):
-            row, at = (a, roots[b]) if alone else (b, roots[a])
-            feature = nodes[at].feature
-            while feature >= 0:
-                value = rows[row, feature & (MISSING_LEFT - 1)]
-                left = value <= nodes[at].split or (feature >= MISSING_LEFT and value != value)  # noqa: PLR0124 NaN is not
-                at = at + 1 if left else nodes[at].right
-                feature = nodes[at].feature
-            found[row, nodes[at].right] += nodes[at].split
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    module = llvm.parse_assembly(Path(__file__).with_name("walk.ll").read_text())
+    module.verify()
+    engine = llvm.create_mcjit_compiler(module, llvm.Target.from_default_triple().create_target_machine(opt=3))
+    engine.finalize_object()
+    return engine, SIGNATURE(engine.get_function_address("walk"))
