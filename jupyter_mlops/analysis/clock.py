@@ -54,12 +54,12 @@ def clock_calls(statements: Iterable[Statement], *, sets: bool = False) -> list[
     return list(dict.fromkeys(call for statement in statements for call in _calls(statement, aliases, sets=sets)))
 
 
-def _calls(statement: Statement, aliases: Mapping[str, str], *, sets: bool) -> Iterator[str]:
+def _calls(statement: Statement, aliases: Mapping[str, str], *, sets: bool, seeded: bool = False) -> Iterator[str]:
     for node in ast.walk(statement.node):
         told = _measured(node)
         if isinstance(node, ast.Call) and (dotted := dotted_name(node.func)):
             first, dot, rest = dotted.partition(".")
-            if _reads(node, f"{aliases.get(first, first)}{dot}{rest}"):
+            if _reads(node, f"{aliases.get(first, first)}{dot}{rest}", seeded=seeded):
                 told = f"{dotted}()"
             elif dotted.endswith("savefig") and _is_dated(node):
                 told = f"{dotted}(), which writes its date into the drawing,"
@@ -69,7 +69,7 @@ def _calls(statement: Statement, aliases: Mapping[str, str], *, sets: bool) -> I
                 told = f"{dotted}(), whose processes (n_jobs) draw random numbers that nothing seeds,"
         if isinstance(node, (ast.Attribute, ast.Name)) and (name := dotted_name(node)):
             first, _, last = f"{aliases.get(name.partition('.')[0], name)}.{name.partition('.')[2]}".rpartition(".")
-            if first.partition(".")[0] == "seaborn" and last in _RESAMPLED:
+            if first.partition(".")[0] == "seaborn" and last in _RESAMPLED and not seeded:
                 told = f"{name}(), which resamples for its error bars,"
         if sets and (
             isinstance(node, (ast.Set, ast.SetComp)) or (isinstance(node, ast.Call) and dotted_name(node.func) in _SETS)
@@ -118,7 +118,11 @@ def _is_dated(node: ast.Call) -> bool:
 
 
 def clock_dependents(
-    flows: Iterable[Flow], *, sets: bool = False, timed: Mapping[int, Collection[str]] | None = None
+    flows: Iterable[Flow],
+    *,
+    sets: bool = False,
+    timed: Mapping[int, Collection[str]] | None = None,
+    seeded: Collection[int] = (),
 ) -> dict[str, list[str]]:
     r"""The names whose values come from such calls at the end, each with the calls.
 
@@ -128,6 +132,8 @@ def clock_dependents(
         Sets count too: nothing fixes the order in which their texts are read.
     timed
         What was changed as many times as the clock let it, by execution count.
+    seeded
+        The execution counts of cells in which NumPy is given the seeds that it took from the system.
 
     Examples
     --------
@@ -149,8 +155,9 @@ def clock_dependents(
                 found[name] = found.get(name, {}) | {f"%timeit's number of runs in [{count}]": None}
 
     for flow in flows:
-        note_timed(flow.statement.execution.cell.count)
-        calls = dict.fromkeys(_calls(flow.statement, aliases, sets=sets))
+        count = flow.statement.execution.cell.count
+        note_timed(count)
+        calls = dict.fromkeys(_calls(flow.statement, aliases, sets=sets, seeded=count in seeded))
         for name in (*flow.reads, *(f"<file {file}>" for file in flow.effects.outside.files_read)):
             calls |= found.get(name, {})
         for file in flow.effects.outside.files_written if calls else ():
@@ -172,13 +179,13 @@ def _measured(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) and node.attr == "refit_time_" else ""
 
 
-def _reads(node: ast.Call, dotted: str) -> bool:
+def _reads(node: ast.Call, dotted: str, *, seeded: bool) -> bool:
     parts = dotted.split(".")
     if ".".join(parts[-2:]) in _CALLS or parts[-1] in _CALLS or parts[0] in _SECRETS:
         return True
     if len(parts) == 1 and dotted in _ALONE:
         return True
-    if parts[-1] in _SEEDED and not node.args and not node.keywords:
+    if parts[-1] in _SEEDED and not node.args and not node.keywords and not (seeded and parts[-1] != "Random"):
         return True  # it seeds itself with true random bytes
     given = [a.value for a in node.args if isinstance(a, ast.Constant)]
     return parts[-1] in _NOW and bool({"now", "today"} & {v for v in given if isinstance(v, str)})

@@ -71,7 +71,9 @@ def _run(
     if isinstance(told, ast.Call) and isinstance(told.func, ast.Name) and told.func.id in coroutines and not _awaits(told):  # fmt: skip
         call = _source(text, told)
     else:
-        yield parse_statement(f"async def {function}():\n{indent(f'return ({_source(text, value)})')}", execution)
+        given = _source(text, value)
+        given = f"({given})" if "\n" in given else given
+        yield parse_statement(f"async def {function}():\n{indent(f'return {given}')}", execution)
         call = f"{function}()"
     yield _with_text(statement, apply_edits(text, [edit_span(text, value, value, f"{run}({call})")]))
 

@@ -290,6 +290,8 @@ def _numpy(value: Any) -> Any:
         with contextlib.suppress(ValueError):
             return ("iterator", list(value.operands), value.finished, value.itersize)
         return ("iterator", "closed")
+    if type(value).__name__ == "NpzFile":
+        return ("archive", {name: value[name] for name in value.files} if value.zip is not None else "closed")
     if type(value).__name__ == "poly1d":
         return ("polynomial", value.coeffs, value.variable)
     if type(value).__name__ == "dtype" or type(value).__name__.startswith("dtype["):

@@ -205,9 +205,15 @@ def make_plan(
     seeds = states or any(flow.effects.outside.seeds for flow in kept.flows)
     if not seeds and any(RANDOM in flow.reads for flow in kept.flows):
         plan.unseeded = [f"{call}() in {f.statement.where}" for f in kept.flows for call in f.effects.outside.unseeded]
-    clock = clock_dependents(kept.flows, sets=not os.environ.get("PYTHONHASHSEED"), timed=trace.timed)
+    clock = _clock(kept, trace, states)
     plan.clock = {name: clock[name] for name in results.names if name in clock}
     return plan
+
+
+def _clock(kept: Slice, trace: Trace, states: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    seeded = {int(count) for count, state in states.items() if "entropy" in state}
+    sets = not os.environ.get("PYTHONHASHSEED")
+    return clock_dependents(kept.flows, sets=sets, timed=trace.timed, seeded=seeded)
 
 
 def _packages(flows: Sequence[Flow]) -> list[str]:
