@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from importlib import import_module
@@ -248,7 +248,13 @@ class Session(_Stages):
         _client(context).actor = lambda: context.actor
         context.settings = settings
         context.hooks.update(
-            profile=_write_training_profile, digest=_digest, open_context=_open_context, table=_table, final=_final
+            profile=_write_training_profile,
+            digest=_digest,
+            open_context=_open_context,
+            table=_table,
+            final=_final,
+            personal=partial(_personal, context),
+            masked_document=partial(_masked_document, context),
         )
         context.hooks.update(registering=_warm_builder, registered=_prepare_serving)
         return cls(context)
@@ -336,11 +342,28 @@ class Session(_Stages):
         return self.status()
 
 
-def _write_training_profile(training: Any, target: Any, model: Any, folder: Path) -> None:
+def _write_training_profile(
+    training: Any, target: Any, model: Any, folder: Path, personal: Collection[str] = (), **known: Any
+) -> Any:
     """What tracking and the registry need of the datasets stage, which stands to their right or beside them."""
     from .datasets.profile import write_training_profile
 
-    write_training_profile(training, target, model, folder)
+    return write_training_profile(training, target, model, folder, personal, **known)
+
+
+def _personal(context: Context, training: Any) -> Any:
+    """The personal columns of what a model was fitted on, as declared and as found."""
+    from .datasets.personal import mask_key
+    from .datasets.personal.training import look_in
+
+    return look_in(training, context.personal, lambda: mask_key(context.workspace.home))
+
+
+def _masked_document(context: Context, text: str) -> str:
+    from .datasets.personal import mask_key
+    from .datasets.personal.documents import masked_document
+
+    return masked_document(text, lambda: mask_key(context.workspace.home))
 
 
 def _digest(table: Any) -> str:

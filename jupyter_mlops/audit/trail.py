@@ -83,13 +83,29 @@ class Trail:
             earlier = self._requests.get(request)
             if earlier is not None:
                 return earlier.number
-            self._number += 1
-            self._append(
-                {"kind": "begin", "number": self._number, "request": request, "action": action, "target": target},
-                {PERSONAL: {"actor": actor.to_dict(), "details": dict(details)}},
-            )
+            self._append(self._begun(request, actor, action, target, details))
             self._requests[request] = Answered(self._number, done=False)
             return self._number
+
+    def done(self, request: str, actor: Actor, action: str, target: str, details: Mapping[str, Any]) -> None:
+        """Write that a change was made; both of its entries at once, for what has begun and ended when it is told of."""
+        with self._lock:
+            earlier = self._requests.get(request)
+            begun = [] if earlier is not None else [self._begun(request, actor, action, target, details)]
+            number = earlier.number if earlier is not None else self._number
+            ended = {"kind": "end", "number": number, "request": request, "outcome": "done"}
+            self._append(*begun, (ended, {PERSONAL: {"error": "", "result": _facts(None)}}))
+            self._requests[request] = Answered(number, done=True)
+
+    def _begun(
+        self, request: str, actor: Actor, action: str, target: str, details: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The entry of a change that begins, with the next number."""
+        self._number += 1
+        return (
+            {"kind": "begin", "number": self._number, "request": request, "action": action, "target": target},
+            {PERSONAL: {"actor": actor.to_dict(), "details": dict(details)}},
+        )
 
     def end(self, request: str, outcome: str, *, answer: Any = None, error: str = "") -> None:
         """Write how the change ended, and what it came to."""
@@ -99,13 +115,13 @@ class Trail:
             sealed: dict[str, Any] = {PERSONAL: {"error": error, "result": _facts(told)}}
             if told is not None and len(orjson.dumps(told)) <= LARGEST_ANSWER:
                 sealed[ANSWER] = told
-            self._append({"kind": "end", "number": number, "request": request, "outcome": outcome}, sealed)
+            self._append(({"kind": "end", "number": number, "request": request, "outcome": outcome}, sealed))
             self._requests[request] = Answered(number, outcome == "done", answer)
 
     def note(self, kind: str, public: Mapping[str, Any]) -> int:
         """Write an entry about the chain itself: an ``anchor`` of other chains' heads, an erasure, a retention."""
         with self._lock:
-            self._append({"kind": kind, "public": dict(public)}, {})
+            self._append(({"kind": kind, "public": dict(public)}, {}))
             return self._seq
 
     def erase(self, user: str) -> list[tuple[int, int]]:
@@ -196,10 +212,13 @@ class Trail:
         if seen[0] > self._seq:  # the end was cut off: the gap stays
             self._seq, self._last = seen
 
-    def _append(self, body: dict[str, Any], sealed: Mapping[str, Any]) -> None:
-        place = self._seq + 1
-        whole = {**body, "writer": self.writer, "seq": place, "at_ms": now_ms(), "previous": self._last}
-        line, own = line_of(whole, sealed)
+    def _append(self, *entries: tuple[dict[str, Any], Mapping[str, Any]]) -> None:
+        place, own, line = self._seq, self._last, b""
+        for body, sealed in entries:
+            place += 1
+            whole = {**body, "writer": self.writer, "seq": place, "at_ms": now_ms(), "previous": own}
+            written_as, own = line_of(whole, sealed)
+            line += written_as
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:

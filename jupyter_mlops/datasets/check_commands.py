@@ -196,6 +196,7 @@ def check_saved(
             report, note=f"not kept with {found.ref}: the table has been changed since it was saved or loaded."
         )
     kept = replace(report, version=found.ref)
+    context.personal.update(report.personal)
     context.call("data.keep_check", ref=found.ref, report=kept.to_dict())
     return kept
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Annotated, Any
 
 from ..domain.command import Arg, command
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
+from ..domain.folder_diff import FolderDiff
 from ..domain.reference import NAME, Reference, check_name
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, NotFound
 from .check_commands import CheckCommands, check_saved, contract_of, known_column, masked
 from .erasing_commands import ErasingCommands
 from .feature_commands import FeatureCommands
 from .keeping_commands import KeepingCommands
-from .opened import open_version
+from .opened import Opened, open_version
 from .sealing_commands import SealingCommands
 from .selection_commands import SelectionCommands
 from .tables import as_table as table_of
@@ -201,13 +203,13 @@ class DataCommands(
         after: Annotated[Any, Arg(value="table", complete="data", metavar="AFTER")],
         *,
         key: Annotated[list[str] | None, Arg(metavar="COLUMN")] = None,
-    ) -> DataDiff:
-        """Show what changed between two tables: columns, rows, and cells of rows in both.
+    ) -> DataDiff | FolderDiff:
+        """Show what changed between two tables: columns, rows, cells of rows in both; or between two folders of files.
 
         Parameters
         ----------
         before, after
-            A data version, a DataFrame, or a CSV or Parquet file.
+            A data version, a DataFrame, or a CSV or Parquet file; or a data version of a folder, or a folder.
         key
             Columns that together name a row in both tables; without them rows are matched by position, or by content
             where rows have come, gone or moved.
@@ -216,28 +218,67 @@ class DataCommands(
         --------
         %mlops data diff adult@v1 adult@v2
         %mlops data diff adult@v1 df --key id
+        %mlops data diff pictures@v1 pictures/
         """
         with self.context.looking("diff"):
             return self._diff(before, after, key)
 
-    def _diff(self, before: Any, after: Any, key: list[str] | None) -> DataDiff:
-        from .difference import difference
-
+    def _diff(self, before: Any, after: Any, key: list[str] | None) -> DataDiff | FolderDiff:
         names = (table_name(self.context, before, "before"), table_name(self.context, after, "after"))
         keys = [key] if isinstance(key, str) else key or []
-        if not keys and _is_version(before) and _is_version(after):
-            from .stored_difference import stored_difference
+        with contextlib.ExitStack() as stack:
+            one, other = (self._side(given, stack) for given in (before, after))
+            folders = [
+                isinstance(side, Path) or (side is not None and side.version.kind == "folder") for side in (one, other)
+            ]
+            if any(folders):
+                return self._of_folders((one, other), names, keys)
+            if not keys and isinstance(one, Opened) and isinstance(other, Opened):
+                from .stored_difference import stored_difference
 
-            with open_version(self.context, before) as one, open_version(self.context, after) as other:
                 found = stored_difference(one, other)
-            if found is not None:
-                note_use(self.context, None, one.version)
-                note_use(self.context, None, other.version)
-                return replace(found, before=names[0], after=names[1])
-        return difference(table_of(self.context, before), table_of(self.context, after), key=keys, names=names)
+                if found is not None:
+                    note_use(self.context, None, one.version)
+                    note_use(self.context, None, other.version)
+                    return replace(found, before=names[0], after=names[1])
+            from .difference import difference
 
+            return difference(self._frame(before, one), self._frame(after, other), key=keys, names=names)
 
-def _is_version(given: Any) -> bool:
-    """Whether a text can only mean a data version."""
-    name, at, _ = given.partition("@") if isinstance(given, str) else ("", "", "")
-    return bool(at) and NAME.fullmatch(name) is not None and not Path(given).exists()
+    def _side(self, given: Any, stack: contextlib.ExitStack) -> Opened | Path | None:
+        """A saved version, opened once, or a folder; None for any other table."""
+        if not isinstance(given, (str, Path)):
+            return None
+        path = Path(given).expanduser()
+        if path.exists():
+            return path if path.is_dir() else None
+        name, at, _ = str(given).partition("@")
+        if isinstance(given, Path) or NAME.fullmatch(name) is None:
+            return None
+        try:
+            return stack.enter_context(open_version(self.context, given))
+        except NotFound:
+            if at:
+                raise
+            return None  # whoever reads it as a table says what else it could have meant
+
+    def _frame(self, given: Any, side: Opened | Path | None) -> Any:
+        if not isinstance(side, Opened) or side.version.kind != "table":
+            return table_of(self.context, given)
+        frame = side.read()
+        note_use(self.context, frame, side.version)
+        return frame
+
+    def _of_folders(self, sides: tuple[Any, Any], names: tuple[str, str], keys: list[str]) -> FolderDiff:
+        from .folder_difference import files_of, folder_difference
+
+        if keys:
+            raise InvalidArgument("--key is for tables; the files of folders are matched by their paths.")
+        for side, name in zip(sides, names, strict=True):
+            if not isinstance(side, Path) and (side is None or side.version.kind != "folder"):
+                raise InvalidArgument(f"{name} is a table, the other is a folder of files.", hint="Give two of a kind.")
+        one, other = (files_of(side) for side in sides)
+        for side in sides:
+            if isinstance(side, Opened):
+                note_use(self.context, None, side.version)
+        return folder_difference(one, other, names)

@@ -160,11 +160,16 @@ _PANDAS = {
 def _rule(column: Column) -> ColumnRule:
     import numpy as np
 
+    from .personal import found_in
+
     kind = _kind(column)
     present = int(column.counts.sum())
+    personal = found_in(column) is not None  # then no value of it is written down
     minimum = maximum = None
     categories = None
-    if kind in ("integer", "number", "moment"):
+    if personal:
+        pass
+    elif kind in ("integer", "number", "moment"):
         finite = column.numbers[np.isfinite(column.numbers)]
         if len(finite):
             minimum, maximum = float(finite.min()), float(finite.max())

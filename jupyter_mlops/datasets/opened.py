@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +16,7 @@ from ..errors import IntegrityFailure, InvalidArgument, NotFound
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .folder import FolderManifest, StoredFile
     from .manifest import Manifest
     from .packs import Packs
     from .snapshot import Base
@@ -78,6 +80,17 @@ class Opened:
         except IntegrityFailure as error:
             raise IntegrityFailure(f"{self.version.ref} is not what was saved: {error.message}", hint=HINT) from error
 
+    def files(self) -> tuple[StoredFile, ...]:
+        """The files of a folder's version, by path.
+
+        Raises
+        ------
+        IntegrityFailure
+            The manifest is not what was saved.
+        """
+        with self._whole():
+            return self._of_folder().files
+
     def extract(self, target: Path) -> None:
         """Write the files of a folder's version into a folder that is not there yet, or empty.
 
@@ -86,13 +99,23 @@ class Opened:
         IntegrityFailure
             They are not what was saved.
         """
-        from .folder import FolderManifest, extract
-        from .manifest import MANIFEST
+        from .folder import extract
         from .packs import Reader
 
-        try:
-            manifest = FolderManifest.from_bytes((self.folder / MANIFEST).read_bytes(), digest=self.checksum)
+        with self._whole():
+            manifest = self._of_folder()
             extract(manifest, Reader(self.packs, manifest.packs), target)
+
+    def _of_folder(self) -> FolderManifest:
+        from .folder import FolderManifest
+        from .manifest import MANIFEST
+
+        return FolderManifest.from_bytes((self.folder / MANIFEST).read_bytes(), digest=self.checksum)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        try:
+            yield
         except FileNotFoundError as error:
             raise IntegrityFailure(f"{error.filename} of {self.version.ref} is gone.", hint=HINT) from error
         except IntegrityFailure as error:

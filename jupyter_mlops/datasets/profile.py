@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from ..errors import IntegrityFailure, InvalidArgument, NotFound
 from .column_profile import ColumnProfile, Kind
+from .personal.training import suspicious
 from .tokens import Vocabulary
 
 __all__ = ["ColumnProfile", "Kind", "Profile", "as_inputs", "write_training_profile"]
@@ -29,6 +30,7 @@ DISTRIBUTIONS = "profile.parquet"
 WORDS = "words.parquet"
 FORMAT = 2  # 1 had no texts' words, and kept 1,000 labels; it is read as it is
 PREDICTED_ROWS = 100_000  # a model that compares with all of its training data would take hours for more
+WITHOUT_VALUES = "no value is kept of"
 LARGEST_DENSE = 50_000_000  # cells of a sparse matrix that are written out at the most
 
 
@@ -134,7 +136,7 @@ class Profile:
             "notes": self.notes,
         }
         temporary = folder / f"{DESCRIPTION}.{os.getpid()}"
-        temporary.write_text(json.dumps(described, indent=1) + "\n")
+        temporary.write_text(json.dumps(described) + "\n")
         temporary.replace(folder / DESCRIPTION)
 
     @classmethod
@@ -182,7 +184,16 @@ class Profile:
                 yield part, column
 
 
-def write_training_profile(training: Any, target: Any, model: Any, folder: Path) -> Profile:
+def write_training_profile(
+    training: Any,
+    target: Any,
+    model: Any,
+    folder: Path,
+    personal: Collection[str] = (),
+    *,
+    predicted: Any = None,
+    known: Profile | None = None,
+) -> Profile:
     """Write the reference profile of what a model was trained on into a folder; `Profile.read` reads it.
 
     Parameters
@@ -194,6 +205,12 @@ def write_training_profile(training: Any, target: Any, model: Any, folder: Path)
     model
         The fitted model; its predictions on the training data (on at most 100,000 evenly spaced rows) are profiled
         too. None, or one that cannot predict, leaves them out, and a note in the profile says why.
+    personal
+        Columns of which no value is kept; further ones are found by their labels.
+    predicted
+        The model's predictions on the training data, where they are at hand.
+    known
+        A profile of the same training data, personal columns left out, that was written before.
 
     Raises
     ------
@@ -202,9 +219,10 @@ def write_training_profile(training: Any, target: Any, model: Any, folder: Path)
     """
     notes: list[str] = []
     names = [str(name) for name in getattr(model, "feature_names_in_", ())]
-    profile = Profile.of(as_inputs(training, names))
+    profile = known or _discreet(Profile.of(as_inputs(training, names)), personal)
+    notes += [note for note in profile.notes if note.startswith(WITHOUT_VALUES)]
     outputs = () if target is None else _outputs(target, "target")
-    predicted: tuple[ColumnProfile, ...] = ()
+    answers: tuple[ColumnProfile, ...] = ()
     if not hasattr(model, "predict"):
         notes.append("no predictions: the model has no predict")
     else:
@@ -212,12 +230,25 @@ def write_training_profile(training: Any, target: Any, model: Any, folder: Path)
         if step > 1:
             notes.append(f"predictions on every {step}th row")
         try:
-            predicted = _outputs(model.predict(_every(training, step)), "prediction")
+            answers = _outputs(
+                predicted if predicted is not None and step == 1 else model.predict(_every(training, step)),
+                "prediction",
+            )
         except Exception as error:  # a user's model may raise anything; its profile is worth having all the same
             notes.append(f"no predictions: {type(error).__name__}: {str(error)[:200]}")
-    profile = Profile(profile.rows, profile.columns, outputs, predicted, tuple(notes))
+    profile = Profile(profile.rows, profile.columns, outputs, answers, tuple(notes))
     profile.write(folder)
     return profile
+
+
+def _discreet(profile: Profile, personal: Collection[str]) -> Profile:
+    """The profile without the values of personal columns, and a note that names them."""
+    hidden = [c.name for c in profile.columns if c.name in personal or suspicious(c.name, c.labels)]
+    if not hidden:
+        return profile
+    columns = tuple(c.without_content() if c.name in hidden else c for c in profile.columns)
+    told = f"{WITHOUT_VALUES} {', '.join(hidden)}: personal data, whose drift is not measured"
+    return replace(profile, columns=columns, notes=(*profile.notes, told))
 
 
 def as_inputs(training: Any, names: list[str]) -> pd.DataFrame:

@@ -57,6 +57,7 @@ def save_table(
     if told["found"] is not None:
         version = DataVersion.from_dict({**told["found"], "new": False})
         if personal:
+            context.personal.update(personal)
             context.call("data.declare_personal", ref=version.ref, columns=list(personal))
         note_use(context, frame, version)
         return version

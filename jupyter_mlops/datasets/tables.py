@@ -89,7 +89,8 @@ def read_in_run(context: Context) -> list[str]:
 
 
 def note_use(context: Context, frame: pd.DataFrame | None, version: DataVersion) -> None:
-    """Remember what `frame` holds, and tell the run being recorded that it is used."""
+    """Remember what `frame` holds and which columns are personal, and tell the run being recorded that it is used."""
+    context.personal.update(version.personal)
     if frame is not None:
         context.known_tables.remember(frame, version.ref, version.digest)
     if context.recorder is not None:

@@ -1,4 +1,4 @@
-"""Tokens: the words of free text, each with the number of cells that hold it."""
+"""Tokens: the words of free text, each with the number of cells that hold it; addresses and long numbers are no words."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ __all__ = ["MOST_CELLS", "MOST_TOKENS", "Vocabulary", "merged_vocabularies", "vo
 
 MOST_TOKENS = 50_000
 MOST_CELLS = 100_000  # evenly spaced; more say nothing new of which words there are
+ADDRESS = r"[^\s@]+@[^\s@]+"
+LONGEST_NUMBER = 6  # digits: a longer one may be a telephone's or a card's
 SEPARATOR = r"[^\p{L}\p{N}_]+"
 
 
@@ -60,7 +62,10 @@ def vocabulary_of(texts: pa.Array) -> Vocabulary:
     step = max(1, -(-len(texts) // MOST_CELLS))
     if step > 1:
         texts = texts.take(pa.array(np.arange(0, len(texts), step)))
-    words = pc.split_pattern_regex(pc.utf8_lower(texts), SEPARATOR)
+    texts = pc.utf8_lower(texts)
+    if pc.any(pc.match_substring(texts, "@")).as_py():
+        texts = pc.replace_substring_regex(texts, ADDRESS, " ")
+    words = pc.split_pattern_regex(texts, SEPARATOR)
     rows = pc.list_parent_indices(words).to_numpy()
     coded = words.flatten().dictionary_encode()
     if isinstance(coded, pa.ChunkedArray):
@@ -70,7 +75,11 @@ def vocabulary_of(texts: pa.Array) -> Vocabulary:
         return Vocabulary(cells=len(texts))
     pairs = np.unique(rows * len(names) + coded.indices.to_numpy())
     counts = np.bincount(pairs % len(names), minlength=len(names))
-    return _kept({name: int(n) for name, n in zip(names, counts, strict=True) if name}, cells=len(texts))
+    return _kept({name: int(n) for name, n in zip(names, counts, strict=True) if _is_word(name)}, cells=len(texts))
+
+
+def _is_word(name: str) -> bool:
+    return bool(name) and not (len(name) > LONGEST_NUMBER and name.isdigit())
 
 
 def merged_vocabularies(first: Vocabulary, second: Vocabulary) -> Vocabulary:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .display import Displayed, table
+from .display import Displayed, byte_size, table
 from .evaluation import Difference
 from .record import Record
 
@@ -102,10 +102,10 @@ class Compression(Displayed, Record):
             cells.append(
                 [
                     way.method,
-                    _size(way.bytes),
+                    byte_size(way.bytes),
                     f"{way.row_ms:.2f} ms",
                     f"{way.thousand_ms:.1f} ms",
-                    _size(way.memory_bytes),
+                    byte_size(way.memory_bytes),
                     f"{way.value:.4f}",
                     "" if d is None else f"{d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}]",
                     f"{way.agree:.1%}",
@@ -119,11 +119,3 @@ class Compression(Displayed, Record):
         changes = [f"{way.method}: {way.change}" for way in self.ways if way.change]
         edge = [f"edge file {self.edge}: {self.proof}"] if self.edge else []
         return "\n".join([head, table(*self.lines()), *changes, *edge, *(f"note: {note}" for note in self.notes)])
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"

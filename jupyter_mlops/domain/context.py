@@ -114,6 +114,10 @@ class Context:
     recorder: Recorder | None = None
     known_tables: KnownObjects = field(default_factory=KnownObjects)
     """Tables in memory that hold a saved data version: its ref and digest."""
+    known_inputs: tuple[Any, dict[str, Any]] = (None, {})
+    """What identifies the inputs of the last fit, and what was found out of them for its model's package."""
+    personal: set[str] = field(default_factory=set)
+    """Columns that the data versions read or saved here declare as personal."""
     known_models: KnownObjects = field(default_factory=KnownObjects)
     """Estimators that a run has logged: the logged model's key and the digest of its stored file."""
     progress: Callable[[str], None] = lambda _line: None

@@ -98,6 +98,22 @@ def several(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def byte_size(count: int) -> str:
+    """A number of bytes in words, in powers of 1,000.
+
+    Examples
+    --------
+    >>> byte_size(512), byte_size(1_536), byte_size(2_500_000_000)
+    ('512 B', '1.5 kB', '2.5 GB')
+    """
+    size, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if abs(size) < 1000 or unit == "TB":
+            break
+        size /= 1000
+    return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+
+
 def clock(ms: int | None) -> str:
     """A time in milliseconds since 1970 as local ``2026-11-01 09:30:00``; a dash for none."""
     if ms is None:

@@ -171,17 +171,21 @@ def register_model(context: Context, model: Any, subject: Subject, name: str, on
     if not name:
         return ""
     folder = context.workspace.home / "staging" / "register" / uuid.uuid4().hex
-    profile = context.hooks.get("profile")
+    profile, personal = context.hooks.get("profile"), context.hooks.get("personal")
     try:
         context.progress(f"registering {name}")
         if onnx:
             from .onnx_model import write_onnx_package
 
-            write_onnx_package(onnx, model, folder, inputs=subject.inputs, profile=profile, target=subject.truth)
+            write_onnx_package(
+                onnx, model, folder, inputs=subject.inputs, profile=profile, personal=personal, target=subject.truth
+            )
         else:
             from ..tracking.model_package import write_package
 
-            write_package(model, folder, training=subject.inputs, target=subject.truth, profile=profile)
+            write_package(
+                model, folder, training=subject.inputs, target=subject.truth, profile=profile, personal=personal
+            )
         answer = context.call(
             "registry.register",
             name=name,

@@ -200,7 +200,9 @@ def quantised(data: bytes) -> bytes | None:
     return small
 
 
-def write_onnx_package(data: bytes, estimator: Any, folder: Path, *, inputs: Any, profile: Any, target: Any) -> None:
+def write_onnx_package(
+    data: bytes, estimator: Any, folder: Path, *, inputs: Any, profile: Any, personal: Any = None, target: Any = None
+) -> None:
     """Write a file of ours as an MLflow model folder of the flavor ``onnx``, which stock MLflow loads and serves."""
     import hashlib
 
@@ -218,11 +220,13 @@ def write_onnx_package(data: bytes, estimator: Any, folder: Path, *, inputs: Any
     needed = needed or requirements(frozenset(), storage="skops")
     write_environment(needed, folder)
     profiled = False
+    hidden = personal(inputs) if personal is not None else None
+    kinds = dict(hidden.kinds) if hidden is not None else {}
     if profile is not None:
         place = folder / PROFILE
         place.mkdir(parents=True)
         try:
-            profile(inputs, target, estimator, place)
+            profile(inputs, target, estimator, place, hidden.whole if hidden is not None else [])
             profiled = True
         except MLOpsError:
             import shutil
@@ -251,6 +255,7 @@ def write_onnx_package(data: bytes, estimator: Any, folder: Path, *, inputs: Any
                 "format": "onnx",
                 "digest": hashlib.sha256(data).hexdigest(),
                 "profile": profiled,
+                **({"personal": kinds} if kinds else {}),
             }
         },
         "mlflow_version": version("mlflow"),

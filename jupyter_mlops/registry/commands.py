@@ -12,7 +12,8 @@ from ..domain.context import CommandSet
 from ..domain.gate import Approval, GateReport, ModelHistory
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.reference import check_alias, check_name
-from ..errors import InvalidArgument
+from ..domain.sweep import Sweep
+from ..errors import InvalidArgument, NotReady
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,8 @@ class RegistryCommands(CommandSet):
         Parameters
         ----------
         model
-            A fitted scikit-learn estimator; or a run's id or name, or a logged model's id.
+            A fitted scikit-learn estimator; a run's id or name, or a logged model's id; or a sweep or its name, for the
+            best trial's model.
         name
             The name to register it under; a new name is made.
         data
@@ -59,6 +61,8 @@ class RegistryCommands(CommandSet):
         check_name(name, "model")
         if alias:
             check_alias(alias)
+        if isinstance(model, Sweep):
+            model = self._of_sweep(model, given=data is not None)
         if isinstance(model, str):
             if data is not None:
                 raise InvalidArgument(
@@ -73,6 +77,21 @@ class RegistryCommands(CommandSet):
             return self._register_estimator(model, folder, name, data, alias, allow_pickle)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _of_sweep(self, sweep: Sweep, *, given: bool) -> Any:
+        """What to register of a sweep: its run, whose best trial's model it is then; or the model in hand."""
+        best = sweep.best
+        if best is None:
+            raise NotReady(
+                f"no trial of the sweep {sweep.name} has come to an end.", hint="Look at why: `%mlops runs`."
+            )
+        if sweep.model is None and not sweep.run:
+            raise NotReady(
+                f"the sweep {sweep.name} has no model in hand.", hint="Let its function `return score, model`."
+            )
+        if sweep.model is not None and (given or not sweep.run or self.context.known_models.find(sweep.model)):
+            return sweep.model
+        return sweep.run
 
     def _register_estimator(
         self, model: Any, folder: Path, name: str, data: Any, alias: str, allow_pickle: bool
@@ -91,6 +110,7 @@ class RegistryCommands(CommandSet):
             folder,
             training=training,
             profile=self.context.hooks.get("profile") if training is not None else None,
+            personal=self.context.hooks.get("personal"),
             allow_pickle=allow_pickle,
         )
         known, digest = self.context.known_models.find(model) or ("", "")

@@ -27,10 +27,12 @@ from ..store.tags import (
     MODEL_KEY,
     NOTEBOOK,
     OUTPUTS,
+    PARENT,
     PROFILE,
     REQUEST,
     SCHEMA,
     SCHEMA_TAG,
+    SWEEP_BEST,
     USER,
 )
 from ..tracking.operations import pending
@@ -224,6 +226,13 @@ def _logged_model(host: Host, source: str) -> str:
         return str(models.logged(source).model_id)
     run = host.store.runs.find(source)
     found = models.of_run(run.id)
+    best = host.store.runs.tags(run.id).get(SWEEP_BEST) if not found else None
+    if best is not None:  # a sweep: its best trial's
+        trials, _ = host.store.runs.search(
+            filter=f"tags.`{PARENT}` = '{run.id}' AND attributes.run_name = '{run.name}-{best}'", limit=1
+        )
+        for trial in trials:
+            run, found = trial, models.of_run(trial.id)
     if not found:
         raise NotReady(
             f"the run {run.name} ({run.id[:8]}) has logged no model.",

@@ -213,6 +213,7 @@ class Daemon:
     def _audited(self, operation: Operation, host: Host, arguments: dict[str, Any]) -> Any:
         if not operation.action:
             answer = operation.function(host, **arguments)
+            self._sync()
         else:
             earlier = self.trail.earlier(host.request)
             if earlier is not None and earlier.done and earlier.answer is not None:
@@ -222,6 +223,7 @@ class Daemon:
             self.trail.begin(host.request, host.actor, operation.action, target, details)
             try:
                 answer = operation.function(host, **arguments)
+                self._sync()
             except BaseException as error:
                 self.trail.end(host.request, "failed", error=str(error))
                 raise
@@ -231,11 +233,15 @@ class Daemon:
             self.feed.changed(topic)
         return answer
 
+    def _sync(self) -> None:
+        """What an operation has written is on the disk before anybody is told."""
+        if self._store is not None:
+            self._store.sync()
+
     def _note(self, key: str, actor: Actor, action: str, target: str, details: dict[str, Any]) -> None:
         earlier = self.trail.earlier(key)
         if earlier is None or not earlier.done:
-            self.trail.begin(key, actor, action, target, details)
-            self.trail.end(key, "done")
+            self.trail.done(key, actor, action, target, details)
             self.feed.changed("audit")
 
     def _keep(self, duty: Duty) -> None:

@@ -107,6 +107,11 @@ class ModelFolder:
         found: dict[str, Any] = self.facts["flavors"].get(self.loader.rpartition(".")[2]) or {}
         return found
 
+    def personal(self) -> list[str]:
+        """The columns that were found to hold personal data when the model was stored."""
+        said = ((self.facts.get("metadata") or {}).get("mlops") or {}).get("personal")
+        return [str(name) for name in said] if isinstance(said, dict) else []
+
     @property
     def trusted(self) -> list[str]:
         """The types beyond skops' own that the file says reading it needs."""

@@ -110,7 +110,9 @@ def deploy(
                 born=version.ref,
                 workers=workers or host.settings.workers or cores(),
                 traffic=replace(wanted, shares=(replace(stable, weight=1.0),)),
-                log=replace(rules, mask=(*rules.mask, *(c for c in personal(host, version) if c not in rules.mask))),
+                log=replace(
+                    rules, mask=tuple(dict.fromkeys((*rules.mask, *personal(host, version), *found.personal())))
+                ),
                 pin=pin,
                 grpc_port=replaced.grpc_port if replaced is not None and not grpc_port and replaced.grpc else grpc_port,
                 certificate=certificate,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MLOpsError
 from . import model_files
 from .door import mlflow_errors
+from .one_run import run_entity
 from .run_entities import to_run
 from .tags import DIGEST, ESTIMATOR, FORMAT, LOCK_NAME, MODEL_KEY, MODEL_VERSIONS, PROFILE, SCHEMA, SCHEMA_TAG
 
@@ -36,7 +37,16 @@ class Models:
 
     # logged models
 
-    def log(self, name: str, folder: Path, *, run_id: str = "", key: str, again: bool = True) -> str:
+    def log(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        run_id: str = "",
+        key: str,
+        params: Mapping[str, str] | None = None,
+        again: bool = True,
+    ) -> str:
         """Store a model folder as a native logged model, once for each `key`; give its id.
 
         Asked again with the same key, also after a crash in the middle, it completes what is there. The model counts
@@ -50,22 +60,25 @@ class Models:
             A folder written by `tracking.model_package.write_package`.
         run_id
             The run that made it; it becomes an output of that run, and stands in its experiment.
+        params
+            Parameters that the run is about to get; it takes them along with those that the run has.
         again
             Whether it may have been asked for before: it is looked for first.
         """
         client = self._store.client
         with self._door(), self._once(key):
-            run = client.get_run(run_id) if run_id else None
+            run = run_entity(self._store, run_id) if run_id else None
             experiment_id = str(run.info.experiment_id) if run else self._store.experiment_id
+            told = model_files.described(folder)
             model = self.by_key(key, experiment_id) if again else None
             if model is None:
-                tags = {SCHEMA_TAG: SCHEMA, MODEL_KEY: key, **_tags(folder)}
+                tags = {SCHEMA_TAG: SCHEMA, MODEL_KEY: key, **_tags(told)}
                 model = client.create_logged_model(
                     experiment_id,
                     name=name,
                     source_run_id=run_id or None,
                     tags=tags,
-                    params=dict(run.data.params) if run else None,
+                    params={**run.data.params, **(params or {})} if run else None,
                 )
             if str(model.status) != "READY":
                 self._store_files(model, folder, run_id)
@@ -95,7 +108,7 @@ class Models:
     def of_run(self, run_id: str) -> list[Any]:
         """The logged models (MLflow's entities) that a run has made, as far as their files are stored."""
         with self._door():
-            run = self._store.client.get_run(run_id)
+            run = run_entity(self._store, run_id)
             ids = [output.model_id for output in run.outputs.model_outputs] if run.outputs else []
             found = [self._store.client.get_logged_model(model_id) for model_id in dict.fromkeys(ids)]
         return [model for model in found if str(model.status) == "READY"]
@@ -103,14 +116,14 @@ class Models:
     def data_of(self, run_id: str) -> tuple[str, ...]:
         """The tables that a run used: data versions, or names with a digest."""
         with self._door():
-            return to_run(self._store.client.get_run(run_id), "").data
+            return to_run(run_entity(self._store, run_id), "").data
 
     def attach_metrics(self, model_id: str, run_id: str) -> None:
         """Note a run's metrics on a model it made, as MLflow does; doing it again adds nothing."""
         from mlflow.entities import Metric
 
         with self._door():
-            run = self._store.client.get_run(run_id)
+            run = run_entity(self._store, run_id)
             metrics = [
                 Metric(m.key, m.value, m.timestamp, m.step, model_id=model_id, run_id=run_id)
                 for m in run.data._metric_objs  # noqa: SLF001 the run's metrics with their times have no other name
@@ -119,8 +132,11 @@ class Models:
                 self._store.client.log_batch(run_id, metrics=metrics[start : start + 500])
 
     def _store_files(self, model: Any, folder: Path, run_id: str) -> None:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
         model_files.name_model(folder, model.model_id, run_id, model.artifact_location)
-        self._store.client.log_model_artifacts(model.model_id, str(folder))
+        place = get_artifact_repository(model.artifact_location, tracking_uri=self._store.workspace.tracking_uri)
+        place.log_artifacts(str(folder))
         self._store.client.finalize_logged_model(model.model_id, "READY")
 
     def _link(self, model_id: str, run: Any) -> None:
@@ -233,7 +249,7 @@ class Models:
                 found |= {run.info.run_id: dict(run.data.metrics) for run in page}
             for run_id in run_ids - found.keys():  # of another experiment, or gone
                 with contextlib.suppress(MLOpsError), self._door():
-                    found[run_id] = dict(self._store.client.get_run(run_id).data.metrics)
+                    found[run_id] = dict(run_entity(self._store, run_id).data.metrics)
         return found
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
@@ -375,7 +391,6 @@ def model_id_of(version: Any) -> str:
     return source.removeprefix("models:/") if source.startswith("models:/m-") else ""
 
 
-def _tags(folder: Path) -> dict[str, str]:
-    told = model_files.described(folder)
+def _tags(told: model_files.ModelFiles) -> dict[str, str]:
     found = {DIGEST: told.digest, ESTIMATOR: told.estimator, FORMAT: told.format, PROFILE: str(told.profile).lower()}
     return {key: value for key, value in found.items() if value}

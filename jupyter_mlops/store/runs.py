@@ -14,6 +14,7 @@ from ..domain.run import Run, Series
 from ..errors import InvalidArgument, NotFound
 from . import run_queries, sql_reads, tags
 from .door import mlflow_errors
+from .one_run import run_entity
 from .run_entities import dataset_input, to_run
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["Runs"]
 MOST_METRICS, MOST_OTHERS = 800, 100  # in one request: MLflow takes 1,000 in all, and of parameters and tags 100
 MOST_FOUND = 1000
 MOST_ARTIFACTS = 200
+MOST_PLACES = 10_000
 LONGEST_NOTE = 4000
 SHORTEST_ID = 4
 NAMED = 8
@@ -37,6 +39,7 @@ class Runs:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._places: dict[str, str] = {}
 
     # writing
 
@@ -49,6 +52,7 @@ class Runs:
             run = self._store.client.create_run(
                 self._store.experiment_id, start_time=started_ms, tags=dict(tags), run_name=name
             )
+            self._places[str(run.info.run_id)] = str(run.info.artifact_uri)
         return str(run.info.run_id)
 
     def id_of(self, key: str, *, started_ms: int | None = None) -> str | None:
@@ -97,16 +101,19 @@ class Runs:
     def log_artifact(self, run_id: str, path: Path, folder: str = "") -> None:
         """Store a file or a folder among the run's artifacts."""
         with self._door():
+            files = self._files(self._place(run_id))
             if path.is_dir():
-                place = f"{folder}/{path.name}" if folder else path.name
-                self._store.client.log_artifacts(run_id, str(path), place)
+                files.log_artifacts(str(path), f"{folder}/{path.name}" if folder else path.name)
             else:
-                self._store.client.log_artifact(run_id, str(path), folder or None)
+                files.log_artifact(str(path), folder or None)
 
     def log_text(self, run_id: str, path: str, text: str) -> None:
         """Store a text as an artifact."""
-        with self._door():
-            self._store.client.log_text(run_id, text, path)
+        folder, _, name = path.rpartition("/")
+        with tempfile.TemporaryDirectory() as temporary:
+            file = Path(temporary) / name
+            file.write_text(text, encoding="utf-8")
+            self.log_artifact(run_id, file, folder)
 
     def log_input(self, run_id: str, *, name: str, digest: str, **told: Any) -> None:
         """Note a table as a native dataset input of the run; a second time changes nothing.
@@ -165,9 +172,9 @@ class Runs:
             There is none with this id.
         """
         with self._door():
-            entity = self._store.client.get_run(run_id)
+            entity = self._entity(run_id)
             experiment = self._name_of(entity.info.experiment_id)
-            files = self._files(entity)
+            files = self._files(entity.info.artifact_uri)
             paths = _listed(files)
             source = _text(files, tags.SOURCE_FILE) if tags.SOURCE_FILE in paths else ""
         return to_run(entity, experiment, source=source, artifacts=tuple(paths))
@@ -252,12 +259,12 @@ class Runs:
     def tags(self, run_id: str) -> dict[str, str]:
         """A run's tags."""
         with self._door():
-            return dict(self._store.client.get_run(run_id).data.tags)
+            return dict(self._entity(run_id).data.tags)
 
     def inputs(self, run_id: str) -> list[dict[str, str]]:
         """The tables that a run used: their ``name``, ``digest`` and, for a data version, ``ref``."""
         with self._door():
-            entity = self._store.client.get_run(run_id)
+            entity = self._entity(run_id)
         held = entity.inputs.dataset_inputs if entity.inputs else ()
         return [
             {
@@ -271,12 +278,12 @@ class Runs:
     def status(self, run_id: str) -> str:
         """A run's status, as MLflow says it."""
         with self._door():
-            return str(self._store.client.get_run(run_id).info.status)
+            return str(self._entity(run_id).info.status)
 
     def stepped(self, run_id: str) -> list[str]:
         """The metrics of a run that have gone beyond their first step."""
         with self._door():
-            values = self._store.client.get_run(run_id).data._metric_objs  # noqa: SLF001 the last values with their steps
+            values = self._entity(run_id).data._metric_objs  # noqa: SLF001 the last values with their steps
         return [metric.key for metric in values if metric.step > 0]
 
     def history(self, run_id: str, metric: str, *, points: int) -> Series:
@@ -312,11 +319,22 @@ class Runs:
                 )
             )
 
-    def _files(self, entity: Any) -> Any:
+    def _entity(self, run_id: str) -> Any:
+        return run_entity(self._store, run_id)
+
+    def _place(self, run_id: str) -> str:
+        """Where a run's artifacts are; it stays where it is."""
+        if run_id not in self._places:
+            if len(self._places) > MOST_PLACES:
+                self._places.clear()
+            self._places[run_id] = str(self._entity(run_id).info.artifact_uri)
+        return self._places[run_id]
+
+    def _files(self, place: str) -> Any:
         """MLflow's repository of a run's artifacts; the client would ask for the run again with every call."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        return get_artifact_repository(entity.info.artifact_uri, tracking_uri=self._store.workspace.tracking_uri)
+        return get_artifact_repository(place, tracking_uri=self._store.workspace.tracking_uri)
 
     def artifact_text(self, run_id: str, path: str) -> str:
         """A text among the run's artifacts.
@@ -327,7 +345,7 @@ class Runs:
             It cannot be read.
         """
         with self._door():
-            return _text(self._files(self._store.client.get_run(run_id)), path)
+            return _text(self._files(self._place(run_id)), path)
 
     def _name_of(self, experiment_id: str) -> str:
         if experiment_id == self._store.experiment_id:

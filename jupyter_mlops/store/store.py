@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sqlite3
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import urlparse
 
 from ..domain.workspace import Workspace
 from ..errors import StoreUnavailable
+from . import sql_reads
 from .alerts import Alerts
 from .audit_segments import AuditSegments
 from .datasets import DataVersions
@@ -22,6 +22,7 @@ from .kept_texts import KeptTexts
 from .models import Models
 from .reports import Reports
 from .runs import Runs
+from .sqlite_file import SqliteFile
 
 __all__ = ["Store"]
 
@@ -40,11 +41,14 @@ class Store:
         The workspace it belongs to.
     client
         An `MlflowClient` for it.
+    file
+        The file of one in SQLite.
     """
 
-    def __init__(self, workspace: Workspace, client: Any) -> None:
+    def __init__(self, workspace: Workspace, client: Any, file: SqliteFile | None = None) -> None:
         self.workspace = workspace
         self.client = client
+        self._file = file
         self.write_lock = threading.RLock()
         self.kept_texts = KeptTexts()
         self.runs = Runs(self)
@@ -75,15 +79,21 @@ class Store:
         # A store that is away must be told of within seconds, not after MLflow's five minutes of retries.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-        if scheme == "sqlite":
-            _prepare_sqlite(Path(uri.removeprefix("sqlite:///")))
+        file = SqliteFile(Path(uri.removeprefix("sqlite:///"))) if scheme == "sqlite" else None
         from mlflow import MlflowClient
 
         with mlflow_errors(uri):
-            store = cls(workspace, MlflowClient(tracking_uri=uri, registry_uri=uri))
+            store = cls(workspace, MlflowClient(tracking_uri=uri, registry_uri=uri), file)
+            if file is not None:
+                file.tune(sql_reads.database_of(store), getattr(store.client._get_registry_client(), "store", None))  # noqa: SLF001 it has no public name
             _ = store.experiment_id
         gc.freeze()  # what MLflow has loaded stays: looking through it again and again costs a fifth of a second
         return store
+
+    def sync(self) -> None:
+        """Wait until what was written is safe from a power cut too; before it is acknowledged."""
+        if self._file is not None:
+            self._file.sync()
 
     @cached_property
     def experiment_id(self) -> str:
@@ -117,15 +127,3 @@ class Store:
                 "data_versions": self.datasets.count(),
                 "models": self.models.count(),
             }
-
-
-def _prepare_sqlite(path: Path) -> None:
-    """Make the folder, and set write-ahead logging, which stays with the file: readers then never block the writer."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(path, timeout=20) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-    except (OSError, sqlite3.Error) as error:
-        raise StoreUnavailable(
-            f"the SQLite store {path} cannot be opened: {error}.", hint="Check the folder's rights and free space."
-        ) from error

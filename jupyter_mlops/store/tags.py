@@ -37,6 +37,7 @@ SOURCE_NAME = "mlflow.source.name"
 SOURCE_TYPE = "mlflow.source.type"
 SOURCE_COMMIT = "mlflow.source.git.commit"
 RUN_NOTE = "mlflow.note.content"
+SWEEP_BEST = "mlops.sweep.best"  # on a sweep's run: the number of its best trial
 PARENT = "mlflow.parentRunId"
 
 # on a run's dataset inputs

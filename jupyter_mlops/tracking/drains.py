@@ -120,10 +120,10 @@ class Drain:
                 self._alone(host, writing, events[0])
                 done, self._failures = events[:1], 0
             if done:
-                self._save(done)
+                self._save(host, done)
             raise
         self._failures = 0
-        self._save(done)
+        self._save(host, done)
         self._again = False
         if any(event.kind in ("start", "end", "model") for event in events):
             host.changed("runs")
@@ -150,8 +150,10 @@ class Drain:
     def _writing(self, host: Host) -> Writing:
         return Writing(host, self.folder, self.tag, self._state["runs"], self._store, again=self._again)
 
-    def _save(self, done: list[Event]) -> None:
+    def _save(self, host: Host, done: list[Event]) -> None:
         """Note how far it is, then throw away the staged files that are stored."""
+        for store in (host.store, *self._stores.values()):
+            store.sync()
         self._state["position"] = done[-1].end
         self._state["last_ms"] = max(self._state["last_ms"], *(event.at_ms for event in done))
         temporary = self.folder / f"{STATE}.tmp"

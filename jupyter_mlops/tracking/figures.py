@@ -1,6 +1,6 @@
 """Figures: what the user's code draws during a run is stored with it, of matplotlib as PNG and of plotly as JSON.
 
-Neither library is loaded for it. IPython's inline backend closes figures when a cell ends, so those that come into being
+Personal data in the texts of plotly's is hashed in what is stored by itself. Neither library is loaded for it. IPython's inline backend closes figures when a cell ends, so those that come into being
 during a run are held until it does.
 """
 
@@ -87,6 +87,8 @@ class Figures:
             figure.savefig(staged, format="png", bbox_inches="tight")
         else:
             text = figure.to_json()
+            if not name and len(text) <= LARGEST_JSON and "masked_document" in (hooks := self._tracker.context.hooks):
+                text = hooks["masked_document"](text)
             if len(text) > LARGEST_JSON and not name:
                 recording.note(f"the figure {file} is not stored: it has {len(text) / 1e6:.0f} MB.")
                 return

@@ -23,7 +23,7 @@ from .metric_calls import variable_name
 from .model_package import write_package
 from .recording import clean_key
 from .training_curves import FOLD, folds_of_search, training_curves
-from .training_metrics import training_metrics
+from .training_metrics import Measured, training_metrics
 from .used_tables import describe_table
 
 if TYPE_CHECKING:
@@ -94,18 +94,18 @@ class FitLogger:
             self._recording.set_tag("estimator_name", kind.__name__)
             self._recording.set_tag("estimator_class", f"{kind.__module__}.{kind.__name__}")
         self._log_params(model, prefix)
-        metrics: dict[str, float] = {}
-        notes: list[str] = []
+        measured, digest = Measured(), ""
         if caller is not None:
-            self._log_data(inputs, caller)
-            metrics, notes = training_metrics(model, inputs, target, weight)
-        for key, value in metrics.items():
+            digest = self._log_data(inputs, caller)
+            measured = training_metrics(model, inputs, target, weight)
+        for key, value in measured.metrics.items():
             self._recording.log_metric(clean_key(prefix + key), value)
-        for text in notes:
+        for text in measured.notes:
             self._recording.note(text)
         fit.live.curves.catch_up(training_curves(model))
         best = self._log_search(model, prefix)
-        self._log_model(best if best is not None else model, inputs, target, fit.name)
+        # a search predicts by its best estimator
+        self._log_model(best if best is not None else model, inputs, target, fit.name, measured.predicted, digest)
 
     def _log_params(self, model: Any, prefix: str) -> None:
         params = model.get_params(deep=not hasattr(model, "best_params_"))
@@ -141,33 +141,51 @@ class FitLogger:
             self._recording.staged(place, "")
         return getattr(model, "best_estimator_", None)
 
-    def _log_data(self, inputs: Any, caller: FrameType) -> None:
-        """The table it was fitted on: as a data version where it is known as one, else by a digest of its content."""
+    def _log_data(self, inputs: Any, caller: FrameType) -> str:
+        """The table it was fitted on: as a data version where it is known as one, else by a digest of its content, which is given."""
         if inputs is None:
-            return
+            return ""
         described = describe_table(inputs)
         known = self._context.known_tables.find(inputs) if described else None
         if known is not None:
             ref, digest = known
             name = ref.partition("@")[0]
             self._recording.record("data", ref=ref, digest=digest, name=name, role="training", **described)
-            return
+            return ""
         digest_of = self._context.hooks.get("digest")
         if digest_of is None or not described or described["rows"] * described["columns"] > LARGEST_DIGEST:
-            return
+            return ""
         try:
             digest = digest_of(_frame(inputs))
         except Exception as error:
             self._recording.note(f"the training data has no digest: {error}")
-            return
+            return ""
         name = variable_name(caller, inputs) or "X"
         self._recording.record("data", name=name, digest=digest, role="training", **described)
+        return str(digest)
 
-    def _log_model(self, model: Any, inputs: Any, target: Any, name: str) -> None:
+    def _known(self, digest: str, inputs: Any, model: Any) -> dict[str, Any]:
+        """What was found out of the same inputs by the package of another model that takes them in the same way."""
+        if not digest:
+            return {}
+        columns = tuple(getattr(model, "feature_names_in_", ()))
+        types = tuple(getattr(inputs, "dtypes", ()))
+        own = (digest, type(inputs), types, columns, frozenset(self._context.personal))
+        if self._context.known_inputs[0] != own:
+            self._context.known_inputs = (own, {})
+        return self._context.known_inputs[1]
+
+    def _log_model(self, model: Any, inputs: Any, target: Any, name: str, predicted: Any, digest: str) -> None:
         folder = self._recording.stage("model")
         try:
+            hooks = self._context.hooks
             package = write_package(
-                model, folder, training=inputs, target=target, profile=self._context.hooks.get("profile")
+                model,
+                folder,
+                training=inputs,
+                target=target,
+                profile=hooks.get("profile"),
+                personal=hooks.get("personal"),
             )
         except MLOpsError as error:
             self._recording.note(f"the model is not stored: {error}")

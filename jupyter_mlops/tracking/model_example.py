@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_example"]
+__all__ = ["hidden_example", "write_example"]
 
 
 def write_example(head: Any, folder: Path) -> dict[str, Any]:
@@ -37,8 +37,30 @@ def write_example(head: Any, folder: Path) -> dict[str, Any]:
         info["type"] = "ndarray"
         serving = {"inputs": example}
     (folder / info["artifact_path"]).write_text(json.dumps(example))
-    (folder / info["serving_input_path"]).write_text(json.dumps(serving, indent=2))
+    (folder / info["serving_input_path"]).write_text(json.dumps(serving))
     return info
+
+
+def hidden_example(model: Any, head: Any, hidden: Any, folder: Path, notes: list[str]) -> dict[str, Any]:
+    """As `write_example` with personal columns masked; nothing where the model does not take them like that.
+
+    Parameters
+    ----------
+    hidden
+        A `datasets.personal.training.PersonalColumns`.
+    notes
+        Gets a line that names the columns.
+    """
+    masked = hidden.masked(head)
+    names = ", ".join(f"{name} ({kind.replace('_', ' ')})" for name, kind in hidden.kinds.items())
+    try:
+        if hasattr(model, "predict"):
+            model.predict(masked)
+    except Exception:  # a category that it was not fitted with, say
+        notes.append(f"personal data: {names}: left out of the example, which is not stored, and of the profile.")
+        return {}
+    notes.append(f"personal data: {names}: masked in the example, left out of the profile.")
+    return write_example(masked, folder)
 
 
 def _json(value: Any) -> Any:

@@ -55,6 +55,15 @@ class Stored:
         """SHA-256 over the bytes."""
         return hashlib.sha256(self.data).hexdigest()
 
+    def holds(self, text: str) -> bool:
+        """Whether a text stands in it as it is: a category of an encoder, say."""
+        parts = [self.data]
+        if self.format == SKOPS:
+            with zipfile.ZipFile(io.BytesIO(self.data)) as held:
+                parts = [held.read(name) for name in held.namelist()]
+        written = {text.encode(), json.dumps(text)[1:-1].encode(), text.encode("utf-32-le")}
+        return any(form in part for form in written for part in parts)
+
     @property
     def file(self) -> str:
         """The file's name in a model folder, as MLflow names it."""

@@ -20,7 +20,9 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from ..domain.signature import Schema, SignatureColumn, columns_of
 from ..errors import InvalidArgument, MLOpsError, NotReady
 from .installed import version
 from .model_code import build_requirements, copy_code, python_version, requirements
-from .model_example import write_example
+from .model_example import hidden_example, write_example
 from .model_file import Stored, store_estimator
 from .model_signature import categories_of, output_schema, schema_of
 from .yaml_text import as_yaml
@@ -74,7 +76,10 @@ def write_package(
     *,
     training: Any = None,
     target: Any = None,
-    profile: Callable[[Any, Any, Any, Path], Any] | None = None,
+    profile: Callable[..., Any] | None = None,
+    personal: Callable[[Any], Any] | None = None,
+    predicted: Any = None,
+    known: dict[str, Any] | None = None,
     allow_pickle: bool = False,
 ) -> Package:
     """Write a fitted estimator as an MLflow model folder.
@@ -89,7 +94,15 @@ def write_package(
     target
         What it was fitted to.
     profile
-        Writes the reference profile: ``profile(inputs, target, model, folder)``.
+        Writes the reference profile and gives it: ``profile(inputs, target, model, folder, personal, predicted=,
+        known=)``: the names of columns of which no value is kept, predictions on the inputs, and what it gave before
+        for the same inputs.
+    personal
+        Finds the personal columns of the inputs, a `datasets.personal.training.PersonalColumns`; None for none.
+    predicted
+        The model's predictions on all of `training`, where they are at hand.
+    known
+        What was found out before of the same `training`, by another model's package; this one adds to it.
     allow_pickle
         Whether to store a pickle where skops cannot.
 
@@ -110,18 +123,34 @@ def write_package(
         (temporary / stored.file).write_bytes(stored.data)
         signature: dict[str, Schema] = {}
         example: dict[str, Any] = {}
+        known = {} if known is None else known
+        if "personal" not in known:
+            known["personal"] = personal(inputs) if personal is not None and inputs is not None else None
+        hidden = known["personal"]
         if inputs is not None and inputs.shape[0]:
-            signature["inputs"] = schema_of(inputs)
+            if "schema" not in known:
+                known["schema"] = schema_of(inputs)
+            signature["inputs"] = known["schema"]
             head = inputs[:EXAMPLE_ROWS]
             if hasattr(model, "predict"):
-                predictions = _predict(model, again, head)
+                predictions = _predict(model, again, head, predicted)
                 signature["outputs"] = output_schema(predictions, signature["inputs"])
-            example = write_example(head, temporary)
+            example = (
+                write_example(head, temporary)
+                if hidden is None
+                else hidden_example(again, head, hidden, temporary, notes)
+            )
         else:
             notes.append("no signature: the training data is not known, so inputs will not be checked.")
         if not hasattr(model, "predict"):
             notes.append(f"{type(model).__name__} has no predict(): it can be loaded, but not deployed.")
-        profiled = _write_profile(profile, inputs, target, model, temporary, notes)
+        profiled = False
+        if profile is not None and inputs is not None:
+            write = partial(profile, inputs, target, model, temporary / PROFILE, hidden.whole if hidden else [])
+            profiled = _write_profile(partial(write, predicted=predicted), known, temporary, notes)
+        learnt = hidden.learnt(inputs, stored.holds) if hidden is not None else []
+        if learnt:
+            notes.append(f"the model itself holds values of {', '.join(learnt)}, as an encoder does.")
         own = copy_code(stored.modules, temporary / "code")
         if own:
             notes.append(f"stored with your own code ({', '.join(own)}), which a server runs with --allow-pickle only.")
@@ -137,7 +166,10 @@ def write_package(
         )
         storage = "skops" if stored.format == "skops" else "cloudpickle"
         write_environment(requirements(stored.modules, storage=storage), temporary)
-        _write_mlmodel(model, package, stored, signature, example, categories_of(inputs), temporary)
+        told: dict[str, Any] = {"categories": categories_of(inputs)}
+        if hidden is not None:
+            told = {"categories": hidden.others(told["categories"], learnt), "personal": dict(hidden.kinds)}
+        _write_mlmodel(model, package, stored, signature, example, told, temporary)
         _replace(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -237,8 +269,8 @@ def _in_memory(data: Any) -> Any:
     return data
 
 
-def _predict(model: Any, again: Any, head: Any) -> Any:
-    """The model's predictions on the example; what was read back must give the same."""
+def _predict(model: Any, again: Any, head: Any, known: Any = None) -> Any:
+    """The model's predictions on the example, out of those `known` for a longer table; what was read back must give the same."""
     import numpy as np
 
     def call(which: Any) -> Any:
@@ -259,8 +291,11 @@ def _predict(model: Any, again: Any, head: Any) -> Any:
             return bool(np.allclose(one, other, equal_nan=True))
         return bool(np.array_equal(one, other))
 
-    predictions = call(model)
-    if again is not model and not same(predictions, call(again)) and same(predictions, call(model)):
+    predictions = call(model) if known is None else known[: len(head)]
+    if again is model or same(predictions, read_back := call(again)):
+        return predictions
+    predictions = call(model)  # which may depend on how many rows there are, or on chance
+    if not same(predictions, read_back) and same(predictions, call(model)):
         raise InvalidArgument(
             f"this {type(model).__name__} cannot be stored without pickle: read back, it predicts otherwise.",
             hint="Store a pickle: `--allow-pickle` (`allow_pickle=True`).",
@@ -268,20 +303,10 @@ def _predict(model: Any, again: Any, head: Any) -> Any:
     return predictions
 
 
-def _write_profile(
-    profile: Callable[[Any, Any, Any, Path], Any] | None,
-    inputs: Any,
-    target: Any,
-    model: Any,
-    folder: Path,
-    notes: list[str],
-) -> bool:
-    if profile is None or inputs is None:
-        return False
-    place = folder / PROFILE
-    place.mkdir(parents=True)
+def _write_profile(write: Callable[..., Any], known: dict[str, Any], folder: Path, notes: list[str]) -> bool:
+    (folder / PROFILE).mkdir(parents=True)
     try:
-        profile(inputs, target, model, place)
+        known["profile"] = write(known=known.get("profile"))
     except Exception as error:  # a model without a profile is worth more than no model
         shutil.rmtree(folder / "mlops", ignore_errors=True)
         text = error if isinstance(error, MLOpsError) else f"{type(error).__name__}: {error}"
@@ -320,7 +345,7 @@ def _write_mlmodel(
     stored: Stored,
     signature: dict[str, Schema],
     example: dict[str, Any],
-    categories: dict[str, Any],
+    told: dict[str, Any],
     folder: Path,
 ) -> None:
     code = "code" if (folder / "code").exists() else None
@@ -353,7 +378,7 @@ def _write_mlmodel(
                 "format": package.format,
                 "digest": package.digest,
                 "profile": package.profile,
-                **({"categories": categories} if categories else {}),
+                **{key: value for key, value in told.items() if value},
             }
         },
         "mlflow_version": version("mlflow"),
@@ -376,11 +401,16 @@ def _write_mlmodel(
     (folder / "MLmodel").write_text(as_yaml(described))
 
 
+def _sync(file: Path) -> None:
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
 def _replace(temporary: Path, folder: Path) -> None:
     """Put the finished folder in its place; before that, see to it that its files outlive a power cut."""
-    for file in [path for path in temporary.rglob("*") if path.is_file()]:
-        with file.open("rb") as opened:
-            os.fsync(opened.fileno())
+    files = [path for path in temporary.rglob("*") if path.is_file()]
+    with ThreadPoolExecutor(len(files)) as pool:  # at once: one after the other each would wait for the disk
+        list(pool.map(_sync, files))
     if folder.exists():
         shutil.rmtree(folder)
     temporary.replace(folder)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import re
 import tempfile
 import time
@@ -30,6 +32,7 @@ MODULE = "jupyter_mlops.magics.again"
 MARK = "mlops-again: "
 SHORT = 12
 MOST_NAMED = 3
+MOST_FILES = 20_000
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,27 @@ def execute_again(context: Context, stored: StoredRun) -> dict[str, Any]:
             if text.startswith(MARK):
                 context.progress(f"reproduce: cell {text.removeprefix(MARK)}")
 
+        before = _files(folder)
         code, last = run_child(command, folder=folder, environment=environment, line=line)
         if not report.exists():
             return {"begun": False, "error": f"the process ended with {code}: {last[:500]}"}
         found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-        return found
+        wrote = sorted(path for path, state in _files(folder).items() if before.get(path) != state)
+        return {**found, "wrote": wrote}
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Time and size of the files of a folder, hidden ones left out; of a large folder as many as are found at once."""
+    found: dict[str, tuple[int, int]] = {}
+    for where, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if not name.startswith((".", "__"))]
+        for path in (Path(where) / name for name in names if not name.startswith(".")):
+            with contextlib.suppress(OSError):
+                state = path.stat()
+                found[str(path.relative_to(folder))] = (state.st_mtime_ns, state.st_size)
+        if len(found) > MOST_FILES:
+            break
+    return found
 
 
 def interpreter_of(context: Context, stored: StoredRun) -> str:
@@ -154,6 +173,10 @@ def judge(
         outcomes = [_each_time(one, other.get((one.kind, one.name), "")) for one in outcomes]
     outcomes = [_accepted(one, accept) for one in outcomes]
     notes = [] if interpreter == stored.told["interpreter"] else [f"{stored.told['interpreter']} is gone"]
+    wrote = list(found.get("wrote", ()))
+    if wrote:
+        rest = f" and {len(wrote) - MOST_NAMED} more" if len(wrote) > MOST_NAMED else ""
+        notes.append(f"files that its code wrote again: {', '.join(wrote[:MOST_NAMED])}{rest}")
     notes += [f"{name}: not the same, and accepted" for name in accept if any(one.name == name for one in outcomes)]
     told = Reproduction(
         run=stored.run.id,

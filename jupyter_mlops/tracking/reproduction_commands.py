@@ -53,9 +53,10 @@ class ReproductionCommands(CommandSet):
     ) -> Reproduction:
         """Execute a run's code again in a fresh process of its interpreter, and compare what it gives.
 
-        The code is what `code` shows, run in the folder of the notebook, with the data versions that it loads; nothing
-        is stored but the run's trust label. Metrics, parameters, models and tables are compared. When something
-        differs it is executed once more, to tell what differs each time. An interrupt leaves the run as it was.
+        The code is what `code` shows, run in the folder of the notebook, with the data versions that it loads. In the
+        store nothing changes but the run's trust label; files that the code writes it writes again, and which those
+        were is told. Metrics, parameters, models and tables are compared. When something differs it is executed once
+        more, to tell what differs each time. An interrupt leaves the run as it was.
 
         Parameters
         ----------

@@ -131,6 +131,7 @@ class Search:
             if found.best is not None and found.best.value is not None:
                 recording.log_metrics({**found.best.metrics, plan["metric"]: found.best.value})
                 recording.log_params({f"best.{name}": value for name, value in found.best.params.items()})
+                recording.set_tag("mlops.sweep.best", found.best.number)  # by which its model is registered
             if self.ended is not None and not stopped:
                 self._model = self.ended(found)
             if stopped:

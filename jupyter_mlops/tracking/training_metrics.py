@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["training_metrics"]
+from .class_metrics import chance_metrics, class_metrics
+
+__all__ = ["Measured", "training_metrics"]
 
 PREFIX = "training_"
 LARGE = 20_000  # rows from which on the time is estimated first
@@ -21,30 +24,43 @@ PROBE = 1000
 THREE = ("precision_score", "recall_score", "f1_score")
 
 
-def training_metrics(model: Any, inputs: Any, target: Any, weight: Any = None) -> tuple[dict[str, float], list[str]]:
-    """Measure a fitted model on its training data.
+@dataclass(frozen=True)
+class Measured:
+    """How well a model fits its training data.
 
-    Returns
-    -------
-    tuple
-        The metrics, and notes on those that could not be had.
+    Parameters
+    ----------
+    notes
+        On metrics that could not be had.
+    predicted
+        The model's predictions on the training data; None where it was not asked.
     """
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    predicted: Any = None
+
+
+def training_metrics(model: Any, inputs: Any, target: Any, weight: Any = None) -> Measured:
+    """Measure a fitted model on its training data."""
     if inputs is None or target is None or not callable(getattr(model, "predict", None)):
-        return {}, []
+        return Measured()
     found: dict[str, float] = {}
     notes: list[str] = []
     too_slow = _too_slow(model, inputs)
     if too_slow:
-        return {}, [f"training metrics are left out: predicting the training data would take about {too_slow:.0f} s."]
+        told = f"training metrics are left out: predicting the training data would take about {too_slow:.0f} s."
+        return Measured(notes=(told,))
+    predicted = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's remarks on our calls are not the user's matter
         kind = _kind(model)
         if kind == "classifier":
-            _measure_classifier(model, inputs, target, weight, found, notes)
+            predicted = _measure_classifier(model, inputs, target, weight, found, notes)
         elif kind == "regressor":
-            _measure_regressor(model, inputs, target, weight, found, notes)
+            predicted = _measure_regressor(model, inputs, target, weight, found, notes)
         _measure_score(model, inputs, target, weight, found, notes)
-    return {key: value for key, value in found.items() if not math.isinf(value)}, notes
+    return Measured({key: value for key, value in found.items() if not math.isinf(value)}, notes, predicted)
 
 
 def _kind(model: Any) -> str:
@@ -55,10 +71,14 @@ def _kind(model: Any) -> str:
 
 def _measure_classifier(
     model: Any, inputs: Any, target: Any, weight: Any, found: dict[str, float], notes: list[str]
-) -> None:
+) -> Any:
     from sklearn import metrics
 
     predicted = model.predict(inputs)
+    counted = class_metrics(model, target, predicted) if weight is None else None
+    if counted is not None:
+        found |= {PREFIX + name: value for name, value in counted.items()}
+        return _measure_chances(model, inputs, target, weight, found, notes, predicted)
     common = {"sample_weight": weight}
     try:  # the three in one: each by itself would count the same confusion again
         three = metrics.precision_recall_fscore_support(target, predicted, average="weighted", **common)[:3]
@@ -66,11 +86,25 @@ def _measure_classifier(
     except Exception as error:
         notes.append(_told(", ".join(f"{PREFIX}{name}" for name in THREE), error))
     _try(found, notes, "accuracy_score", lambda: metrics.accuracy_score(target, predicted, **common))
+    return _measure_chances(model, inputs, target, weight, found, notes, predicted)
+
+
+def _measure_chances(
+    model: Any, inputs: Any, target: Any, weight: Any, found: dict[str, float], notes: list[str], predicted: Any
+) -> Any:
+    """What is measured of a classifier's probabilities; gives `predicted`."""
+    from sklearn import metrics
+
+    common = {"sample_weight": weight}
     if not callable(getattr(model, "predict_proba", None)):
-        return
+        return predicted
     chances = model.predict_proba(inputs)
     if isinstance(chances, list):  # several outputs: these two are not defined for them
-        return
+        return predicted
+    ranked = chance_metrics(model, target, chances) if weight is None else None
+    if ranked is not None:
+        found |= {PREFIX + name: value for name, value in ranked.items()}
+        return predicted
     _try(found, notes, "log_loss", lambda: metrics.log_loss(target, chances, **common))
     scores = chances[:, 1] if chances.shape[1] == 2 else chances
     _try(
@@ -79,11 +113,12 @@ def _measure_classifier(
         "roc_auc",
         lambda: metrics.roc_auc_score(target, scores, average="weighted", multi_class="ovo", **common),
     )
+    return predicted
 
 
 def _measure_regressor(
     model: Any, inputs: Any, target: Any, weight: Any, found: dict[str, float], notes: list[str]
-) -> None:
+) -> Any:
     from sklearn import metrics
 
     predicted = model.predict(inputs)
@@ -100,6 +135,7 @@ def _measure_regressor(
     squared = found.get(f"{PREFIX}mean_squared_error")
     if squared is not None:
         found[f"{PREFIX}root_mean_squared_error"] = math.sqrt(squared)
+    return predicted
 
 
 def _measure_score(

@@ -19,6 +19,7 @@ from .journal import FILES, Event
 __all__ = ["Writing", "label_tags"]
 
 LONGEST_TAG = 4900
+LONGEST_NOTE = 4000
 
 log = logging.getLogger("jupyter_mlops.tracking")
 
@@ -81,8 +82,8 @@ class Writing:
             if event.kind in GATHERED:
                 self._gathered[str(event.run)].append(event)
                 continue
-            if event.kind in ("start", "model", "end"):
-                self._flush(metrics=event.kind != "model")
+            if event.kind in ("start", "end"):  # not before a model: the metrics that come before it belong to it
+                self._flush()
             self._one(event)
             if not self._gathered:
                 self.count = number
@@ -94,23 +95,20 @@ class Writing:
         run = self._runs.get(str(event.run))
         if run is None:
             return
+        run["noted"] = True
         text = f"not stored: {event.kind} {event.payload.get('key') or event.payload.get('name') or ''}".strip()
         try:
             self._store(run).runs.add_notes(run["id"], [text])
         except MLOpsError:
             log.exception("a note on the run %s", run["id"])
 
-    def _flush(self, *, metrics: bool = True) -> None:
-        """Send what has been gathered; metrics may wait for the model that they are about to belong to."""
+    def _flush(self) -> None:
+        """Send what has been gathered."""
         for number, events in list(self._gathered.items()):
             run = self._runs.get(number)
-            later = [] if metrics else [event for event in events if event.kind == "metric"]
-            now = [event for event in events if event.kind != "metric"] if later else events
-            if run is not None and now:
-                self._batch(run, now)
-            self._gathered[number] = later
-            if not later:
-                del self._gathered[number]
+            if run is not None:
+                self._batch(run, events)
+            del self._gathered[number]
 
     def _batch(self, run: dict[str, Any], events: list[Event]) -> None:
         try:
@@ -143,10 +141,14 @@ class Writing:
                 held[tags.FACTS] = json.dumps(event.payload["facts"])[:LONGEST_TAG]
         model = run["models"][0] if len(run["models"]) == 1 else ""
         run["unattached"] = run.get("unattached", True) or bool(metrics and not model)
-        runs.log_batch(run["id"], metrics, params, held, model_id=model)
         notes = [e.payload["text"] for e in events if e.kind == "note"]
-        if notes:
+        first = not run.get("noted", True) and not self._again
+        if notes and first:  # with the rest; later ones are added to what is there
+            held[tags.NOTES] = "\n".join(dict.fromkeys(notes))[:LONGEST_NOTE]
+        runs.log_batch(run["id"], metrics, params, held, model_id=model)
+        if notes and not first:
             runs.add_notes(run["id"], notes)
+        run["noted"] = run.get("noted", True) or bool(notes)
 
     def _one(self, event: Event) -> None:
         try:
@@ -185,7 +187,8 @@ class Writing:
         }
         held[tags.CELL] = told.get("cell", "")
         run_id = ""
-        if told.get("again") == "resume" and told.get("cell"):
+        reopened = told.get("again") == "resume" and bool(told.get("cell"))
+        if reopened:
             run_id = store.runs.id_of(told["key"]) or store.runs.reopen(told["cell"], told["notebook"], told["key"])
         run_id = run_id or store.runs.create(
             told["name"],
@@ -200,7 +203,8 @@ class Writing:
             "name": told["name"],
             "ended": False,
             "models": [],
-            "unattached": bool(run_id and told.get("again") == "resume"),
+            "unattached": reopened,
+            "noted": reopened or self._again,
             "store": store.workspace.tracking_uri,
             "supersedes": [told["cell"], told["notebook"]]
             if told.get("again") == "supersede" and told.get("cell")
@@ -225,7 +229,11 @@ class Writing:
         if not folder.exists():
             return
         store = self._store(run)
-        model_id = store.models.log(told["name"], folder, run_id=run["id"], key=told["key"], again=self._again)
+        waiting = self._gathered.get(str(event.run), ())
+        params = {e.payload["key"]: e.payload["value"] for e in waiting if e.kind == "param"}
+        model_id = store.models.log(
+            told["name"], folder, run_id=run["id"], key=told["key"], params=params, again=self._again
+        )
         if model_id not in run["models"]:
             run["models"].append(model_id)
 

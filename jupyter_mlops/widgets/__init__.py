@@ -42,6 +42,7 @@ DRAWN = {
     "FeatureSelection": "selection.selection",
     "FeatureView": "features.feature_view",
     "FeatureViewTable": "features.feature_view_table",
+    "FolderDiff": "folder_diff.folder_diff",
     "GateReport": "gates.gate_report",
     "JoinedTable": "features.joined_table",
     "Labelled": "performance.labelled",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..domain.data_version import DataVersion, DataVersionTable
 from ..domain.deployment import Predictions
+from ..domain.display import byte_size
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 
 __all__ = ["data_version", "data_version_table", "predictions"]
@@ -23,7 +24,7 @@ def data_version(version: DataVersion) -> Markup:
                 ("content", "" if version.new else "this content was already saved; nothing was stored"),
                 ("rows", f"{version.rows:,}"),
                 ("columns", f"{len(version.columns)}"),
-                ("size", f"{size(version.bytes)}" if version.bytes else ""),
+                ("size", byte_size(version.bytes) if version.bytes else ""),
                 ("digest", code(version.digest[:16])),
                 ("saved", when(version.created_ms) if version.created_ms else ""),
                 ("by", version.created_by),
@@ -45,7 +46,7 @@ def data_version_table(table: DataVersionTable) -> Markup:
             tag("b", v.ref, title=v.seal or None),
             Number(v.rows, ","),
             Number(len(v.columns), ","),
-            tag("span", size(v.bytes)),
+            tag("span", byte_size(v.bytes)),
             when(v.created_ms),
             v.created_by,
             code(v.digest[:12]),
@@ -68,19 +69,3 @@ def predictions(answered: Predictions) -> Markup:
     rest = len(answered) - len(rows)
     told = f"{len(answered):,} predictions from {answered.model} in {answered.took_ms:.1f} ms"
     return page(grid(["id", "prediction"], rows), note(told + (f"; {rest:,} more not shown" if rest else "")))
-
-
-def size(count: int) -> str:
-    """Bytes in a readable unit.
-
-    Examples
-    --------
-    >>> size(812), size(2_345_678)
-    ('812 B', '2.3 MB')
-    """
-    amount = float(count)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"

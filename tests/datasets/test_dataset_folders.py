@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from jupyter_mlops.datasets.folder import FolderManifest, describe_folder, extra
 from jupyter_mlops.datasets.packs import Packs, Reader
 from jupyter_mlops.errors import Conflict, IntegrityFailure, InvalidArgument
 from jupyter_mlops.session import Session
+from jupyter_mlops.widgets import static_html
 
 RNG = np.random.default_rng(0)
 BIG = RNG.bytes(6_000_000)
@@ -135,3 +137,34 @@ def test_pieces_are_the_file_and_an_edit_moves_few(size: int, at: int, letters: 
     if letters == 256 and size:
         new = sum(len(piece) for piece in set(other) - set(one))
         assert new <= 5 * MOST
+
+
+def test_what_changed_between_two_versions_and_the_folder_as_it_is(shared_session: Session, tmp_path: Path) -> None:
+    data: Any = shared_session.data
+    root = filled(tmp_path / "photos", {"a.png": b"a" * 2000, "b.png": b"b" * 100, "old/c.png": b"c" * 50, "d": b"d"})
+    one = data.save(str(root), name="photos").ref
+    (root / "old/c.png").rename(root / "c.png")
+    (root / "a.png").write_bytes(b"a" * 2500)
+    (root / "d").unlink()
+    filled(root, {"new.png": b"n" * 7})
+    two = data.save(str(root), name="photos").ref
+    found = data.diff(one, two)
+    told = [(f.path, f.change, f.before, f.after, f.moved_from) for f in found.files]
+    assert told == [
+        ("a.png", "changed", 2000, 2500, ""),
+        ("c.png", "moved", 50, 50, "old/c.png"),
+        ("d", "removed", 1, None, ""),
+        ("new.png", "added", None, 7, ""),
+    ]
+    assert (found.files_before, found.files_after, found.bytes_before, found.bytes_after) == (4, 4, 2151, 2657)
+    assert "1 added, 1 removed, 1 changed, 1 moved" in found.text()
+    assert found.to_pandas().after.tolist()[0] == 2500
+    assert "2.5 kB" in static_html(found)
+    assert data.diff(two, str(root)).identical
+    (root / "new.png").write_bytes(b"m" * 7)
+    assert [f.change for f in data.diff("photos", root).files] == ["changed"]
+    with pytest.raises(InvalidArgument, match="files of folders are matched by their paths"):
+        data.diff(one, two, key=["id"])
+    data.save(pd.DataFrame({"x": [1]}), name="numbers")
+    with pytest.raises(InvalidArgument, match="is a table, the other is a folder"):
+        data.diff("numbers@v1", two)

@@ -6,15 +6,19 @@ import math
 import random
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+from mlflow import entities
+from sqlalchemy import text
 
 from jupyter_mlops.domain.run import RunTable
 from jupyter_mlops.domain.run_columns import RunColumns
 from jupyter_mlops.domain.thinning import thin
 from jupyter_mlops.domain.workspace import Workspace
-from jupyter_mlops.errors import InvalidArgument
+from jupyter_mlops.errors import InvalidArgument, NotFound
 from jupyter_mlops.store import kept_texts, run_queries, runs, sql_reads
+from jupyter_mlops.store.one_run import run_entity, run_params
 from jupyter_mlops.store.store import Store
 
 DRAW = random.Random(7)
@@ -214,6 +218,47 @@ def test_what_changes_between_two_reads_is_read(store):
         after = table_of(store)
         assert after != before
         before = after
+
+
+def test_one_run_is_what_the_client_says_of_it(store):
+    model = store.client.create_logged_model(store.experiment_id, name="clf")
+    every = store.runs.search(limit=100)[0]
+    store.client.log_outputs(every[3].id, [entities.LoggedModelOutput(model.model_id, step=0)])
+    for told in every:
+        one, other = (entity.to_dictionary() for entity in (run_entity(store, told.id), store.client.get_run(told.id)))
+        assert repr(one).count("nan") == repr(other).count("nan")
+        assert _sorted(one) == _sorted(other)
+        assert run_params(store, told.id) == dict(told.params)
+    assert run_entity(store, every[3].id).outputs.model_outputs[0].model_id == model.model_id
+    with pytest.raises(NotFound):
+        store.runs.get("0" * 32)
+
+
+def _sorted(data):
+    """Lists of MLflow's dictionaries come in any order, and NaN differs from itself."""
+    if isinstance(data, dict):
+        return {key: _sorted(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return sorted(map(_sorted, data), key=repr)
+    return "nan" if isinstance(data, float) and math.isnan(data) else data
+
+
+def test_what_is_acknowledged_is_on_the_disk_and_readers_never_wait(store, tmp_path):
+    """One connection setting for all of MLflow's sessions: each foreign key checked, each commit kept, none waited for."""
+    database = sql_reads.database_of(store)
+    with database.ManagedSessionMaker() as session:
+        told = {
+            name: session.execute(text(f"PRAGMA {name}")).scalar()
+            for name in ("foreign_keys", "synchronous", "journal_mode", "busy_timeout")
+        }
+    assert told == {"foreign_keys": 1, "synchronous": 1, "journal_mode": "wal", "busy_timeout": 20000}
+    run = store.runs.create("kept", key="kept", started_ms=1, tags={"mlops.run_key": "kept"})
+    store.sync()
+    file = Path(store.workspace.tracking_uri.removeprefix("sqlite:///"))
+    for part in ("", "-wal"):  # what another process, or this machine after a crash, finds
+        (tmp_path / f"copy.db{part}").write_bytes(file.with_name(file.name + part).read_bytes())
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        assert copy.execute("SELECT name FROM runs WHERE run_uuid = ?", (run,)).fetchone() == ("kept",)
 
 
 def test_rows_numbered_anew_are_read_anew(store):

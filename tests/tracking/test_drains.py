@@ -45,7 +45,9 @@ def draining(tmp_path):
         journal.metric(1, b"loss", 1.0, step, 0)
     runs = Runs()
     host = SimpleNamespace(
-        stopping=threading.Event(), changed=lambda *_: None, store=SimpleNamespace(runs=runs, workspace=None)
+        stopping=threading.Event(),
+        changed=lambda *_: None,
+        store=SimpleNamespace(runs=runs, workspace=None, sync=lambda: None),
     )
     drain = Drain(journal.folder, "tag")
     drain._state["runs"]["1"] = {"id": "1", "key": "k", "name": "n", "ended": False, "models": [], "store": ""}

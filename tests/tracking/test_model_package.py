@@ -236,7 +236,7 @@ def test_a_table_may_hold_more_than_the_model_takes(tmp_path: Path) -> None:
         model,
         tmp_path / "m",
         training=NUMBERS.assign(price=VALUE)[["price", "c", "b", "a"]],
-        profile=lambda *given: seen.extend(given),
+        profile=lambda *given, **_known: seen.extend(given),
     )
     assert [column.name for column in package.inputs] == ["a", "b", "c"]
     assert package.profile

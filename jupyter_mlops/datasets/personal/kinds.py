@@ -56,6 +56,9 @@ SSN = re.compile(r"\b\d{3}-\d{2}-\d{4}\b")
 PHONE = re.compile(
     r"(?:\+|00)\d{1,3}[ \-./]?(?:\(?\d{1,5}\)?[ \-./]?){2,5}\d{2,4}\b|\(\d{3}\) ?\d{3}-\d{4}\b|\b\d{3}-\d{3}-\d{4}\b"
 )
+PHONE_INSIDE = re.compile(
+    r"(?<![\w.+])(?:\+\d{1,3}[ \-./]?(?:\(?\d{1,5}\)?[ \-./]?){2,5}\d{2,4}|\(\d{3}\) ?\d{3}-\d{4})\b"
+)
 WORDS = re.compile(r"[^\W\d_]+")
 DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[ T].*)?|(\d{1,2})[./](\d{1,2})[./](\d{4})")
 IDENTITY = (
@@ -129,7 +132,8 @@ KINDS: tuple[Kind, ...] = (
              hinted=0.2, inside=SSN),
         Kind("ip", "IP addresses", _address, "an IPv4 or IPv6 address", needed=0.9, hint=re.compile(r"\bip\b|\bip address\b"),
              hinted=0.3),
-        Kind("phone", "telephone numbers", _phone, "+ or 00 and a country, or 555-123-4567", needed=0.8),
+        Kind("phone", "telephone numbers", _phone, "+ or 00 and a country, or 555-123-4567", needed=0.8,
+             inside=PHONE_INSIDE),
         Kind("phone", "telephone numbers", _digits, "7 to 15 digits in a column that is called so",
              hint=re.compile(r"\b(phone|telephone|tel|mobile|cell|cellphone|fax|telefon|handy)\b"), hinted=0.5, needs_hint=True),
         Kind("birth_date", "dates of birth", _birth, "dates since 1900 in a column that is called so",

@@ -23,7 +23,7 @@ from .kinds import KINDS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MASK_KEY", "mask_key", "mask_table", "masked_example"]
+__all__ = ["MASK_KEY", "mask_column", "mask_key", "mask_table", "masked_example", "redacted"]
 
 MASK_KEY = "data-mask.key"
 KEY_BYTES = 32
@@ -105,7 +105,7 @@ def mask_table(
             continue
         kind = found.kind if found is not None else "named"
         masked[column.name] = kind
-        changed[column.place] = _masked(column, kind, key, inside=found is not None and found.inside)
+        changed[column.place] = mask_column(column, kind, key, inside=found is not None and found.inside)
     if not changed:
         return frame, {}
     import pandas as pd
@@ -130,13 +130,14 @@ def masked_example(value: str, kind: str) -> str:
     return plain[:1] + re.sub(r"\w", "*", plain[1:])
 
 
-def _masked(column: Any, kind: str, key: bytes, *, inside: bool) -> pd.Series[Any]:
+def mask_column(column: Any, kind: str, key: bytes, *, inside: bool) -> pd.Series[Any]:
+    """One column masked; `inside` where only parts of its texts are personal."""
     import numpy as np
     import pandas as pd
 
     if kind == "birth_date":
         return _years(column)
-    names = [_redacted(str(u), key) if inside else hashed(u, key) for u in column.uniques]
+    names = [redacted(str(u), key) if inside else hashed(u, key) for u in column.uniques]
     cells = np.array([*names, None], dtype=object)[column.codes]
     return pd.Series(cells, index=column.cells.index, name=column.label, dtype="str")
 
@@ -155,7 +156,8 @@ def _years(column: Any) -> pd.Series[Any]:
     return pd.Series(cells, index=column.cells.index, name=column.label, dtype="str")
 
 
-def _redacted(text: str, key: bytes) -> str:
+def redacted(text: str, key: bytes) -> str:
+    """A text in which addresses and numbers that lead to a person are hashed."""
     for kind in KINDS:
         if kind.inside is not None:
 
