@@ -7,6 +7,7 @@ that every version of plotly.js reads, and nothing to import before a cell can s
 from __future__ import annotations
 
 import math
+from textwrap import wrap
 from typing import Any
 
 from ..domain.display import cut
@@ -19,7 +20,8 @@ MIME = "application/vnd.plotly.v1+json"
 DRAWN = 24
 # One colour of text must do for light and dark: this grey has a contrast of 4.3 against white and against #111.
 TEXT, LINE = "#7b7b7b", "rgba(127,127,127,.3)"
-TOP, ROW, BETWEEN = 98, 150, 66  # pixels
+TOP, ROW, BETWEEN = 106, 150, 66  # pixels
+NAMES = {1: 40, 2: 26, 3: 18}  # characters of a heading by how many panels stand side by side, in 500 pixels in all
 ROOM = 28  # characters of labels that stand side by side below a panel
 MOST_BARS = 16
 LABELLED = 8  # categories that are named on the axis; more are named on hover only
@@ -28,8 +30,8 @@ CONFIG = {
     "displaylogo": False,
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
 }
-LINE_LENGTH = 120
-LONGEST_TITLE = 64
+LINE_LENGTH, LONGEST = 76, 150  # of a line, which plotly does not break, and of what is said in several
+LONGEST_TITLE = 52
 
 
 def spec(report: DriftReport, *, colours: tuple[str, str]) -> dict[str, Any] | None:
@@ -45,7 +47,7 @@ def spec(report: DriftReport, *, colours: tuple[str, str]) -> dict[str, Any] | N
     if not drawable:
         return None
     columns = drawable[:DRAWN]
-    across = 1 if len(columns) == 1 else 2 if len(columns) in (2, 4) else 3 if len(columns) <= 9 else 4
+    across = 1 if len(columns) == 1 else 2 if len(columns) in (2, 4) else 3
     down = math.ceil(len(columns) / across)
     notes = _notes(report, len(every), len(columns))
     bottom = 44 + 15 * len(notes)
@@ -71,7 +73,7 @@ def spec(report: DriftReport, *, colours: tuple[str, str]) -> dict[str, Any] | N
         "bargap": 0.25,
         "hovermode": "x unified",
         "hoverlabel": {"font": {"size": 11}},
-        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1 + 58 / inner, "yanchor": "top"},
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1 + 46 / inner, "yanchor": "top"},
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": TEXT},
         "annotations": [],
         "shapes": [],
@@ -81,7 +83,7 @@ def spec(report: DriftReport, *, colours: tuple[str, str]) -> dict[str, Any] | N
         number = "" if i == 0 else str(i + 1)
         place = _place(i, across, inner)
         layout[f"xaxis{number}"], layout[f"yaxis{number}"] = _axes(drawing, place, number)
-        layout["annotations"].append(_heading(column, place, inner))
+        layout["annotations"].append(_heading(column, place, inner, across))
         if column.drifted:
             layout["shapes"].append(_frame(place, inner, colours[1]))
         data += _traces(drawing, number, colours, legend=i == 0)
@@ -109,7 +111,7 @@ def _axes(
         few = len(labels) <= LABELLED
         ticks: dict[str, Any] = {"showticklabels": False}
         if few:
-            texts = [cut(label, 12) for label in labels]
+            texts = [cut(label, 10) for label in labels]
             turned = 0 if max(map(len, texts)) * len(texts) <= ROOM else 35
             ticks = {"tickmode": "array", "tickvals": list(range(len(texts))), "ticktext": texts, "tickangle": turned}
         across |= {"showgrid": False, "tickfont": {"size": 9}, **ticks}
@@ -160,10 +162,11 @@ def _traces(drawing: Distribution, number: str, colours: tuple[str, str], *, leg
     return traces
 
 
-def _heading(column: ColumnDrift, place: tuple[list[float], list[float]], inner: float) -> dict[str, Any]:
+def _heading(column: ColumnDrift, place: tuple[list[float], list[float]], inner: float, across: int) -> dict[str, Any]:
     mark = {"drift": "▲ ", "slight drift": "△ ", "ok": "", "not judged": "? "}[state(column)]
-    name = _plain(cut(column.name, 26))
-    word = "" if column.drifted is False or mark == "▲ " else f" · {state(column)}"  # the headline says what drifted
+    name = _plain(cut(column.name, NAMES[across]))
+    told = column.drifted is False or mark == "▲ " or across > 2  # the headline says what drifted, the mark how
+    word = "" if told else f" · {state(column)}"
     return {
         "text": f"<b>{mark}{name}</b>{word}",
         "hovertext": _plain(f"{column.name}: {state(column)}; {scores_in_short(column)}"),
@@ -174,7 +177,7 @@ def _heading(column: ColumnDrift, place: tuple[list[float], list[float]], inner:
         "xanchor": "left",
         "yanchor": "bottom",
         "showarrow": False,
-        "font": {"size": 12},
+        "font": {"size": 11},
     }
 
 
@@ -225,7 +228,8 @@ def _subtitle(report: DriftReport) -> str:
 def _notes(report: DriftReport, every: int, drawn: int) -> list[str]:
     """What the figure cannot draw, in lines: findings, and what was left out."""
     serious = [finding for finding in report.findings if finding.severity != "info"]
-    lines = [_plain(cut(_told(finding), LINE_LENGTH)) for finding in serious[:FINDINGS]]
+    told = [cut(_told(finding), LONGEST) for finding in serious[:FINDINGS]]
+    lines = [_plain(line) for text in told for line in wrap(text, LINE_LENGTH, subsequent_indent="\u2003")]
     if len(serious) > FINDINGS:
         lines.append(f"… and {len(serious) - FINDINGS} more findings: .findings has them all")
     if drawn < every:

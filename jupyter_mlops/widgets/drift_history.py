@@ -16,7 +16,7 @@ FILLS = {
     "unjudged": ("none", "?"),
 }
 WORDS = {"ok": "no drift", "drift": "slight drift", "strong": "strong drift", "unjudged": "not judged"}
-SIZE, GAP, NAMES, SINCE, WIDEST = 15, 1, 150, 120, 60
+SIZE, GAP, NAMES, SINCE, WIDEST = 15, 1, 150, 140, 60
 DRAWN = 60
 LONGEST = 22
 

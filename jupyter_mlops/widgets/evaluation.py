@@ -149,6 +149,7 @@ def _folds(c: CrossValidation) -> Iterable[tuple[str, Markup]]:
         rows = [
             (s.name, s.mean, min(s.folds), max(s.folds), f"{brief(s.mean)} ± {brief(s.spread)}", False)
             for s in c.scores
+            if s.name != "r2"  # a share beside errors in the target's units; the line above tells it
         ]
         yield f"cross-validation, {c.splitter}: mean, range, ± spread", intervals("cross-validation", rows)
     if c.learning_rows:

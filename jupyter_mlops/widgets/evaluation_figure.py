@@ -15,7 +15,7 @@ BLUE, ORANGE, GREY = "#2185f0", "#e8710a", "rgba(127,127,127,.75)"  # blue and o
 WIDTH, HEIGHT = 250, 170
 LEFT, RIGHT, TOP, BOTTOM = 40, 8, 8, 32
 TEXT = 'fill="currentColor" font-size="10"'
-LABELS, PLOT, LINE = 200, 190, 18
+LABELS, PLOT, LINE, CHARACTER = 200, 190, 18, 6  # a character of the labels is 6 pixels wide, with room
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,11 @@ def intervals(
     mark
         A reference, as a dashed line.
     labels
-        The width of the labels' column in pixels; what does not fit is told on hover.
+        The largest width of the labels' column in pixels; what does not fit is told on hover.
     """
+    shown = [cut(label, labels * 3 // 20) for label, *_ in rows]
+    labels = min(labels, CHARACTER * max(map(len, shown), default=0) + CHARACTER)
+    behind_all = CHARACTER * max((len(behind) for *_, behind, _ in rows), default=0) + CHARACTER
     values = [v for _, value, low, high, _, _ in rows for v in (value, low, high) if v is not None]
     x0, x1 = _range([*values, *([mark] if mark is not None else [])])
     height = LINE * len(rows) + 16
@@ -129,9 +132,8 @@ def intervals(
     for i, (label, value, low, high, behind, stressed) in enumerate(rows):
         y = LINE * i + LINE / 2
         colour = ORANGE if stressed else BLUE
-        shown = cut(label, labels * 3 // 20)
         parts.append(
-            f'<text x="{labels}" y="{y + 4}" text-anchor="end" {TEXT}>{escape(shown)}<title>{escape(label)}</title></text>'
+            f'<text x="{labels}" y="{y + 4}" text-anchor="end" {TEXT}>{escape(shown[i])}<title>{escape(label)}</title></text>'
         )
         if low is not None and high is not None:
             parts.append(f'<line x1="{at(low)}" y1="{y}" x2="{at(high)}" y2="{y}" stroke="{colour}" stroke-width="2"/>')
@@ -139,7 +141,7 @@ def intervals(
         parts.append(f'<text x="{labels + PLOT + 4}" y="{y + 4}" {TEXT}>{escape(behind)}</text>')
     parts.append(f'<text x="{at(x0)}" y="{height - 3}" {TEXT}>{_short(x0)}</text>')
     parts.append(f'<text x="{at(x1)}" y="{height - 3}" text-anchor="end" {TEXT}>{_short(x1)}</text>')
-    return _svg(title, labels + PLOT + 90, height, parts)
+    return _svg(title, labels + PLOT + behind_all, height, parts)
 
 
 def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
@@ -184,7 +186,7 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 TINY = 0.001  # more digits than the margin holds
-LARGE = 10_000
+HUNDRED, LARGE = 100, 10_000
 THOUSANDS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 MOST_SCALED = 1e12
 
@@ -193,6 +195,6 @@ def _short(value: float) -> str:
     if value and abs(value) < TINY:
         return f"{value:.0e}"
     if abs(value) < LARGE:
-        return f"{value:.4g}"
+        return f"{value:.4g}" if abs(value) >= HUNDRED else f"{value:.3g}"
     scale, letter = next((at, unit) for at, unit in THOUSANDS if abs(value) >= at)
     return f"{value / scale:.3g}{letter}" if abs(value) < MOST_SCALED else f"{value:.0e}"

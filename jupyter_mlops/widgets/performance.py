@@ -214,7 +214,10 @@ def _key(p: Performance) -> Markup:
         parts.append(("- - estimated, with its interval", ESTIMATED))
     if p.alerts:
         parts.append(("▼ alert", ALERT))
-    spans = [tag("span", text, style=f"color:{colour};margin-right:16px;font-weight:600") for text, colour in parts]
+    spans = [
+        tag("span", text, style=f"color:{colour};margin-right:16px;font-weight:600;white-space:nowrap")
+        for text, colour in parts
+    ]
     return tag("div", *spans)
 
 

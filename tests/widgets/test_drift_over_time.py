@@ -38,6 +38,7 @@ def test_fifty_columns_by_sixty_windows_stay_under_200_kb_and_run_nothing():
     assert len(json.dumps(found).encode()) < 200_000
     html = found["text/html"]
     assert not re.search(r"<script|javascript:|https?://|url\(|@import|\son\w+=", html)
+    assert re.search(r"\d+ of 50 columns drift, (the first )?since [-\d]+ \d\d:\d\d: ", html)
     tree = ET.fromstring(f"<div>{html}</div>")
     assert len(tree.findall(".//svg")) == 1
     assert "column_03: strong drift; ks 0.31" in html
@@ -49,3 +50,11 @@ def test_without_windows_or_with_odd_ones_it_is_drawn_all_the_same():
     assert "no windows yet" in draw(DriftHistory("d", "m", "r", "1d", (), ()))["text/html"]
     short = DriftHistory("d", "m", "r", "1d", ("a", "b"), (DriftWindow(0, DAY, 0, (Cell("unjudged"),)),))
     assert "not judged" in draw(short)["text/html"]
+
+
+def test_a_copy_without_styles_says_that_its_drawings_are_left_out():
+    html = str(draw(made(4, 6))["text/html"])
+    style, rest = html.split("</style>", 1)
+    assert ".mlops-bare{display:none}" in style
+    assert rest.count('class="mlops-bare"') == 1
+    assert '<div style="font-size:0"><svg' in rest, "what is left of a drawing's words has no size"
