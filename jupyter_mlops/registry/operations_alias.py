@@ -62,8 +62,9 @@ def move_alias(
     models = host.store.models
     request = host.request or uuid.uuid4().hex
     with _moving, holding(host.store, f"{name}.{alias}", request):
-        now = models.alias(name, alias)
-        history = alias_history.read(models, name, alias)
+        aliases, tags = models.registered(name)
+        now = aliases.get(alias)
+        history = alias_history.moves_in(tags, alias)
         asked = [move for move in history if move.request == request]
         if asked and history[-1] != asked[-1]:  # done before a crash; others have moved it since
             return asked[-1].before
@@ -77,25 +78,19 @@ def move_alias(
                     hint=f"Look at `%mlops history {name}`, then decide again.",
                 )
             move = alias_history.Move(version, before, now_ms(), host.actor.user, request, reason, forced)
-            alias_history.append(models, name, alias, move)
+            alias_history.append(models, name, alias, move, tags)
         if version is None:
             models.delete_alias(name, alias)
         else:
             models.set_alias(name, alias, version)
         if alias == CHAMPION and before is not None and before != version:
-            _keep_previous(host, name, before, reason, request)
+            had = aliases.get(PREVIOUS)
+            if had != before:
+                move = alias_history.Move(before, had, now_ms(), host.actor.user, request, reason)
+                if not any(m.request == request for m in alias_history.moves_in(tags, PREVIOUS)):
+                    alias_history.append(models, name, PREVIOUS, move, tags)
+                models.set_alias(name, PREVIOUS, before)
     return before
-
-
-def _keep_previous(host: Host, name: str, version: int, reason: str, request: str) -> None:
-    models = host.store.models
-    had = models.alias(name, PREVIOUS)
-    if had == version:
-        return
-    move = alias_history.Move(version, had, now_ms(), host.actor.user, request, reason)
-    if not any(m.request == request for m in alias_history.read(models, name, PREVIOUS)):
-        alias_history.append(models, name, PREVIOUS, move)
-    models.set_alias(name, PREVIOUS, version)
 
 
 def _said(version: int | None) -> str:

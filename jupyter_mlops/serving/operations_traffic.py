@@ -167,12 +167,14 @@ def rollback(host: Host, *, model: str, to: str = "", reason: str = "") -> dict[
         reference = replace(reference, name=stored.model.partition("@")[0])
     alias = reference.alias or CHAMPION
     name, models = reference.name, host.store.models
-    if name not in (known := models.names()):
-        raise NotFound.among("model", name, known, hint=model_versions.REGISTER)
-    now = models.alias(name, alias)
+    try:
+        aliases, tags = models.registered(name)
+    except NotFound:
+        raise NotFound.among("model", name, models.names(), hint=model_versions.REGISTER) from None
+    now = aliases.get(alias)
     serving = [s for s in stored_deployments(home) if s.model.partition("@")[0] == name and s.wanted]
     following = [s for s in serving if s.asked == f"{name}@{alias}"] or (serving if len(serving) == 1 else [])
-    target = _target(host, name, alias, now, to, following)
+    target = _target(host, f"{name}@{alias}", _before(host, tags, alias, now), to, following)
     ref = f"{name}@{target}"
     told = reason or f"rolled back by {host.actor.user}"
     switched = sorted(stored.name for stored in following)
@@ -205,28 +207,28 @@ def _shadows(stored: StoredDeployment, ref: str) -> tuple[Share, ...]:
     return tuple(share for share in stored.traffic.of_role("shadow") if share.model != ref)
 
 
-def _target(host: Host, name: str, alias: str, now: int | None, to: str, following: list[StoredDeployment]) -> int:
+def _target(host: Host, asked: str, before: int | None, to: str, following: list[StoredDeployment]) -> int:
     """The version to go back to: the one asked for, else the one before in the alias's history, else the one kept."""
+    name = asked.partition("@")[0]
     if to:
         text = to if "@" in to else f"{name}@{to}"
         return int(model_versions.find(host.store.models, text).version)
-    before = _before(host, name, alias, now)
     if before is not None:
         return before
     kept = [share for stored in following for share in stored.traffic.of_role("kept")]
     if kept:
         return int(kept[0].model.rpartition("@")[2])
     raise NotReady(
-        f"{name}@{alias} has never pointed to another version, so there is none to go back to.",
+        f"{asked} has never pointed to another version, so there is none to go back to.",
         hint=f"Name one: `%mlops rollback {name} --to VERSION`; `%mlops models {name}` lists them.",
     )
 
 
-def _before(host: Host, name: str, alias: str, now: int | None) -> int | None:
-    """The version that an alias pointed to before `now`, by its history; None for none."""
+def _before(host: Host, tags: dict[str, str], alias: str, now: int | None) -> int | None:
+    """The version that an alias pointed to before `now`, by its history in the model's tags; None for none."""
     from ..store import alias_history
 
-    for move in reversed(alias_history.read(host.store.models, name, alias)):
+    for move in reversed(alias_history.moves_in(tags, alias)):
         if host.request and move.request == host.request and move.before is not None:
             return int(move.version or 0)  # a rollback that is asked for again after a crash
         if move.version == now and move.before is not None:
@@ -267,7 +269,8 @@ def keep_previous(host: Host) -> None:
         fresh = seen.state != "running" or now_ms() - max(seen.started_ms, seen.spawned_ms) < SETTLED_MS
         if key in done or fresh or seen.pin or reference.alias is None or seen.traffic.of_role("kept"):
             continue
-        before = _before(host, reference.name, reference.alias, int(seen.model.rpartition("@")[2]))
+        tags = host.store.models.tags(reference.name)
+        before = _before(host, tags, reference.alias, int(seen.model.rpartition("@")[2]))
         ref = f"{reference.name}@{before}"
         if before is None or not _light(host, ref, allow_pickle=seen.allow_pickle):
             done.add(key)

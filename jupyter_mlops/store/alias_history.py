@@ -13,7 +13,7 @@ from ..domain.record import Record
 from .models import Models
 from .tags import ALIAS_HISTORY
 
-__all__ = ["Move", "append", "every", "read"]
+__all__ = ["Move", "append", "every", "moves_in", "read"]
 
 PAGE_CHARS = 4500  # MLflow's databases hold 5,000 characters a tag
 
@@ -47,7 +47,11 @@ class Move(Record):
 
 def read(models: Models, name: str, alias: str) -> tuple[Move, ...]:
     """Every move of an alias, oldest first."""
-    tags = models.tags(name)
+    return moves_in(models.tags(name), alias)
+
+
+def moves_in(tags: dict[str, str], alias: str) -> tuple[Move, ...]:
+    """The same, of a name whose tags are known."""
     moves: list[Move] = []
     number = 1
     while (page := tags.get(_key(alias, number))) is not None:
@@ -59,13 +63,13 @@ def read(models: Models, name: str, alias: str) -> tuple[Move, ...]:
 def every(models: Models, name: str) -> dict[str, tuple[Move, ...]]:
     """Every move of every alias of a name, by alias, oldest first."""
     head, tail = ALIAS_HISTORY.split("{alias}")
-    aliases = [key[len(head) : -len(tail)] for key in models.tags(name) if key.startswith(head) and key.endswith(tail)]
-    return {alias: read(models, name, alias) for alias in sorted(aliases)}
-
-
-def append(models: Models, name: str, alias: str, move: Move) -> None:
-    """Write a move down, on the last page or, if that is full, on a new one."""
     tags = models.tags(name)
+    aliases = [key[len(head) : -len(tail)] for key in tags if key.startswith(head) and key.endswith(tail)]
+    return {alias: moves_in(tags, alias) for alias in sorted(aliases)}
+
+
+def append(models: Models, name: str, alias: str, move: Move, tags: dict[str, str]) -> None:
+    """Write a move down, on the last page or, if that is full, on a new one; `tags` are the name's as they are now."""
     number = 1
     while _key(alias, number + 1) in tags:
         number += 1

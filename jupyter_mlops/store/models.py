@@ -264,8 +264,19 @@ class Models:
 
     def tags(self, name: str) -> dict[str, str]:
         """The tags of a registered name."""
+        return self.registered(name)[1]
+
+    def registered(self, name: str) -> tuple[dict[str, int], dict[str, str]]:
+        """The aliases and the tags of a registered name, as they are at one moment.
+
+        Raises
+        ------
+        NotFound
+            There is no such name.
+        """
         with self._door():
-            return dict(self._store.client.get_registered_model(name).tags)
+            found = self._store.client.get_registered_model(name)
+        return {alias: int(version) for alias, version in found.aliases.items()}, dict(found.tags)
 
     def set_tag(self, name: str, key: str, value: str) -> None:
         """Set a tag of a registered name."""

@@ -141,7 +141,8 @@ def test_a_long_history_keeps_every_move(shared_session: Session, stock: Any) ->
     shared_session.register(fitted(9.0), name="restless")
     store = Store.open(Settings.load(root=shared_session.context.workspace.root).workspace())
     for number in range(90):
-        alias_history.append(store.models, "restless", "x", alias_history.Move(number, None, 1, "me", "r" * 32))
+        move = alias_history.Move(number, None, 1, "me", "r" * 32)
+        alias_history.append(store.models, "restless", "x", move, store.models.tags("restless"))
     assert [move.version for move in alias_history.read(store.models, "restless", "x")] == list(range(90))
     tags = stock.get_registered_model("restless").tags
     assert all(len(value) <= 5000 for value in tags.values())
