@@ -199,9 +199,16 @@ class Deployment(Displayed, Record):
 
 @dataclass(frozen=True)
 class DeploymentTable(Displayed, Record):
-    """The workspace's deployments."""
+    """The workspace's deployments.
+
+    Parameters
+    ----------
+    named
+        Whether one was asked for by its name, and is told of in full.
+    """
 
     deployments: tuple[Deployment, ...]
+    named: bool = False
 
     def __iter__(self) -> Iterator[Deployment]:
         return iter(self.deployments)
@@ -242,6 +249,8 @@ class DeploymentTable(Displayed, Record):
         ]
         heads = ["deployment", "model", "state", "url", "healthy", "memory", "predictions", "p50 ms", "p99 ms"]
         told = [table([*heads, "restarts", "started"], rows)]
+        if self.named:
+            return "\n".join([*told, *(line for d in self.deployments for line in d.text().splitlines()[1:])])
         told += [f"{d.name}: {n.what}: {n.why}" for d in self.deployments for n in reversed(d.traffic.decisions[-2:])]
         told += [d.outdated() for d in self.deployments if d.other_release]
         return "\n".join(told)

@@ -12,7 +12,7 @@ from .display import Displayed, table
 from .record import Record
 from .reference import Reference
 
-__all__ = ["Decision", "Guard", "Role", "Share", "Traffic", "parse_share"]
+__all__ = ["Decision", "Guard", "Role", "Share", "Traffic", "parse_share", "parse_shares"]
 
 Role = Literal["stable", "canary", "shadow", "kept"]
 """``stable`` answers what no other does; ``canary`` is on trial for a share; ``shadow`` is asked a copy of a share and
@@ -194,6 +194,12 @@ def parse_share(text: str, role: Role, whole: float = 1.0) -> Share:
     return Share(asked, weight, role, asked)
 
 
-def parse_shares(texts: Sequence[str], role: Role, whole: float = 1.0) -> tuple[Share, ...]:
-    """Read several shares."""
-    return tuple(parse_share(text, role, whole) for text in texts)
+def parse_shares(texts: Sequence[str], role: Role, whole: float = 1.0, *, model: str) -> tuple[Share, ...]:
+    """Read several shares; what names no model, such as ``challenger=10%``, is a version of `model`.
+
+    Examples
+    --------
+    >>> [share.model for share in parse_shares(["challenger=10%", "other@3"], "shadow", model="clf")]
+    ['clf@challenger', 'other@3']
+    """
+    return tuple(parse_share(text if "@" in text else f"{model}@{text}", role, whole) for text in texts)

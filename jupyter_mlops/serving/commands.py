@@ -75,7 +75,7 @@ class ServingCommands(CommandSet):
         name
             What to call the deployment; by default as the model.
         canary
-            A version on trial and its share: ``clf@challenger=10%``. It is taken back by itself when it is shown to be
+            A version on trial and its share: ``clf@challenger=10%``, or ``challenger=10%``. It is taken back by itself when it is shown to be
             worse, see `traffic`.
         shadow
             A version that is asked a copy of every request, or of a share, and never answers.
@@ -153,7 +153,11 @@ class ServingCommands(CommandSet):
         if workers < 0 or log_days < 0 or log_bytes < 0:
             raise InvalidArgument("--workers, --log-days and --log-bytes take no negative numbers.")
         certificate, key = check_tls(host, certificate, key)
-        shares = (*parse_shares(canary or (), "canary", 0.1), *parse_shares(shadow or (), "shadow"))
+        own = model.partition("@")[0]
+        shares = (
+            *parse_shares(canary or (), "canary", 0.1, model=own),
+            *parse_shares(shadow or (), "shadow", model=own),
+        )
         rules = LogRules(
             unwritable="serve" if unlogged == "serve" else "refuse",
             sample=log_sample,
@@ -184,14 +188,24 @@ class ServingCommands(CommandSet):
         return Deployment.from_dict(answer)
 
     @command("deployments", stage="serving", changes=False)
-    def deployments(self) -> DeploymentTable:
+    def deployments(self, name: Annotated[str, Arg(complete="deployments", metavar="NAME")] = "") -> DeploymentTable:
         """List what is deployed in this workspace, as it is now.
+
+        Parameters
+        ----------
+        name
+            Only this deployment, or the one that serves this model, with its versions and how each computes.
 
         Examples
         --------
         %mlops deployments
+        %mlops deployments adult-clf
         """
-        return DeploymentTable.from_dict(self.context.call("serving.deployments"))
+        found = DeploymentTable.from_dict(self.context.call("serving.deployments"))
+        if not name:
+            return found
+        only = find(self.context.workspace.home, name).name
+        return DeploymentTable(tuple(d for d in found if d.name == only), named=True)
 
     @command("predict", stage="serving", changes=False)
     def predict(

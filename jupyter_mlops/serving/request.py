@@ -153,6 +153,9 @@ def _csv(body: bytes, signature: Signature | None) -> pd.DataFrame:
         dtype = signature.tensor.dtype if signature.tensor is not None else signature.csv_types()
     try:
         frame = pd.read_csv(BytesIO(body), dtype=dtype)
+        shifted = not isinstance(frame.index, pd.RangeIndex)  # pandas has taken the first values for names of the rows
+        if shifted:
+            raise ValueError("a row holds more values than the header names columns")
     except Exception as error:
         raise Refused(
             "Failed to parse input as a Pandas DataFrame. Ensure that the input is a valid CSV-formatted Pandas "

@@ -193,6 +193,10 @@ class Signature:
                 raise Refused(_failed("Input DataFrame is empty."), INVALID_VALUE)
             if len(data.columns) == 1 and isinstance(data.iloc[0, 0], list):
                 data = np.array(data.iloc[:, 0].tolist())
+            elif len(data.columns) == 1 and self.tensor.shape == (
+                -1,
+            ):  # a row is one value, whatever its column is called
+                data = data.iloc[:, 0].to_numpy()
             else:
                 data = data.to_numpy()
         if not isinstance(data, np.ndarray):

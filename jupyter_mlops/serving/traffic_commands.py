@@ -8,7 +8,7 @@ from typing import Annotated
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
 from ..domain.deployment import Deployment, Erasure, Rollback
-from ..domain.traffic import Guard, Share, Traffic, parse_share, parse_shares
+from ..domain.traffic import Guard, Share, Traffic, parse_shares
 from ..errors import InvalidArgument
 
 __all__ = ["TrafficCommands"]
@@ -182,11 +182,11 @@ class TrafficCommands(CommandSet):
         return replace(told, labels=int(self.context.call("monitoring.forget_labels", name=name)["labels"]))
 
     def _shares(self, now: Traffic, texts: list[str], shadow: list[str] | None) -> tuple[Share, ...]:
-        shadows = now.of_role("shadow") if shadow is None else parse_shares(shadow, "shadow")
+        model = now.stable.model.partition("@")[0]
+        shadows = now.of_role("shadow") if shadow is None else parse_shares(shadow, "shadow", model=model)
         if not texts:
             return (*now.answering, *shadows)
-        model = now.stable.model.partition("@")[0]
-        given = [parse_share(text if "@" in text else f"{model}@{text}", "canary", 1.0) for text in texts]
+        given = parse_shares(texts, "canary", model=model)
         if sum(share.weight for share in given) > 1 + 1e-9:
             raise InvalidArgument(
                 f"the shares make {sum(share.weight for share in given):.0%} together.", hint="They may make 100%."

@@ -73,6 +73,10 @@ def test_deploy_and_predict(registered: Session) -> None:
     pd.testing.assert_frame_equal(window.inputs.reset_index(drop=True), TABLE)
     assert list(registered.predict("people", TABLE.head(2).to_dict("records"))) == [answer[0], answer[1]]
     assert registered.deployments()[0].predictions == count(Path(deployed.log)) == 62
+    (one,) = registered.deployments("people@champion")
+    assert (one.name, "Authorization: Bearer" in registered.deployments("people").text()) == ("people", True)
+    with pytest.raises(NotFound, match="people"):
+        registered.deployments("nobody")
     assert registered.names("deployments") == ["people"]
     assert registered.status().deployments == ("people",)
 

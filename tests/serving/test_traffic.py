@@ -179,7 +179,7 @@ def test_a_canary_gets_its_share_and_keys_stick(deployed: Session) -> None:
 
 
 def test_a_shadow_is_asked_and_never_answers(deployed: Session) -> None:
-    deployed.traffic("kids", shadow=["kids@constant"])
+    deployed.traffic("kids", shadow=["constant"])  # of the model that is served, as for a share
     folder = DeploymentFolder.of(deployed.context.workspace.home, "kids")
     assert set(ask(deployed, 25)) == {"kids@1"}
     wait_until(lambda: len(read_shadow(folder.log)) >= 25)

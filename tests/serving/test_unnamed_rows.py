@@ -23,7 +23,7 @@ def test_texts_are_predicted_as_a_series_and_as_a_list(shared_session: Session) 
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, GOOD)
     shared_session.deploy(shared_session.register(model, name="film", data=TEXTS).ref)
     expected = model.predict(TEXTS).tolist()
-    for rows in (TEXTS, TEXTS.tolist(), TEXTS.to_numpy(), TEXTS.astype("category")):
+    for rows in (TEXTS, TEXTS.tolist(), TEXTS.to_numpy(), TEXTS.astype("category"), TEXTS.to_frame()):
         assert list(shared_session.predict("film", rows)) == expected
     with pytest.raises(InvalidArgument, match="no rows"):
         shared_session.predict("film", [])
