@@ -83,13 +83,20 @@ class Crew:
         What each does: given its number, what to call when it is ready, and the crowd; it ends when told to by SIGTERM.
     beat
         Called twice a second by the process that watches over the others, which nobody would miss otherwise.
+    brought_back
+        Called for each that died and was brought back.
     """
 
     def __init__(
-        self, processes: int, work: Callable[[int, Callable[[], None], Crowd], None], beat: Callable[[], None]
+        self,
+        processes: int,
+        work: Callable[[int, Callable[[], None], Crowd], None],
+        beat: Callable[[], None],
+        brought_back: Callable[[], None],
     ) -> None:
         self._work = work
         self._beat = beat
+        self._brought_back = brought_back
         self._crowd = Crowd(processes)
         self._alive: dict[int, tuple[int, float]] = {}
         self._deaths = [0] * processes
@@ -166,6 +173,7 @@ class Crew:
                 raise RuntimeError(f"process {number} of the model server died {QUICK_DEATHS} times in a row")
             log.warning("process %s of the model server died and is brought back", pid)
             os.close(self._fork(number))
+            self._brought_back()
 
     def _finish(self) -> None:
         for pid in self._alive:

@@ -239,11 +239,14 @@ def _before(host: Host, tags: dict[str, str], alias: str, now: int | None) -> in
 def follow(host: Host) -> None:
     """Let every deployment that was asked for by an alias, and is not pinned, follow it."""
     home = host.workspace.home
+    aliases: dict[str, dict[str, int]] = {}
     for seen in stored_deployments(home):
         reference = Reference.parse(seen.asked, "model version")
         if seen.pin or not seen.wanted or seen.state != "running" or reference.alias is None:
             continue
-        version = host.store.models.alias(reference.name, reference.alias)
+        if reference.name not in aliases:
+            aliases[reference.name] = host.store.models.aliases_of(reference.name)
+        version = aliases[reference.name].get(reference.alias)
         ref = f"{reference.name}@{version}"
         if version is None or ref == seen.model or _tried(host, seen.name, ref):
             continue

@@ -19,7 +19,9 @@ __all__ = [
     "Orders",
     "WorkerState",
     "crew_beat",
+    "crew_brought_back",
     "crew_lives",
+    "crew_replaced",
     "first_orders",
     "read_workers",
     "replace_file",
@@ -109,6 +111,20 @@ def crew_lives(generation: Path) -> None:
     """Tell that the process which watches over a generation's workers does so."""
     with contextlib.suppress(OSError):  # the generation is being removed
         (generation / WORKERS / CREW).touch()
+
+
+def crew_brought_back(generation: Path) -> None:
+    """Count a worker that died and was brought back, as one byte more in the same file."""
+    with contextlib.suppress(OSError), (generation / WORKERS / CREW).open("ab") as file:
+        file.write(b".")
+
+
+def crew_replaced(generation: Path) -> int:
+    """How many workers of a generation were brought back by the process that watches over them."""
+    try:
+        return (generation / WORKERS / CREW).stat().st_size
+    except OSError:
+        return 0
 
 
 def crew_beat(generation: Path) -> int | None:

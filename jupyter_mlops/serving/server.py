@@ -38,7 +38,7 @@ from .load import ModelFolder
 from .log_segments import LogWriter
 from .metrics import Counters
 from .model import ServedModel
-from .orders import TRAFFIC_FILE, WORKERS, Orders, crew_lives, first_orders
+from .orders import TRAFFIC_FILE, WORKERS, Orders, crew_brought_back, crew_lives, first_orders
 from .routing import Slot
 from .short_way import protocol_for
 from .signature import Signature
@@ -216,7 +216,7 @@ def serve(
             say(f"error {' '.join(str(error).split())[:2000]}")
             raise CannotStart from error
 
-    Crew(workers, work, partial(crew_lives, place)).run(say)
+    Crew(workers, work, partial(crew_lives, place), partial(crew_brought_back, place)).run(say)
 
 
 def _answer(

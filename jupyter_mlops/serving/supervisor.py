@@ -25,7 +25,7 @@ from .listening import answers, bind, orders_of, place_of
 from .liveness import PROBE_SECONDS, Liveness, activity_of
 from .log_keeping import not_logged
 from .metrics import read_counters
-from .orders import WORKERS, WorkerState, crew_beat, read_workers
+from .orders import WORKERS, WorkerState, crew_beat, crew_replaced, read_workers
 from .process import Process, reap
 from .starting import START_SECONDS, await_ready, start_server
 from .status import parent_of, release_of, versions_of, worker_of
@@ -320,7 +320,7 @@ class Supervisor:
             asked=stored.asked,
             pid=None if alive is None else alive.pid,
             started_ms=stored.started_ms,
-            restarts=stored.restarts,
+            restarts=stored.restarts + crew_replaced(generation),
             predictions=count(folder.log),
             python=stored.python,
             token_file=str(folder.token_file) if stored.state != "stopped" else "",

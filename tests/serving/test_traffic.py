@@ -257,6 +257,7 @@ def test_a_hung_worker_is_ended_and_brought_back(deployed: Session) -> None:
     (before,) = deployed.deployments()
     os.kill(before.workers[0].pid, signal.SIGSTOP)
     wait_until(lambda: back(deployed, before.workers[0].pid))
+    assert deployed.deployments()[0].restarts > before.restarts
 
 
 def test_a_rollback_does_not_wait_for_a_hung_worker(deployed: Session) -> None:
@@ -280,7 +281,7 @@ def test_what_watches_over_the_workers_is_watched_itself(deployed: Session) -> N
         os.kill(before.pid, signal.SIGSTOP)
         wait_until(lambda: deployed.deployments()[0].pid not in (None, before.pid))
         wait_until(lambda: back(deployed, before.workers[0].pid))
-    assert deployed.deployments()[0].restarts == before.restarts + 1
+    assert deployed.deployments()[0].restarts > before.restarts
 
 
 def test_it_follows_its_alias_and_rolls_back(deployed: Session) -> None:
