@@ -125,11 +125,12 @@ def audit_check(check: AuditCheck) -> Markup:
 
 
 def pipeline(exported: Pipeline) -> Markup:
-    """The steps, the parameters, what was left out, and the verdict."""
+    """The verdict, the steps, the parameters, and what was left out."""
     steps = [[tag("b", s.name), short(s.title, 40), _names(s.inputs), _names(s.outputs)] for s in exported.steps]
     parameters = [[p.name, p.type, code(repr(p.default))] for p in exported.parameters]
     return page(
         tag("div", exported.name, " in ", code(exported.directory), class_="mlops-title"),
+        _verdict(exported.verification) if exported.verification is not None else "",
         Markup(draw(exported.steps, exported.verification)) if exported.steps else "",
         more("steps", grid(["step", "", "needs", "gives"], steps)) if steps else "",
         grid(["parameter", "type", "default"], parameters) if parameters else "",
@@ -137,14 +138,13 @@ def pipeline(exported: Pipeline) -> Markup:
         if exported.requirements
         else "",
         *(note(text) for text in exported.notes),
-        _verdict(exported.verification) if exported.verification is not None else "",
     )
 
 
 def verification(verdict: Verification) -> Markup:
     """Whether a pipeline gives the notebook's results, and what differs."""
     picture = Markup(draw(verdict.steps, verdict)) if verdict.steps else ""
-    return page(picture, _verdict(verdict))
+    return page(_verdict(verdict), picture)
 
 
 def _tone(check: Check) -> str:
