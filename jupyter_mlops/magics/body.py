@@ -62,7 +62,10 @@ class BodyRunner:
         handle: Any = None
         result: Any = None
         try:
-            with self.session.run(name or None, source=source, again=again) as handle:
+            with (
+                self.session.context.acting("magic"),
+                self.session.run(name or None, source=source, again=again) as handle,
+            ):
                 if into:
                     self.shell.user_ns[into] = handle
                 result = self._as_cell(source, transformed, failure, in_loop=run_async)

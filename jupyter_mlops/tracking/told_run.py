@@ -45,6 +45,7 @@ class ToldRuns:
         self._journal.event(
             "start", self._count, key=key, name=name, source="", parent=self._parent,
             started_ms=started_ms or now_ms(), notebook="", user=actor.user, host=actor.host, cell="", again="sibling",
+            via=actor.via, where="", commit="",
         )  # fmt: skip
         self._parent = self._parent or key
         return self._count

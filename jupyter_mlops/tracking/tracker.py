@@ -101,13 +101,18 @@ class Tracker:
             self.active.clear()  # what a fork has left
         self._runs += 1
         context = self.context
+        with context.acting(context.actor.via):
+            actor = context.actor
         recording.begin(
             self._open_journal(),
             self._runs,
             parent,
             notebook=context.notebook.path,
-            user=context.actor.user,
-            host=context.actor.host,
+            user=actor.user,
+            host=actor.host,
+            via=actor.via,
+            where=actor.cell,
+            commit=actor.commit,
             cell=self._cell(recording) if parent is None else "",
             again=recording.again,
         )

@@ -212,7 +212,8 @@ class Writing:
         }
         if told["source"].strip():
             store.runs.log_text(run_id, tags.SOURCE_FILE, told["source"])
-        actor = Actor(told["user"], told["host"], "python", told["notebook"])
+        actor = Actor(told["user"], told["host"], told["via"], told["notebook"], told["where"], told["commit"])
+        self._runs[str(event.run)]["actor"] = actor.to_dict()
         self._host.audit(f"run.start:{told['key']}", actor, "run.start", told["name"], {"run_id": run_id})
 
     def _artifact(self, run: dict[str, Any], event: Event) -> None:
@@ -249,7 +250,7 @@ class Writing:
             store.runs.supersede(cell, notebook, run["id"])
         run["ended"] = True
         details = {key: value for key, value in told.items() if key != "ended_ms" and value}
-        actor = Actor(self._host.settings.user, self._host.settings.host, "python")
+        actor = Actor.from_dict(run["actor"])
         self._host.audit(f"run.end:{run['key']}", actor, "run.end", run["name"], {"run_id": run["id"], **details})
 
     def _store(self, run: dict[str, Any]) -> Store:

@@ -44,6 +44,9 @@ def test_the_body_is_a_cell_in_the_users_namespace_and_a_run(
     run = latest(shared_session)
     assert (run.name, run.status, run.metrics) == ("first", "FINISHED", {"score": 0.5})
     assert shell.user_ns["handle"].result.source.strip() == "x = 20\nhandle.log_metric('score', 0.5)\nx + 1"
+    ended, begun = [entry for entry in shared_session.audit() if entry.details.get("run_id") == run.id]
+    assert ended.actor == begun.actor
+    assert (begun.actor.via, begun.actor.cell) == ("magic", "In [1]")
 
 
 def test_a_semicolon_in_the_body_silences_and_a_magic_in_it_works(

@@ -178,6 +178,8 @@ def test_the_trail_tells_of_beginnings_and_ends(shared_session):
     entries = [entry for entry in shared_session.audit() if entry.target == "audited"]
     assert [entry.action for entry in entries] == ["run.end", "run.start"]
     assert entries[0].details["run_id"] == run.id
+    assert entries[0].actor == entries[1].actor
+    assert entries[0].actor.via == "python"
 
 
 def test_cells_are_noted_and_give_runs_their_code(shared_session):
