@@ -74,6 +74,14 @@ class MLOpsError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: the line of the user's code that asked, and what there is to say; none of our own lines."""
+        at, line = self.__traceback__, 0
+        while at is not None and not at.tb_frame.f_globals.get("__name__", "").startswith(__package__):
+            line = at.tb_lineno
+            at = at.tb_next
+        return [*([f"line {line}"] if line else []), f"{type(self).__name__}: {self}"]
+
     def to_dict(self) -> dict[str, Any]:
         """The error as plain data, for a wire; `from_dict` reads it back."""
         return {"code": self.code, "message": self.message, "hint": self.hint}

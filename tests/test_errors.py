@@ -40,3 +40,11 @@ def test_nothing_there_says_so() -> None:
 
 def test_an_unknown_word_names_the_nearest() -> None:
     assert "Did you mean 'promote'?" in str(InvalidArgument.unknown("verb", "promot", ["promote", "predict"]))
+
+
+def test_a_notebook_shows_the_users_line_and_what_there_is_to_say() -> None:
+    code = "from jupyter_mlops.errors import InvalidArgument\n\ndef ask():\n    raise InvalidArgument.unknown('target', 'x', ['y'])\nask()"
+    with pytest.raises(InvalidArgument) as raised:
+        exec(code, {"__name__": "__main__"})
+    shown = raised.value._render_traceback_()
+    assert shown == ["line 4", "InvalidArgument: unknown target 'x'; known: y."]

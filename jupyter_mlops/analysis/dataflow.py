@@ -132,8 +132,7 @@ class _Linker:
     def read(self, statements: Iterable[Statement]) -> Iterable[Flow]:
         statements = list(statements)
         self._drawings = {n for n, value in self.live.items() if _is_drawing(value)}
-        firsts = [effects_of(statement.node, ()) for statement in statements]
-        self.ever_bound = {name for effects in firsts for name in (*effects.writes, *effects.maybe)}
+        self.ever_bound = stored_names([statement.node for statement in statements])
         for statement in statements:
             node = statement.node
             effects = effects_of(node, self.modules)

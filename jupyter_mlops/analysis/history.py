@@ -20,6 +20,7 @@ _UNDERSCORES = ("_", "__", "___")
 _COUNTED = re.compile(r"_(\d+)")
 _INPUT = re.compile(r"_i(\d+)")
 _INPUTS = ("_i", "_ii", "_iii")
+_ANY = re.compile(r"\b(_{1,3}|_[io]h|_\d+|_i{1,3}|_i\d+|In|Out)\b")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -40,29 +41,28 @@ def with_history(cells: Sequence[Cell], texts: Sequence[str], shown: Collection[
     >>> with_history(cells, [cell.source for cell in cells], {1, 2})
     ['_1 = 1 + 1', '_2 = 2', 'x = _2 + _1']
     """
-    if not any("_" in text or "Out" in text or "In[" in text for text in texts):
-        return list(texts)
-    trees: list[ast.Module | None] = []
-    for text in texts:
-        try:
-            trees.append(ast.parse(text))
-        except (SyntaxError, ValueError):
-            trees.append(None)
     counts = [cell.count for cell in cells]
     reader = _Reader(dict(zip(counts, (cell.source for cell in cells), strict=True)), counts, shown)
     found = list(texts)
-    for i, (tree, text) in enumerate(zip(trees, texts, strict=True)):
+    for i, text in enumerate(texts):
+        tree = _parsed(text) if _ANY.search(text) else None
         if tree is not None:
             found[i] = reader.read(counts[i], tree, text)
-    for i, tree in enumerate(trees):
-        if tree is None or counts[i] not in reader.wanted or not tree.body:
-            continue
+    for i in (i for i, count in enumerate(counts) if count in reader.wanted):
+        tree = _parsed(found[i])
         name = f"_{counts[i]} = "
-        last = ast.parse(found[i]).body[-1]
+        last = tree.body[-1] if tree is not None and tree.body else None
         if isinstance(last, ast.Expr):
             start = edit_span(found[i], last, last, "").start
             found[i] = apply_edits(found[i], [Edit(start, start, name)])
     return found
+
+
+def _parsed(text: str) -> ast.Module | None:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
 
 
 @dataclass

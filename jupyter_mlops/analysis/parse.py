@@ -70,20 +70,13 @@ def parse_cells(
     """
     trace = Trace()
     texts = with_history(cells, [transform(cell.source) for cell in cells], shown)
-    names = set(taken or ())
-    stored: set[str] = set()
-    read: set[str] = set()
-    for text in texts:
-        try:
-            found = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)]
-        except SyntaxError:
-            continue
-        names |= {n.id for n in found}
-        stored |= {n.id for n in found if isinstance(n.ctx, ast.Store)}
-        read |= {n.id for n in found if isinstance(n.ctx, ast.Load)}
+    parsed = [_parsed(text, transform) for text in texts]
+    found = [n for _, body in parsed for node in body or () for n in ast.walk(node) if isinstance(n, ast.Name)]
+    names = {*(taken or ()), *(n.id for n in found)}
+    stored = {n.id for n in found if isinstance(n.ctx, ast.Store)}
+    read = {n.id for n in found if isinstance(n.ctx, ast.Load)}
     scope = Scope({"mlops"} if "mlops" in names else set())
-    for cell, transformed in zip(cells, texts, strict=True):
-        text, body = _parsed(transformed, transform)
+    for cell, (text, body) in zip(cells, parsed, strict=True):
         if body is None:
             if cell.outcome == "ok":
                 trace.shown.setdefault("what is no Python", []).append(f"[{cell.count}]")

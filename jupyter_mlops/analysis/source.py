@@ -140,6 +140,8 @@ def _dedent(lines: list[str], columns: int, inside: set[int]) -> str:
 def _inside_strings(text: str) -> set[int]:
     """The indices of lines that begin inside a string."""
     inside: set[int] = set()
+    if not any(mark in text for mark in ('"""', "'''", "\\\n")):
+        return inside
     depth: list[int] = []
     begins = getattr(tokenize, "FSTRING_START", -1)
     ends = getattr(tokenize, "FSTRING_END", -1)

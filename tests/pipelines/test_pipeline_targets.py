@@ -230,7 +230,7 @@ def gitlab_ci(project: Path) -> None:
 
 def jenkins(project: Path) -> None:
     text = (project / "Jenkinsfile").read_text()
-    assert f"cron('{SCHEDULE}')" in text
+    assert f"cron('TZ=Etc/UTC\\n{SCHEDULE}')" in text
     assert text.count("{") == text.count("}")
     values = dict(re.findall(r"name: '(\w+)', defaultValue: '(.*?)'", text))
     for line in re.findall(r"sh '''(.*?)'''", text, re.DOTALL):

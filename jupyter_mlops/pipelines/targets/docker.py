@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..plan import Plan
-from .filling import TEMPLATES, fill, identifier, write
+from .filling import TEMPLATES, fill, identifier, mlflow_pin, write
 
 __all__ = ["write_docker"]
 
@@ -15,7 +15,7 @@ def write_docker(plan: Plan, folder: Path, facts: dict[str, Any]) -> None:
     """Write the project's files."""
     text = fill(
         "Dockerfile.txt", facts, name=facts["name"], image=identifier(facts["name"]), place=f"{folder_in_image(facts)}/",
-        python=".".join(facts["environment"]["python"].split(".")[:2]),
+        mlflow=mlflow_pin(), python=".".join(facts["environment"]["python"].split(".")[:2]),
     )  # fmt: skip
     write(folder, "Dockerfile", text)
     write(folder, "Dockerfile.dockerignore", (TEMPLATES / "dockerignore.txt").read_text(encoding="utf-8"))

@@ -14,7 +14,8 @@ __all__ = ["write_dvc"]
 
 def write_dvc(plan: Plan, folder: Path, facts: dict[str, Any]) -> None:
     """Write the project's files."""
-    stages = [_stage(node, facts) for node in facts["graph"]]
+    states = ["random_state.json"] if plan.random_states else []
+    stages = [_stage(node, facts, states) for node in facts["graph"]]
     done = [f"work/{node['name']}" for node in facts["graph"]]
     last = f"  log_metrics:\n    cmd: {quoted(_command(None, facts))}\n    deps:\n{_items(['log.py', *done])}"
     last += "    metrics:\n      - work/metrics.json:\n          cache: false\n"
@@ -23,10 +24,10 @@ def write_dvc(plan: Plan, folder: Path, facts: dict[str, Any]) -> None:
     write(folder, "params.yaml", fill("params.yaml.txt", facts, parameters=parameters or "{}"))
 
 
-def _stage(node: dict[str, Any], facts: dict[str, Any]) -> str:
+def _stage(node: dict[str, Any], facts: dict[str, Any], states: list[str]) -> str:
     data = [posixpath.normpath(posixpath.join(facts["runs_in"], name)) for name in node["files"]]
     modules = [name if (Path.cwd() / name).is_dir() else f"{name}.py" for name in facts["modules"]]
-    needs = ["pipeline.py", "step.py", *modules, *(f"work/{other}" for other in node["after"]), *data]
+    needs = ["pipeline.py", "step.py", *states, *modules, *(f"work/{other}" for other in node["after"]), *data]
     names = parameter_names(node)
     taken = f"    params:\n{_items(names)}" if names else ""
     name = node["name"]

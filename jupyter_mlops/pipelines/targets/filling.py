@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "STORE_SECRETS",
     "TEMPLATES",
     "ancestors",
     "command_words",
     "fill",
     "identifier",
+    "mlflow_pin",
     "parameter_names",
     "quoted",
     "waves",
@@ -21,6 +24,8 @@ __all__ = [
 ]
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
+STORE_SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+"""What opens an MLflow store that is guarded, as its client reads it from the environment."""
 Node = Mapping[str, Any]
 
 
@@ -101,6 +106,11 @@ def command_words(node: Node | None, facts: Mapping[str, Any], *, place: str, va
     if node is None:
         return f"python {place}log.py --inputs {work} --outputs {work}/metrics.json{sets}"
     return f"python {place}step.py {node['name']} --inputs {work} --outputs {work}/{node['name']}{sets}"
+
+
+def mlflow_pin() -> str:
+    """What to install to log the metrics: MLflow's client, of the version that is here."""
+    return f"mlflow-skinny=={metadata.version('mlflow')}"
 
 
 def quoted(value: Any) -> str:

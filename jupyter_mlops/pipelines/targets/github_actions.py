@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from ..plan import Plan
-from .filling import ancestors, command_words, fill, identifier, parameter_names, quoted, write
+from .filling import (
+    STORE_SECRETS,
+    ancestors,
+    command_words,
+    fill,
+    identifier,
+    mlflow_pin,
+    parameter_names,
+    quoted,
+    write,
+)
 
 __all__ = ["write_github_actions"]
 
@@ -45,6 +55,7 @@ def _job(node: dict[str, Any] | None, before: list[str], facts: dict[str, Any], 
     }  # fmt: skip
     if node is None:
         environment["MLFLOW_TRACKING_URI"] = "${{ vars.MLFLOW_TRACKING_URI }}"
+        environment |= {name: "${{ secrets." + name + " }}" for name in STORE_SECRETS}
     told = "".join(f"          {key}: {quoted(value)}\n" for key, value in environment.items())
     download = "".join(
         "      - uses: actions/download-artifact@d3f86a106a0bac45b974a628896c90dbdf5c8093 # v4.3.0\n"
@@ -53,7 +64,7 @@ def _job(node: dict[str, Any] | None, before: list[str], facts: dict[str, Any], 
     )
     return fill(
         "github_job.yml.txt", facts, name=name, title=name, place=place, download=download,
-        needs=f"    needs: [{', '.join(before)}]\n" if before else "", more=" mlflow-skinny" if node is None else "",
+        needs=f"    needs: [{', '.join(before)}]\n" if before else "", more=f" {mlflow_pin()}" if node is None else "",
         python=".".join(facts["environment"]["python"].split(".")[:2]), output=name if node is not None else "metrics.json",
         command=quoted(command_words(node, facts, place=place, value="$P_{name}")),
         environment=f"        env:\n{told}" if told else "",

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...analysis.source import indent
 from ..plan import Plan
-from .filling import command_words, fill, waves, write
+from .filling import command_words, fill, mlflow_pin, waves, write
 
 __all__ = ["write_jenkins"]
 
@@ -24,9 +24,9 @@ def write_jenkins(plan: Plan, folder: Path, facts: dict[str, Any]) -> None:
         f"        string(name: 'P_{p['name']}', defaultValue: '{_text(p['default'])}')\n" for p in facts["parameters"]
     ]
     text = fill(
-        "Jenkinsfile.txt", facts, name=facts["name"], place=place, stages=indent(indent("\n".join(stages))),
+        "Jenkinsfile.txt", facts, name=facts["name"], place=place, mlflow=mlflow_pin(), stages=indent(indent("\n".join(stages))),
         python=".".join(facts["environment"]["python"].split(".")[:2]),
-        triggers=f"    triggers {{\n        cron('{facts['schedule']}')\n    }}\n" if facts["schedule"] else "",
+        triggers=f"    triggers {{\n        cron('TZ=Etc/UTC\\n{facts['schedule']}')\n    }}\n" if facts["schedule"] else "",
         parameters=f"    parameters {{\n{''.join(parameters)}    }}\n" if parameters else "",
         log=command_words(None, facts, place=place, value="$P_{name}"),
     )  # fmt: skip

@@ -13,8 +13,9 @@ __all__ = ["write_snakemake"]
 
 def write_snakemake(plan: Plan, folder: Path, facts: dict[str, Any]) -> None:
     """Write the project's file."""
+    states = ["random_state.json"] if plan.random_states else []
     text = fill(
-        "Snakefile.txt", facts, name=facts["name"], rules="\n\n\n".join(_rule(node, facts) for node in facts["graph"]),
+        "Snakefile.txt", facts, name=facts["name"], rules="\n\n\n".join(_rule(node, facts, states) for node in facts["graph"]),
         parameters=repr({p["name"]: p["default"] for p in facts["parameters"]}),
         all="\n".join(_values(node["name"]) for node in facts["graph"]),
     )  # fmt: skip
@@ -25,10 +26,11 @@ def _values(step: str) -> str:
     return f'        WORK + "/{step}/values.json",'
 
 
-def _rule(node: dict[str, Any], facts: dict[str, Any]) -> str:
+def _rule(node: dict[str, Any], facts: dict[str, Any], states: list[str]) -> str:
     name, names = node["name"], parameter_names(node)
     data = [f'        HOME + "/{facts["runs_in"]}/{file}",' for file in node["files"]]
-    needs = [*(_values(other) for other in node["after"]), *data, '        HOME + "/pipeline.py",']
+    code = [f'        HOME + "/{file}",' for file in ("pipeline.py", *states)]
+    needs = [*(_values(other) for other in node["after"]), *data, *code]
     taken = f"settings({', '.join(map(repr, names))})"
     command = f"python {{HOME:q}}/step.py {name} --inputs {{WORK:q}} --outputs {{WORK:q}}/{name} {{params.settings:q}}"
     return (
