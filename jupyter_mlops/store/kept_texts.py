@@ -2,14 +2,23 @@
 
 MLflow only ever adds rows to ``metrics`` and ``params``; what it deletes it deletes with the run. So a run of which no row
 came since has the values it had. Everything else of a run (its status, its tags) may change in place and is never kept.
+
+They are kept in a file too, for the next process, which goes by the same rule: what the file holds of a run counts where the
+store's row that was the newest then is still what it was, and no row of that run came after it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+import os
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import orjson
 
 __all__ = ["NONE", "KeptTexts", "Texts"]
 
@@ -19,6 +28,13 @@ Texts = dict[str, tuple[str | None, str | None]]
 NONE = (None, None)
 MOST_KEPT = 50_000
 """Runs whose texts are kept, about 1 kB each for 20 metrics and 10 parameters."""
+
+WORTH = 500
+"""Runs that were read anew, from which on the file is written again."""
+
+FORMAT = 1
+
+log = logging.getLogger(__name__)
 
 SIDES = ("metrics", "params")
 """The tables that grow."""
@@ -34,9 +50,18 @@ ADDED = {
 
 
 class KeptTexts:
-    """The texts of one SQLite store's runs, for one process; may be used from several threads."""
+    """The texts of one SQLite store's runs; may be used from several threads.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    file
+        Where they are kept for the next process; None keeps them for this one alone.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._unwritten = 0
+        self._writing: threading.Thread | None = None
         self._lock = threading.Lock()
         self._kept: dict[str, Texts] = {side: {} for side in SIDES}
         self._last: dict[str, tuple[Any, ...] | None] = dict.fromkeys(SIDES)
@@ -52,7 +77,43 @@ class KeptTexts:
             For each side what makes, of a query for ids, the one that gives a run's id, names and values.
         """
         with self._lock:
-            return [self._side(connection, side, runs, queries[side]) for side in SIDES]
+            if self._file is not None and not any(self._last.values()):
+                self._read(self._file)
+            found = [self._side(connection, side, runs, queries[side]) for side in SIDES]
+            if (
+                self._file is not None
+                and self._unwritten >= WORTH
+                and (self._writing is None or not self._writing.is_alive())
+            ):
+                self._writing = threading.Thread(target=self.write, name="mlops-kept-texts", daemon=True)
+                self._writing.start()
+            return found
+
+    def write(self) -> None:
+        """Write the file, whole or not at all; whoever asked has been answered by then."""
+        if self._file is None:
+            return
+        with self._lock:
+            told = {side: _told(self._kept[side]) for side in SIDES}
+            last = {side: None if row is None else list(row) for side, row in self._last.items()}
+            self._unwritten = 0
+        arriving = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            arriving.write_bytes(orjson.dumps({"format": FORMAT, "last": last, **told}))
+            arriving.replace(self._file)
+        except OSError as error:  # a full disk: the next process reads the store
+            log.warning("texts of runs are not kept in %s: %s", self._file, error)
+            arriving.unlink(missing_ok=True)
+
+    def _read(self, file: Path) -> None:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):  # none, or another version's
+            told = orjson.loads(file.read_bytes())
+            if told["format"] != FORMAT:
+                return
+            kept = {side: _kept(told[side]) for side in SIDES}
+            self._last = {side: None if told["last"][side] is None else tuple(told["last"][side]) for side in SIDES}
+            self._kept = kept
 
     def _side(self, connection: Any, side: str, runs: Sequence[str], query: Any) -> Texts:
         from sqlalchemy import func, select
@@ -67,6 +128,7 @@ class KeptTexts:
                 kept[run] = names.setdefault(keys, keys), values
             for run in missing:
                 kept.setdefault(run, NONE)
+            self._unwritten += len(missing)
         found = {run: kept[run] for run in runs}
         if len(kept) > MOST_KEPT:
             kept.clear()
@@ -89,4 +151,17 @@ class KeptTexts:
                     kept.pop(run, None)
         else:
             kept.clear()
-        self._last[side] = newest  # what is added from here on is seen the next time
+        self._last[side] = None if newest is None else tuple(newest)  # what is added from here on is seen the next time
+
+
+def _told(kept: Texts) -> dict[str, Any]:
+    """Texts as JSON; of many runs' names each set once."""
+    names: dict[str | None, int] = {}
+    numbers = [names.setdefault(keys, len(names)) for keys, _ in kept.values()]
+    return {"names": [*names], "runs": [*kept], "of": numbers, "values": [values for _, values in kept.values()]}
+
+
+def _kept(told: dict[str, Any]) -> Texts:
+    names = told["names"]
+    keys = [names[number] for number in told["of"]]
+    return dict(zip(told["runs"], zip(keys, told["values"], strict=True), strict=True))

@@ -95,11 +95,7 @@ def run_table(
         else:
             metrics, params = (_by_run(session, query(named)) for query in sides.values())
         used = _used(session, named)
-    told = [
-        (run, *fact, *metrics.get(run, NONE), *params.get(run, NONE), *held.get(run, NONE))
-        for run, fact in facts.items()
-    ]
-    columns = _columns(store, told, used)
+    columns = _columns(store, facts, (metrics, params, held), used)
     return None if columns is None else (columns, more)
 
 
@@ -226,34 +222,51 @@ def _used(session: Any, named: Any) -> dict[str, tuple[set[str], set[str]]]:
     return found
 
 
-def _columns(store: Store, rows: list[Any], used: dict[str, tuple[set[str], set[str]]]) -> RunColumns | None:
-    """The rows as columns; None if a text holds what we set between two."""
+def _columns(
+    store: Store,
+    facts: dict[str, tuple[Any, ...]],
+    texts: tuple[Texts, Texts, Texts],
+    used: dict[str, tuple[set[str], set[str]]],
+) -> RunColumns | None:
+    """The runs as columns; None if a text holds what we set between two.
+
+    Parameters
+    ----------
+    facts
+        What `_facts` names, by run.
+    texts
+        Metrics, parameters and tags.
+    """
+    ids = [*facts]
+    metrics, params, held = ([each.get(run, NONE) for run in ids] for each in texts)
+    widths = {keys: _count(keys) for keys in {keys for keys, _ in (*params, *held)}}
+    if any(_count(values) != widths[keys] for keys, values in (*params, *set(held))):
+        return None
     sets: dict[str, int] = {}
-    metrics: tuple[list[int | None], list[str]] = ([], [])
-    params: tuple[list[int | None], list[str]] = ([], [])
-    read: dict[tuple[Any, ...], dict[str, Any] | None] = {}  # many runs have the same tags
+    sides = [
+        (
+            [None if keys is None else sets.setdefault(keys, len(sets)) for keys, _ in side],
+            [values or "" for _, values in side],
+        )
+        for side in (metrics, params)
+    ]
+    names, status, started, ended, users = zip(*facts.values(), strict=True) if facts else [()] * FACTS
+    read: dict[tuple[Any, ...], dict[str, Any]] = {}  # many runs have the same tags
     own: list[dict[str, Any]] = []
-    for _, _, _, _, _, user, keys, values, param_keys, param_values, tag_keys, tag_values in rows:
-        for side, these, texts in ((metrics, keys, values), (params, param_keys, param_values)):
-            side[0].append(None if these is None else sets.setdefault(these, len(sets)))
-            side[1].append(texts or "")
-        told = (tag_keys, tag_values, user)
-        if told not in read:
-            held = dict(zip((tag_keys or "").split(BETWEEN), (tag_values or "").split(BETWEEN), strict=False))
-            agree = _count(tag_keys) == _count(tag_values)
-            read[told] = run_fields(held, str(user or "")) | {"name": held.get(tags.RUN_NAME, "")} if agree else None
-        fields = read[told]
-        if fields is None or _count(param_keys) != _count(param_values):
-            return None
+    for (keys, values), user in zip(held, users, strict=True):
+        fields = read.get((keys, values, user))
+        if fields is None:
+            tags_of = dict(zip((keys or "").split(BETWEEN), (values or "").split(BETWEEN), strict=False))
+            fields = run_fields(tags_of, str(user or "")) | {"name": tags_of.get(tags.RUN_NAME, "")}
+            read[keys, values, user] = fields
         own.append(fields)
-    ids, names, status, started, ended, *_ = zip(*rows, strict=True) if rows else [()] * 5
     plain: dict[str, list[Any]] = {key: [fields[key] for fields in own] for key in PLAIN if own and key in own[0]}
-    plain |= {"id": [*ids], "status": [*status], "ended_ms": [*ended], "started_ms": [at or 0 for at in started]}
+    plain |= {"id": ids, "status": [*status], "ended_ms": [*ended], "started_ms": [at or 0 for at in started]}
     plain["name"] = [name or fields["name"] for name, fields in zip(names, own, strict=True)]
-    plain["experiment"] = [store.workspace.experiment] * len(rows)
+    plain["experiment"] = [store.workspace.experiment] * len(ids)
     plain["data"] = [sorted(used[run][0]) if run in used else [] for run in ids]
     plain["models"] = [sorted(used[run][1]) if run in used else [] for run in ids]
-    return RunColumns({key: plain.get(key, []) for key in PLAIN}, list(sets), metrics, params)
+    return RunColumns({key: plain.get(key, []) for key in PLAIN}, list(sets), *sides)
 
 
 def _count(text: str | None) -> int:

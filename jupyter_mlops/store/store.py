@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import threading
 from functools import cached_property
@@ -50,7 +51,7 @@ class Store:
         self.client = client
         self._file = file
         self.write_lock = threading.RLock()
-        self.kept_texts = KeptTexts()
+        self.kept_texts = KeptTexts(_texts_file(workspace) if file is not None else None)
         self.runs = Runs(self)
         self.datasets = DataVersions(self)
         self.models = Models(self)
@@ -127,3 +128,9 @@ class Store:
                 "data_versions": self.datasets.count(),
                 "models": self.models.count(),
             }
+
+
+def _texts_file(workspace: Workspace) -> Path:
+    """Where the texts of a store's runs are kept: a file for each store that the workspace was connected with."""
+    own = hashlib.sha256(workspace.tracking_uri.encode()).hexdigest()[:12]
+    return workspace.home / "cache" / f"run-texts-{own}.json"

@@ -18,6 +18,7 @@ from jupyter_mlops.domain.thinning import thin
 from jupyter_mlops.domain.workspace import Workspace
 from jupyter_mlops.errors import InvalidArgument, NotFound
 from jupyter_mlops.store import kept_texts, run_queries, runs, sql_reads
+from jupyter_mlops.store.kept_texts import KeptTexts
 from jupyter_mlops.store.one_run import run_entity, run_params
 from jupyter_mlops.store.store import Store
 
@@ -282,6 +283,46 @@ def test_rows_numbered_anew_are_read_anew(store):
     with closing(sqlite3.connect(file)) as other:
         other.execute("VACUUM")
     table_of(store)
+
+
+def test_the_next_process_reads_only_what_was_added(store, tmp_path, monkeypatch):
+    """What the one before has kept in a file counts as long as it is true to the store; a file that is not is none."""
+    file = tmp_path / "cache" / "texts.json"
+    asked = []
+    real = sql_reads._sides
+    monkeypatch.setattr(
+        sql_reads,
+        "_sides",
+        lambda dialect: {k: lambda ids, q=q: asked.append(1) or q(ids) for k, q in real(dialect).items()},
+    )
+
+    def anew():
+        asked.clear()
+        store.kept_texts = KeptTexts(file)
+        return table_of(store)
+
+    first = anew()
+    assert len(asked) == 2
+    store.kept_texts.write()
+    assert anew() == first
+    assert not asked
+    run = store.runs.search(limit=3)[0][2].id
+    store.client.log_metric(run, "m0", 123.5, step=50)
+    assert anew() != first
+    assert len(asked) == 1
+    newest = store.runs.create("other", key="other", started_ms=9000, tags={"mlops.run_key": "other"})
+    store.runs.log_batch(newest, [("m0", 0.5, 5, 0)], {"C": "1"})
+    store.kept_texts.write()
+    with sqlite3.connect(store.workspace.tracking_uri.removeprefix("sqlite:///")) as other:
+        other.execute(
+            "DELETE FROM metrics WHERE run_uuid = ?", (newest,)
+        )  # so the row that was the newest is not there
+        other.execute("DELETE FROM latest_metrics WHERE run_uuid = ?", (newest,))
+    anew()
+    for wrong in (b"", b"{}", b'{"format": 99}', file.read_bytes()[:-9]):
+        file.write_bytes(wrong)
+        anew()
+        assert len(asked) == 2
 
 
 def test_a_store_with_very_many_runs_keeps_few_texts(store, monkeypatch):
