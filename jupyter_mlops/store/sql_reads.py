@@ -266,7 +266,7 @@ def _columns(
     plain["experiment"] = [store.workspace.experiment] * len(ids)
     plain["data"] = [sorted(used[run][0]) if run in used else [] for run in ids]
     plain["models"] = [sorted(used[run][1]) if run in used else [] for run in ids]
-    return RunColumns({key: plain.get(key, []) for key in PLAIN}, list(sets), *sides)
+    return RunColumns({key: plain.get(key, []) for key in PLAIN}, list(sets), sides[0], sides[1])
 
 
 def _count(text: str | None) -> int:
