@@ -52,7 +52,7 @@ EXIT_CODES: dict[type[MLOpsError], int] = {
 CODES_HELP = """
 exit codes
   0    done
-  1    it failed, or a verification did not pass
+  1    it failed, or what was verified or judged did not pass
   2    the command line, or a name on it, is not right
   3    the store, the service or a package is not available
   4    the model server refused the input
@@ -132,7 +132,7 @@ def _progress(line: str) -> None:
 
 
 def _verdict(result: Any) -> int:
-    """A verification that did not pass is a failure, by itself or in an exported pipeline."""
+    """What did not pass is a failure: a verification, by itself or in an exported pipeline; gates; the audit record."""
     verdict = getattr(result, "verification", None) or result
     return OK if getattr(verdict, "ok", True) else FAILED
 

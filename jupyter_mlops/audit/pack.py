@@ -101,7 +101,7 @@ def _kept(folder: Path, name: str, title: str, standard: str, check: str) -> Evi
 
 def _index(evidence: Evidence, files: list[EvidenceFile], gaps: tuple[str, ...]) -> Written:
     dossier, check = evidence.dossier, evidence.check
-    whole = check is not None and check.whole
+    whole = check is not None and check.ok
     first = [
         ("model", f"{dossier.model.ref} {', '.join(dossier.model.aliases)}".strip()),
         ("what it is", dossier.model.estimator),

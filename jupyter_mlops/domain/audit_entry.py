@@ -182,14 +182,14 @@ class AuditCheck(Displayed, Record):
     notes: tuple[str, ...] = ()
 
     @property
-    def whole(self) -> bool:
-        """Whether nothing was found."""
+    def ok(self) -> bool:
+        """Whether nothing was found; in a shell the exit code tells it."""
         return not self.findings
 
     def text(self) -> str:
         count = len(self.receipts)
         writers = f"{count} writer{'' if count == 1 else 's'}"
-        head = f"{self.entries:,} entries of {writers}: " + ("whole" if self.whole else "THE RECORD WAS TAMPERED WITH")
+        head = f"{self.entries:,} entries of {writers}: " + ("whole" if self.ok else "THE RECORD WAS TAMPERED WITH")
         lines = [head]
         if self.findings:
             lines.append(

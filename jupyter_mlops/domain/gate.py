@@ -73,6 +73,11 @@ class GateReport(Displayed, Record):
         """Whether they were judged for a version, and not only listed."""
         return "@" in self.model
 
+    @property
+    def ok(self) -> bool:
+        """Whether nothing stands in the way of what was asked about; in a shell the exit code tells it."""
+        return self.passed or not self.judged
+
     def text(self) -> str:
         if not self.results:
             return (

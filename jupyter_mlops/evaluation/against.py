@@ -20,6 +20,10 @@ from .subject import Subject, predicted
 __all__ = ["compare", "five_by_two"]
 
 DISAGREEMENTS = 200
+REFITTED = (
+    "5x2cv: Dietterich's p-value comes of one of ten differences and is approximate: of two fits whose luck on both halves goes "
+    "together it calls more often than its level says. The interval is of the mean by the spread of single halves, and wide."
+)
 CONVENTION = (
     "DeLong for the area under the ROC curve of two classes, the paired percentile bootstrap otherwise; p-values are not "
     "corrected over metrics, but over slices (Holm)."
@@ -83,7 +87,10 @@ def compare(
         **facts,
         slices=tuple(_by_slice(a, b, slices, metric, level, seed)),
         disagreement=tuple(int(i) for i in apart[:DISAGREEMENTS]),
-        conventions=(f"A minus B on the same rows, {level:.0%} intervals. {CONVENTION}",),
+        conventions=(
+            f"A minus B on the same rows, {level:.0%} intervals. {CONVENTION}",
+            *((REFITTED,) if refit else ()),
+        ),
     )
 
 

@@ -103,7 +103,7 @@ def missing(dossier: Dossier) -> tuple[str, ...]:
     ref = dossier.model.ref
     if dossier.evaluation is None:
         found.append(f"{ref} was never evaluated: `%mlops evaluate {ref} --data TABLE --slices --fairness COLUMN`.")
-    if not dossier.model.data:
+    if not dossier.data:
         found.append("what it was trained on is no saved data version; `%mlops data save` before training.")
     if dossier.energy() is None:
         found.append("energy was not measured; it needs the extra `energy` and a country in the settings.")
@@ -140,7 +140,7 @@ def _facts(dossier: Dossier) -> Grid:
 
 
 def _data(dossier: Dossier) -> list[Block]:
-    if not dossier.model.data:
+    if not dossier.data:
         return ["What it was trained on is not recorded as a data version."]
     rows = [
         (f.version.ref, f.version.rows, len(f.version.columns), f.version.digest, _checks(f.checks))

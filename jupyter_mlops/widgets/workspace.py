@@ -109,7 +109,7 @@ def audit_trail(trail: AuditTrail) -> Markup:
 
 def audit_check(check: AuditCheck) -> Markup:
     """Whether the record is whole, else what was done to it and where."""
-    word = pill("whole", "good") if check.whole else pill("THE RECORD WAS TAMPERED WITH", "bad")
+    word = pill("whole", "good") if check.ok else pill("THE RECORD WAS TAMPERED WITH", "bad")
     found = [[code(f.writer[:8]), Number(f.place, "d"), pill(f.what, "bad"), f.text] for f in check.findings]
     return page(
         tag(

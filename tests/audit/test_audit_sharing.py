@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_mlops import cli
 from jupyter_mlops.audit.operations import OPERATIONS, trail_path
 from jupyter_mlops.audit.operations_sharing import ship
 from jupyter_mlops.audit.trail import Trail
@@ -99,8 +100,8 @@ def test_what_is_done_to_the_shared_copy_is_found(join: Join) -> None:
     write(bob, 5)
     for host in (ann, bob, ann):
         ship(host, look=True)
-    assert verified(ann).whole
-    assert verified(bob).whole
+    assert verified(ann).ok
+    assert verified(bob).ok
     file = segment(bob)
     whole = file.read_bytes().splitlines(keepends=True)
     for changed, what in (
@@ -113,7 +114,7 @@ def test_what_is_done_to_the_shared_copy_is_found(join: Join) -> None:
         assert what in {f.what for f in verified(ann).findings}
         assert what in {f.what for f in verified(bob).findings}
     file.write_bytes(b"".join(whole))
-    assert verified(ann).whole
+    assert verified(ann).ok
 
 
 def test_the_end_of_a_chain_removed_with_the_stores_note_of_it_shows_in_anothers_chain(join: Join) -> None:
@@ -152,7 +153,7 @@ def test_a_receipt_kept_elsewhere_shows_a_record_made_anew(join: Join) -> None:
     ann = join("ann")
     write(ann, 5)
     (receipt,) = verified(ann).receipts
-    assert verified(ann, expect=[receipt]).whole
+    assert verified(ann, expect=[receipt]).ok
     writer, place, _ = receipt.split(":")
     assert [f.what for f in verified(ann, expect=[f"{writer}:{place}:{'0' * 64}"]).findings] == ["altered"]
     assert [f.what for f in verified(ann, expect=[f"{'0' * 32}:4:{'0' * 64}"]).findings] == ["removed"]
@@ -171,7 +172,7 @@ def test_a_killed_shipping_goes_on_and_ships_each_entry_once(join: Join, monkeyp
     write(ann, 2, start=5)
     ann.shared = {"trail": Trail(trail_path(ann.workspace.home))}
     ship(ann)
-    assert verified(ann).whole
+    assert verified(ann).ok
     assert len(segment(ann).read_bytes().splitlines()) == 14
     ann.shared["trail"].begin("x", ann.actor, "data.save", "big", {})
     assert verified(ann).unshipped == 0
@@ -188,7 +189,7 @@ def test_erasure_and_retention_reach_the_shared_store(join: Join) -> None:
     answer = OPERATIONS["audit.erase"].function(ann, user="guest", reason="asked for")
     assert answer["entries"] == 6
     assert b"guest" not in segment(ann).read_bytes()
-    assert verified(ann).whole
+    assert verified(ann).ok
     assert OPERATIONS["audit.erase"].function(ann, user="guest", reason="asked for") == answer
     ann.request = "another"
     with pytest.raises(NotFound, match="no user 'guest'.*ann"):
@@ -196,7 +197,7 @@ def test_erasure_and_retention_reach_the_shared_store(join: Join) -> None:
     ann.request = "third"
     told = OPERATIONS["audit.retain"].function(ann, since_ms=2**50, reason="")
     assert told["entries"] > 10
-    assert verified(ann).whole
+    assert verified(ann).ok
     assert len(segment(ann).read_bytes().splitlines()) == len(trail_path(ann.workspace.home).read_bytes().splitlines())
     assert verified(ann).entries < 6
 
@@ -222,7 +223,7 @@ def test_what_is_shipped_while_somebody_is_erased_does_not_keep_them(
     OPERATIONS["audit.erase"].function(ann, user="guest", reason="asked for")
     others[0].join()
     assert b"guest" not in segment(ann).read_bytes()
-    assert verified(ann).whole
+    assert verified(ann).ok
 
 
 def test_a_trail_that_is_not_whole_is_not_shortened(join: Join) -> None:
@@ -245,7 +246,7 @@ def test_the_commands_filter_export_and_check(session: Session, tmp_path: Path) 
     assert len(session.audit(who="nobody")) == 0
     assert session.audit("small")[0].result["version"] == 1
     check = session.invoke("audit verify", {}, via="python")
-    assert check.whole
+    assert check.ok
     assert "whole" in check.text()
     assert session.audit(everyone=True)[0].target == "other"
     session.audit_export(str(tmp_path / "a.csv"), since="2020-01-01")
@@ -264,3 +265,16 @@ def test_the_commands_filter_export_and_check(session: Session, tmp_path: Path) 
         with pytest.raises(MLOpsError, match=text):
             act()
     assert session.audit_retain(days=400) == "nothing is older than 400 days."
+
+
+def test_a_shell_is_told_by_the_exit_code_that_the_record_was_tampered_with(session: Session) -> None:
+    import pandas as pd
+
+    for rows in (2, 3):
+        session.data.save(pd.DataFrame({"a": range(rows)}), name="small")
+    asked = ["--workspace", str(session.context.workspace.root), "audit", "verify", "--quiet"]
+    assert cli.main(asked) == 0
+    trail = session.context.workspace.home / "audit" / "trail.jsonl"
+    lines = trail.read_bytes().splitlines(keepends=True)
+    trail.write_bytes(b"".join(lines[1:]))
+    assert cli.main(asked) == 1

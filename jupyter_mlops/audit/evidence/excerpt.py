@@ -14,7 +14,7 @@ def _write(evidence: Evidence) -> dict[str, bytes]:
         json.dumps(entry.to_dict(), sort_keys=True, ensure_ascii=False) + "\n" for entry in evidence.entries
     )
     check = evidence.check
-    told = {"whole": None} if check is None else {"whole": check.whole, **check.to_dict()}
+    told = {"whole": None} if check is None else {"whole": check.ok, **check.to_dict()}
     return {"audit.jsonl": lines.encode(), "audit_check.json": json_bytes(told)}
 
 

@@ -130,7 +130,7 @@ def _whole(e: Evidence) -> str:
     check = e.check
     return (
         f"{check.entries:,} entries of {len(check.receipts)} writers are whole"
-        if check is not None and check.whole
+        if check is not None and check.ok
         else ""
     )
 
