@@ -201,7 +201,13 @@ def _moved(before: Side, after: Side) -> list[ColumnChange]:
 
 def _of_index(index: pd.Index[Any]) -> str:
     names = ", ".join(str(name) for name in index.names if name is not None)
-    return names or ("rows counted" if isinstance(index, pd.RangeIndex) else str(index.dtype))
+    if names or not isinstance(index, pd.RangeIndex):
+        return names or str(index.dtype)
+    return (
+        "rows counted"
+        + (f" from {index.start}" if index.start else "")
+        + (f" by {index.step}" if index.step != 1 else "")
+    )
 
 
 def _listed(labels: list[Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..domain.deployment import Deployment, DeploymentTable
+from ..domain.display import several
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.signature import SignatureColumn
 from .gates import gate_grid
@@ -67,7 +68,7 @@ def model_version(version: ModelVersion) -> Markup:
             ]
         ),
         grid(["metric", "value"], [[k, Number(v)] for k, v in version.metrics.items()]) if version.metrics else "",
-        more(f"signature: {len(version.inputs)} inputs, {len(version.outputs)} outputs", _signature("input", version.inputs), _signature("output", version.outputs)) if version.inputs or version.outputs else "",
+        more(f"signature: {several(len(version.inputs), 'input')}, {several(len(version.outputs), 'output')}", _signature("input", version.inputs), _signature("output", version.outputs)) if version.inputs or version.outputs else "",
         *(note(text) for text in version.notes),
     )  # fmt: skip
 

@@ -28,12 +28,16 @@ def sweep(found: Sweep) -> Markup:
         told.insert(0, (f"{way} {found.metric}", f"{best.value:.6g} in trial {best.number}"))
         told.insert(1, ("parameters", ", ".join(f"{k} = {_short(v)}" for k, v in best.params.items())))
     pictures = [picture for picture in (_history(found), _importances(found), _pair(found)) if picture]
+    # of parameters that only some trials have, most cells would be empty: those stand in one column
+    alone = [name for name in found.space if all(name in t.params for t in found.trials)]
+    rest = len(alone) < len(found.space)
     rows = [
         [
             str(t.number),
             pill(t.state),
             Number(t.value),
-            *(_short(t.params.get(name, "–")) for name in found.space),
+            *(_short(t.params.get(name, "–")) for name in alone),
+            *([", ".join(f"{k} = {_short(v)}" for k, v in t.params.items() if k not in alone)] if rest else []),
             t.reason,
         ]
         for t in found.ranked()[:SHOWN]
@@ -47,7 +51,7 @@ def sweep(found: Sweep) -> Markup:
         tag("div", found.name, class_="mlops-title"),
         facts(told),
         tag("div", *pictures, style="display:flex;flex-wrap:wrap;gap:10px 26px;margin:6px 0"),
-        grid(["trial", "state", found.metric, *found.space, ""], rows),
+        grid(["trial", "state", found.metric, *alone, *(["parameters"] if rest else []), ""], rows),
         more,
         *(note(line) for line in found.notes),
     )

@@ -301,3 +301,25 @@ def test_automl_beats_the_baseline_and_hands_over_a_model(session):
     assert set(found.model.predict(frame)) == {"a", "b"}
     with pytest.raises(NotFound, match="no column"):
         session.automl(frame, target="nope")
+
+
+@pytest.mark.slow
+def test_a_sweep_is_registered_as_its_best_trials_model(shared_session):
+    def train(strength):
+        from sklearn.datasets import load_iris
+        from sklearn.linear_model import LogisticRegression
+
+        inputs, target = load_iris(return_X_y=True, as_frame=True)
+        model = LogisticRegression(C=strength, max_iter=2000).fit(inputs, target)
+        return model.score(inputs, target), model
+
+    found = shared_session.sweep(train, space=["strength=0.001..10.0:log"], trials=3, name="strengths", seed=1)
+    version = shared_session.register(found, name="iris")
+    assert version.run_id == found.best.run
+    assert {column.name for column in version.inputs} >= {"petal length (cm)"}
+    again = shared_session.register("strengths", name="iris")  # by its name, from a shell say
+    assert (again.ref, again.run_id) == (version.ref, found.best.run)
+    assert shared_session.register(found.run, name="iris").ref == version.ref
+    bare = shared_session.sweep(hill, space=["x=0.0..1.0"], trials=2, name="bare", metric="height")
+    with pytest.raises(MLOpsError, match="has logged no model"):
+        shared_session.register(bare, name="nothing")

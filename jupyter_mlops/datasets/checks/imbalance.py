@@ -26,7 +26,7 @@ def look(subject: Subject) -> Iterator[Finding]:
     if few:
         words = [str(target.uniques[i]) for i in few[:5]]
         yield finding(
-            NAME, "error", subject.target, f"{'a class has' if len(few) == 1 else f'{len(few)} classes have'} fewer than {FEWEST} rows: {', '.join(words)}",
+            NAME, "error", subject.target, f"{f'the class {words[0]} has' if len(few) == 1 else f'{len(few)} classes have'} fewer than {FEWEST} rows{'' if len(few) == 1 else ': ' + ', '.join(words)}",
             np.flatnonzero(np.isin(target.codes, few)), of=n, examples=tuple(words), numbers=shares,
             convention="ten rows are two a fold of a five-fold cross-validation",
             fix=f"{subject.name} = {subject.name}[{name}.map({name}.value_counts()) >= {FEWEST}]",
