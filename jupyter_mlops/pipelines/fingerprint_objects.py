@@ -36,7 +36,7 @@ PLACES: dict[str, str] = {}
 LARGEST_DATABASE = 100_000  # rows
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
 
-_CACHES = re.compile(r"_?cache.*|.*_cache|_reader|_abc_impl|_stop_words_id")
+_CACHES = re.compile(r"_?cache.*|.*_cache|_reader|_abc_impl|_stop_words_id|_html_representation|_base64_video")
 _SUMMED_UP = ("diagn", "_nobs_int")
 """What results of statsmodels keep for themselves when they are summed up."""
 _TIMES = re.compile(r".*_time_?")

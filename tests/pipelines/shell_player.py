@@ -33,6 +33,8 @@ class Player:
         numpy.random.seed(None)  # noqa: NPY002 the generator that notebooks draw from
         if "matplotlib" in sys.modules:
             sys.modules["matplotlib"].rc_file_defaults()  # a notebook's settings are its kernel's, and end with it
+        if "seaborn" in sys.modules:
+            sys.modules["seaborn"].set_color_codes("reset")
         config = Config()
         config.HistoryManager.enabled = False
         self.main = sys.modules["__main__"]
