@@ -57,6 +57,9 @@ class Outside:
         """Take in one call; True if it writes a file."""
         first, last = dotted.partition(".")[0], dotted.rpartition(".")[2]
         writes = self._note_files(node, first, last)
+        if last == "seed" and all(map(_is_none, (*node.args, *(k.value for k in node.keywords)))):
+            self.draws = True  # it takes a seed from the system, and NumPy goes on from where it stands
+            return writes
         if last in SEEDS:
             self.seeds = True
             self.seeded |= generators_seeded(dotted)

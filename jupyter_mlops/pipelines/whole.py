@@ -53,7 +53,7 @@ _DRAWS_FIGURES = re.compile(
     r"\b(plt|sns|pyplot|pylab)\s*\.|\.(plot|hist|boxplot|scatter|plot_\w+|from_estimator|from_predictions)\b"
 )
 _TIMED = re.compile(r"timeit|%%?(prun|memit|mprun|lprun)")
-_SEEDS = re.compile(r"\bseed\s*\(|set_state\s*\(|setstate\s*\(")
+_SEEDS = re.compile(r"\bseed\s*\((?!\s*(None\s*)?\))|set_state\s*\(|setstate\s*\(")
 
 
 def data_names(live: Mapping[str, Any]) -> list[str]:

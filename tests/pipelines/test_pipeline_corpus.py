@@ -70,6 +70,7 @@ MUTATIONS = [
     ("arrays", "x2_sub[0, 0] = 99", "x2_sub = x2_sub.copy()\n    x2_sub[0, 0] = 99", "a view that became a copy"),
     ("arrays", "big.sort()", "pass", "a dropped sort"),
     ("unseeded", '    restore_random_state("2")', "    pass", "a state that is not taken up"),
+    ("seeds that NumPy takes itself", 'restore_random_state("2")', "pass", "seeds that are not given again"),
     ("async", "work(2), work(3)", "work(3), work(2)", "what is awaited in another order"),
     ("a seed halfway", "np.random.seed(4)", "pass", "a dropped seed"),
     ("frames", "df.loc[df.key == 'A', 'ratio'] = 0", "pass", "a dropped assignment to cells"),
