@@ -28,9 +28,10 @@ CBPE = (
 DIRECT_LOSS = (
     "estimated: direct loss estimation, a gradient-boosted regressor of the loss on the inputs, fitted to rows labelled "
     "before the window. It assumes that what made rows hard before makes them hard now (no concept drift); its interval is "
-    "that of a mean, from the spread of the loss around the fit."
+    "that of a mean, from the spread of the loss around the fit, which is taken to grow with the loss."
 )
 FEWEST_LABELLED = 200
+SMALLEST = 0.05  # of the mean loss: no row is taken to be easier
 MOST_LABELLED = 20_000
 DRAWS = 400
 WORK = 20_000_000
@@ -193,12 +194,14 @@ def direct_loss(known: pd.DataFrame, error: Array, asked: pd.DataFrame, *, seed:
         if left.shape[1]:
             model = HistGradientBoostingRegressor(max_iter=60, min_samples_leaf=30, random_state=seed)
             model.fit(left, loss)
-            guess = np.maximum(model.predict(right), 0.0)
-            rest = float(np.std(loss - model.predict(left)))
+            fitted, guess = (np.maximum(model.predict(x), SMALLEST * loss.mean()) for x in (left, right))
         else:  # no column says anything: the loss is what it was
-            guess, rest = np.full(len(asked), loss.mean()), float(loss.std())
-        mean = float(guess.mean())
-        reach = Z * rest * (1 / len(asked) + 1 / len(known)) ** 0.5
+            fitted, guess = np.full(len(known), loss.mean()), np.full(len(asked), loss.mean())
+        mean, scale = float(guess.mean()), float(np.mean(fitted**2))
+        # hard rows spread more than others; the fit there rests on part of the known rows, and its own rows flatter it: they
+        # count a third, by which the interval holds what is realised as often as it says (simulated)
+        spread = float(np.mean((loss - fitted) ** 2) / scale * np.mean(guess**2)) if scale else 0.0
+        reach = Z * (spread * (1 / len(asked) + 3 / len(known))) ** 0.5
         ends = (mean, max(mean - reach, 0.0), mean + reach)
         value, low, high = ends if name == "mae" else tuple(end**0.5 for end in ends)
         found.append(MetricValue(name, value, low, high, LEVEL, "direct loss", False))
