@@ -186,6 +186,8 @@ class FitLogger:
                 target=target,
                 profile=hooks.get("profile"),
                 personal=hooks.get("personal"),
+                predicted=predicted,
+                known=self._known(digest, inputs, model),
             )
         except MLOpsError as error:
             self._recording.note(f"the model is not stored: {error}")
