@@ -247,6 +247,7 @@ class Session(_Stages):
         )
         _client(context).actor = lambda: context.actor
         context.settings = settings
+        context.known_tables.glance = _glance
         context.hooks.update(
             profile=_write_training_profile,
             digest=_digest,
@@ -370,6 +371,12 @@ def _digest(table: Any) -> str:
     from .datasets.identity import digest
 
     return digest(table)
+
+
+def _glance(table: Any) -> str | None:
+    from .datasets.identity import glance
+
+    return glance(table)
 
 
 def _table(context: Context, given: Any) -> Any:

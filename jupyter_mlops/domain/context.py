@@ -58,6 +58,11 @@ class Recorder(Protocol):
 class KnownObjects:
     """What objects in memory are known as, by identity and for as long as they live: tables as data versions, models as logged ones.
 
+    Parameters
+    ----------
+    glance
+        Gives a mark of an object's content; one whose mark has changed is not known any more. None looks at none.
+
     Examples
     --------
     >>> class Table: ...
@@ -67,18 +72,25 @@ class KnownObjects:
     (('adult@v1', 'b3:12'), None)
     """
 
-    def __init__(self) -> None:
-        self._refs: dict[int, tuple[weakref.ref[Any], tuple[str, str]]] = {}
+    def __init__(self, glance: Callable[[Any], Any] | None = None) -> None:
+        self.glance = glance
+        self._known: dict[int, tuple[weakref.ref[Any], tuple[str, str], Any]] = {}
 
     def remember(self, thing: Any, ref: str, digest: str) -> None:
-        """`thing` is known as `ref`, with this digest, until it dies."""
+        """`thing` is known as `ref`, with this digest, until it dies or is changed in place."""
         key = id(thing)
-        self._refs[key] = (weakref.ref(thing, lambda _: self._refs.pop(key, None)), (ref, digest))
+        mark = self.glance(thing) if self.glance is not None else None
+        self._known[key] = (weakref.ref(thing, lambda _: self._known.pop(key, None)), (ref, digest), mark)
 
     def find(self, thing: Any) -> tuple[str, str] | None:
         """The ref and digest `thing` is known by, else None."""
-        held = self._refs.get(id(thing))
-        return held[1] if held is not None and held[0]() is thing else None
+        reference, named, mark = self._known.get(id(thing), (None, None, None))
+        if reference is None or reference() is not thing:
+            return None
+        if self.glance is not None and self.glance(thing) != mark:
+            del self._known[id(thing)]
+            return None
+        return named
 
 
 @dataclass

@@ -24,7 +24,7 @@ from .model_package import write_package
 from .recording import clean_key
 from .training_curves import FOLD, folds_of_search, training_curves
 from .training_metrics import Measured, training_metrics
-from .used_tables import describe_table
+from .used_tables import describe_table, record_table
 
 if TYPE_CHECKING:
     from .recording import Recording
@@ -148,9 +148,7 @@ class FitLogger:
         described = describe_table(inputs)
         known = self._context.known_tables.find(inputs) if described else None
         if known is not None:
-            ref, digest = known
-            name = ref.partition("@")[0]
-            self._recording.record("data", ref=ref, digest=digest, name=name, role="training", **described)
+            record_table(self._recording, inputs, known, "training")
             return ""
         digest_of = self._context.hooks.get("digest")
         if digest_of is None or not described or described["rows"] * described["columns"] > LARGEST_DIGEST:

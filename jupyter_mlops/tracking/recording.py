@@ -175,7 +175,7 @@ class Recording:
             ended_ms=self.ended_ms,
             metrics=dict(self._metrics),
             params=dict(self._params),
-            data=tuple(sorted(ref for ref, _ in self._data)),
+            data=tuple(sorted(self.data)),
             notebook=self._tracker.context.notebook.path,
             user=self._tracker.context.actor.user,
             source=self.source,
@@ -209,6 +209,11 @@ class Recording:
                 raise NotFound(f"the run {self.name!r} was removed from the store.")
             self._id = str(answer["run_id"])
         return self._id
+
+    @property
+    def data(self) -> set[str]:
+        """The tables that it has used so far: data versions, or names with a digest."""
+        return {ref for ref, _ in self._data}
 
     @property
     def known_id(self) -> str:

@@ -26,6 +26,7 @@ from .executions import executed, standing_cells, transform_of
 from .facts import Energy, Meter, environment, seeds_in
 from .provenance import Provenance
 from .trust import Assessment, assess
+from .used_tables import record_table
 
 if TYPE_CHECKING:
     from .recording import Recording
@@ -92,6 +93,7 @@ class Surroundings:
             )
             recording.trust = found
             recording.record("trust", label=found.label, reasons=found.reasons)
+            self._record_sources(recording, seen)
             if recording.parent is None:
                 self._write(recording, "cells.json", self._cells_text(recording, seen))
         if told:
@@ -149,6 +151,17 @@ class Surroundings:
                 keep = {id(maker) for maker in (*needed(history, last, transform_of(context)), *history.of(last))}
                 self._seen.needed = {i for i, maker in enumerate(history.statements) if id(maker) in keep}
         return self._seen
+
+    def _record_sources(self, recording: Recording, seen: _Seen) -> None:
+        """Note the data versions of which earlier cells made what the run used: a split, a join, a selection of columns."""
+        context = self._tracker.context
+        statements = seen.made[0].statements
+        bound = {name: i for i, maker in enumerate(statements) for name in maker.flow.writes}
+        for name in sorted(name for name, i in bound.items() if i in seen.needed):
+            thing = (context.namespace or {}).get(name)
+            known = context.known_tables.find(thing) if thing is not None else None
+            if known is not None and known[0] not in recording.data:
+                record_table(recording, thing, known, "source")
 
     def _cells_text(self, recording: Recording, seen: _Seen) -> str:
         """The executions as JSON; the code only of those that the run depends on, the run's own among them."""

@@ -12,7 +12,7 @@ from ..domain.context import Context
 if TYPE_CHECKING:
     from .recording import Recording
 
-__all__ = ["describe_table", "names_read", "record_used_tables"]
+__all__ = ["describe_table", "names_read", "record_table", "record_used_tables"]
 
 MOST_COLUMNS = 500
 
@@ -26,10 +26,19 @@ def record_used_tables(recording: Recording, context: Context) -> None:
         thing = namespace.get(name)
         known = context.known_tables.find(thing) if thing is not None else None
         if known is not None:
-            ref, digest = known
-            recording.record(
-                "data", ref=ref, digest=digest, name=ref.partition("@")[0], role="input", **describe_table(thing)
-            )
+            record_table(recording, thing, known, "input")
+
+
+def record_table(recording: Recording, table: Any, known: tuple[str, str], role: str) -> None:
+    """Record a saved data version, known by its ref and digest, as data of a run.
+
+    Parameters
+    ----------
+    role
+        What it was to the run: ``input``, ``training``, or the ``source`` of what the run used.
+    """
+    ref, digest = known
+    recording.record("data", ref=ref, digest=digest, name=ref.partition("@")[0], role=role, **describe_table(table))
 
 
 def names_read(source: str, transform: Callable[[str], str] | None = None) -> set[str]:

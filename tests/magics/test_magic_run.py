@@ -112,3 +112,22 @@ def test_the_notebooks_cells_are_known_to_the_session(shell: InteractiveShell, s
 def test_await_at_the_top_level(shell: InteractiveShell) -> None:
     assert shell.run_cell("%%mlops run waits -q\nimport asyncio\nawait asyncio.sleep(0)\nw = 1").success
     assert shell.user_ns["w"] == 1
+
+
+def test_a_run_knows_the_data_versions_that_what_it_used_was_made_of(
+    shell: InteractiveShell, shared_session: Session
+) -> None:
+    cells = [
+        "import pandas as pd\nwhole = pd.DataFrame({'a': [1, 2, 3, 4]})\nother = pd.DataFrame({'a': [5]})",
+        "%mlops data save whole --name whole_table -q\n%mlops data save other --name other_table -q",
+        "part = whole[whole['a'] > 1]",
+        "%%mlops run of_part -q\ntotal = int(part['a'].sum())",
+        "whole['b'] = 0",
+        "%%mlops run of_part -q\ntotal = int(part['a'].sum())",
+    ]
+    used = []
+    for cell in cells:
+        assert shell.run_cell(cell, store_history=True).success
+        if "run of_part" in cell:
+            used.append(latest(shared_session).data)
+    assert used == [("whole_table@v1",), ()]  # what was changed in place is that version no more
