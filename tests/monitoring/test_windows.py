@@ -128,7 +128,8 @@ def test_drift_over_time_is_followed_and_kept_as_metrics_once(host, tmp_path):
     assert [window.cells[place].state for window in found] == ["ok"] * 3 + ["strong"] * 3
     assert found.since("n") == today - 2 * DAY
     assert found.since("s") is None
-    assert "prediction since" in found.verdict
+    assert found.verdict.startswith("2 of 3 columns drift, since ")
+    assert found.verdict.endswith(": n, prediction")
     assert "···███" in found.text()
     runs = host.store.client.search_runs([host.store.reports.experiment_id])
     points = host.store.client.get_metric_history(runs[0].info.run_id, "every_1d_training.ks.n")
