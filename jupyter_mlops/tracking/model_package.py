@@ -249,11 +249,17 @@ def describe(model: Any) -> str:
     >>> from sklearn.svm import SVC
     >>> describe(make_pipeline(StandardScaler(), SVC()))
     'Pipeline(SVC)'
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> describe(RandomForestClassifier())
+    'RandomForestClassifier'
     """
     name = type(model).__name__
     steps = getattr(model, "steps", None)
     inner = steps[-1][1] if isinstance(steps, list) and steps else getattr(model, "estimator", None)
     if inner is None or isinstance(inner, (str, type)) or not hasattr(inner, "get_params"):
+        return name
+    given = model.get_params(deep=False) if hasattr(model, "get_params") else {}
+    if not steps and "estimator" not in given:  # a forest's own, which nobody has given it
         return name
     return f"{name}({describe(inner)})"
 
