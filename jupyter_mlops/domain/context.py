@@ -88,7 +88,7 @@ class KnownObjects:
         if reference is None or reference() is not thing:
             return None
         if self.glance is not None and self.glance(thing) != mark:
-            del self._known[id(thing)]
+            self._known.pop(id(thing), None)
             return None
         return named
 
