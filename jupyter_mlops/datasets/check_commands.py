@@ -242,10 +242,10 @@ def read_rules(context: Context, given: str) -> Contract:
 
 
 def _ref(context: Context, table: Any) -> str:
-    """The data version that a table is known as, empty for none."""
+    """The data version that a table holds, or has held before it was changed; empty for none."""
     if isinstance(table, (str, Path)):
         return "" if Path(table).expanduser().is_file() else str(table)
-    known = context.known_tables.find(table)
+    known = context.known_tables.origin(table)
     return known[0] if known else ""
 
 

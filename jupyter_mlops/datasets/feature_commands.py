@@ -161,7 +161,7 @@ class FeatureCommands(CommandSet):
         if not name:
             return made
         sources = [view.ref for view in found]
-        known = self.context.known_tables.find(frame)
+        known = self.context.known_tables.origin(frame)
         if known is not None and known[0].partition("@")[0] != name:
             sources.append(known[0])
         personal = self._personal(found, known[0] if known else "")

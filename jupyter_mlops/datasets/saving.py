@@ -172,7 +172,7 @@ def sources_of(context: Context, name: str, given: Sequence[str] | None) -> list
     source = getattr(context.recorder, "source", "") or (context.cells[-1].source if context.cells else "")
     if source and context.namespace:
         for word in sorted(names_read(source, context.hooks.get("transform_cell"))):
-            known = context.known_tables.find(context.namespace.get(word))
+            known = context.known_tables.origin(context.namespace.get(word))
             if known is not None:
                 found.append(known[0])
     # A version's own name is its history, not its source.

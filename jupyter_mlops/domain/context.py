@@ -61,7 +61,8 @@ class KnownObjects:
     Parameters
     ----------
     glance
-        Gives a mark of an object's content; one whose mark has changed is not known any more. None looks at none.
+        Gives a mark of an object's content; one whose mark has changed is only made of what it is known as. None looks at
+        none.
 
     Examples
     --------
@@ -83,14 +84,16 @@ class KnownObjects:
         self._known[key] = (weakref.ref(thing, lambda _: self._known.pop(key, None)), (ref, digest), mark)
 
     def find(self, thing: Any) -> tuple[str, str] | None:
-        """The ref and digest `thing` is known by, else None."""
-        reference, named, mark = self._known.get(id(thing), (None, None, None))
-        if reference is None or reference() is not thing:
-            return None
-        if self.glance is not None and self.glance(thing) != mark:
-            self._known.pop(id(thing), None)
+        """The ref and digest of what `thing` holds, else None."""
+        named = self.origin(thing)
+        if named is not None and self.glance is not None and self.glance(thing) != self._known[id(thing)][2]:
             return None
         return named
+
+    def origin(self, thing: Any) -> tuple[str, str] | None:
+        """The ref and digest of what `thing` held when it was remembered, whatever has been done to it since."""
+        reference, named, _ = self._known.get(id(thing), (None, None, None))
+        return named if reference is not None and reference() is thing else None
 
 
 @dataclass

@@ -161,7 +161,7 @@ def subject_of(context: Context, model: Model, data: Any, *, target: str = "", p
     InvalidArgument
         The table and the model do not fit together, or the target is not clear.
     """
-    held = None if isinstance(data, (str, Path)) else context.known_tables.find(data)
+    held = None if isinstance(data, (str, Path)) else context.known_tables.origin(data)
     with context.looking("evaluate", model.told):
         if held is not None:
             count_look(context, held[0])

@@ -159,9 +159,9 @@ class Surroundings:
         bound = {name: i for i, maker in enumerate(statements) for name in maker.flow.writes}
         for name in sorted(name for name, i in bound.items() if i in seen.needed):
             thing = (context.namespace or {}).get(name)
-            known = context.known_tables.find(thing) if thing is not None else None
-            if known is not None and known[0] not in recording.data:
-                record_table(recording, thing, known, "source")
+            origin = context.known_tables.origin(thing) if thing is not None else None
+            if origin is not None and origin[0] not in recording.data:
+                record_table(recording, thing, origin, "source")
 
     def _cells_text(self, recording: Recording, seen: _Seen) -> str:
         """The executions as JSON; the code only of those that the run depends on, the run's own among them."""

@@ -18,15 +18,16 @@ MOST_COLUMNS = 500
 
 
 def record_used_tables(recording: Recording, context: Context) -> None:
-    """Record every saved data version that a name in the cell's code stands for right now."""
+    """Record every saved data version that a name in the cell's code stands for right now, or that it was made of in place."""
     namespace = recording.namespace
     if not namespace or not recording.source:
         return
     for name in names_read(recording.source, context.hooks.get("transform_cell")):
         thing = namespace.get(name)
-        known = context.known_tables.find(thing) if thing is not None else None
-        if known is not None:
-            record_table(recording, thing, known, "input")
+        origin = context.known_tables.origin(thing) if thing is not None else None
+        if origin is not None:
+            whole = context.known_tables.find(thing) is not None
+            record_table(recording, thing, origin, "input" if whole else "source")
 
 
 def record_table(recording: Recording, table: Any, known: tuple[str, str], role: str) -> None:

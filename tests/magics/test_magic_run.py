@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
+from mlflow import MlflowClient
 
 from jupyter_mlops import magics
 from jupyter_mlops.session import Session, set_current
@@ -122,12 +123,16 @@ def test_a_run_knows_the_data_versions_that_what_it_used_was_made_of(
         "%mlops data save whole --name whole_table -q\n%mlops data save other --name other_table -q",
         "part = whole[whole['a'] > 1]",
         "%%mlops run of_part -q\ntotal = int(part['a'].sum())",
+        "%%mlops run of_whole -q\ntotal = int(whole['a'].sum())",
         "whole['b'] = 0",
-        "%%mlops run of_part -q\ntotal = int(part['a'].sum())",
+        "%%mlops run of_changed -q\ntotal = int(whole['a'].sum())",
     ]
-    used = []
+    client, used = MlflowClient(shared_session.context.workspace.tracking_uri), []
     for cell in cells:
         assert shell.run_cell(cell, store_history=True).success
-        if "run of_part" in cell:
-            used.append(latest(shared_session).data)
-    assert used == [("whole_table@v1",), ()]  # what was changed in place is that version no more
+        if "mlops run" in cell:
+            (given,) = client.get_run(latest(shared_session).id).inputs.dataset_inputs
+            told = {tag.key: tag.value for tag in given.tags}
+            used.append((told["mlops.data"], told["mlflow.data.context"]))
+    roles = ("source", "input", "source")  # what was changed in place is not that version any more, but made of it
+    assert used == [("whole_table@v1", role) for role in roles]
