@@ -6,9 +6,7 @@ workspace's own, and hands out what the stages share.
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from importlib import import_module
@@ -16,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
+from . import hooks
 from .domain.command import Arg, Command, collect, command
 from .domain.command_table import CommandTable, Source
 from .domain.context import CommandSet, Context
@@ -247,17 +246,18 @@ class Session(_Stages):
         )
         _client(context).actor = lambda: context.actor
         context.settings = settings
-        context.known_tables.glance = _glance
+        context.known_tables.glance = hooks.glance_at
         context.hooks.update(
-            profile=_write_training_profile,
-            digest=_digest,
+            profile=hooks.write_profile,
+            digest=hooks.digest_of,
             open_context=_open_context,
-            table=_table,
-            final=_final,
-            personal=partial(_personal, context),
-            masked_document=partial(_masked_document, context),
+            table=hooks.table_of,
+            final=hooks.final_step,
+            personal=partial(hooks.personal_columns, context),
+            masked_document=partial(hooks.mask_document, context),
+            registering=hooks.warm_builder,
+            registered=hooks.prepare_serving,
         )
-        context.hooks.update(registering=_warm_builder, registered=_prepare_serving)
         return cls(context)
 
     @cached_property
@@ -343,79 +343,9 @@ class Session(_Stages):
         return self.status()
 
 
-def _write_training_profile(
-    training: Any, target: Any, model: Any, folder: Path, personal: Collection[str] = (), **known: Any
-) -> Any:
-    """What tracking and the registry need of the datasets stage, which stands to their right or beside them."""
-    from .datasets.profile import write_training_profile
-
-    return write_training_profile(training, target, model, folder, personal, **known)
-
-
-def _personal(context: Context, training: Any) -> Any:
-    """The personal columns of what a model was fitted on, as declared and as found."""
-    from .datasets.personal import mask_key
-    from .datasets.personal.training import look_in
-
-    return look_in(training, context.personal, lambda: mask_key(context.workspace.home))
-
-
-def _masked_document(context: Context, text: str) -> str:
-    from .datasets.personal import mask_key
-    from .datasets.personal.documents import masked_document
-
-    return masked_document(text, lambda: mask_key(context.workspace.home))
-
-
-def _digest(table: Any) -> str:
-    from .datasets.identity import digest
-
-    return digest(table)
-
-
-def _glance(table: Any) -> str | None:
-    from .datasets.identity import glance
-
-    return glance(table)
-
-
-def _table(context: Context, given: Any) -> Any:
-    from .datasets.tables import as_table
-
-    return as_table(context, given)
-
-
-def _final(estimator: Any, width: int) -> Any:
-    """What evaluation needs of serving, which stands to its right: a model's last step as sums in 64 bits."""
-    from .serving.compiled.encode import NotCompilable
-    from .serving.compiled.finals import final_of
-
-    try:
-        return final_of(estimator, width)
-    except NotCompilable as error:
-        raise InvalidArgument(f"{error}.") from None
-
-
 def _open_context(root: str) -> Context:
     """A context on the workspace at `root`, for a process that a stage has started."""
     return Session.open(root=Path(root)).context
-
-
-def _warm_builder(context: Context) -> None:
-    """Let what compiles models be loaded beside the storing of one; nobody waits for that, nor for the service to start."""
-
-    def ask() -> None:
-        with contextlib.suppress(MLOpsError):
-            context.call("serving.warm", python=context.interpreter)
-
-    if context.settings.prepare:
-        threading.Thread(target=ask, name="warm builder", daemon=True).start()
-
-
-def _prepare_serving(context: Context, model: str) -> None:
-    """Let a model version be compiled for serving while its maker goes on."""
-    with contextlib.suppress(MLOpsError):  # it is registered all the same
-        context.call("serving.prepare", model=model, python=context.interpreter)
 
 
 def _client(context: Context) -> ServiceClient:

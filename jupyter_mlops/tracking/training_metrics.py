@@ -78,7 +78,8 @@ def _measure_classifier(
     counted = class_metrics(model, target, predicted) if weight is None else None
     if counted is not None:
         found |= {PREFIX + name: value for name, value in counted.items()}
-        return _measure_chances(model, inputs, target, weight, found, notes, predicted)
+        _measure_chances(model, inputs, target, weight, found, notes)
+        return predicted
     common = {"sample_weight": weight}
     try:  # the three in one: each by itself would count the same confusion again
         three = metrics.precision_recall_fscore_support(target, predicted, average="weighted", **common)[:3]
@@ -86,25 +87,26 @@ def _measure_classifier(
     except Exception as error:
         notes.append(_told(", ".join(f"{PREFIX}{name}" for name in THREE), error))
     _try(found, notes, "accuracy_score", lambda: metrics.accuracy_score(target, predicted, **common))
-    return _measure_chances(model, inputs, target, weight, found, notes, predicted)
+    _measure_chances(model, inputs, target, weight, found, notes)
+    return predicted
 
 
 def _measure_chances(
-    model: Any, inputs: Any, target: Any, weight: Any, found: dict[str, float], notes: list[str], predicted: Any
-) -> Any:
-    """What is measured of a classifier's probabilities; gives `predicted`."""
+    model: Any, inputs: Any, target: Any, weight: Any, found: dict[str, float], notes: list[str]
+) -> None:
+    """What is measured of a classifier's probabilities."""
     from sklearn import metrics
 
     common = {"sample_weight": weight}
     if not callable(getattr(model, "predict_proba", None)):
-        return predicted
+        return
     chances = model.predict_proba(inputs)
     if isinstance(chances, list):  # several outputs: these two are not defined for them
-        return predicted
+        return
     ranked = chance_metrics(model, target, chances) if weight is None else None
     if ranked is not None:
         found |= {PREFIX + name: value for name, value in ranked.items()}
-        return predicted
+        return
     _try(found, notes, "log_loss", lambda: metrics.log_loss(target, chances, **common))
     scores = chances[:, 1] if chances.shape[1] == 2 else chances
     _try(
@@ -113,7 +115,6 @@ def _measure_chances(
         "roc_auc",
         lambda: metrics.roc_auc_score(target, scores, average="weighted", multi_class="ovo", **common),
     )
-    return predicted
 
 
 def _measure_regressor(
