@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -125,3 +126,23 @@ def test_importing_costs_no_heavy_library(module: str) -> None:
 
 def test_no_utils_module_anywhere() -> None:
     assert not [p for p in modules() if p.stem in ("utils", "util", "helpers", "misc")]
+
+
+def test_what_the_tests_import_is_there() -> None:
+    """A name that moved is told at once and by itself, not by a file that cannot be collected."""
+    missing = []
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ImportFrom) or node.level or (node.module or "").split(".")[0] != PACKAGE.name:
+                continue
+            source = PACKAGE.joinpath(*(node.module or "").split(".")[1:])
+            file = source / "__init__.py" if source.is_dir() else source.with_suffix(".py")
+            names = set(re.findall(r"\w+", file.read_text())) if file.exists() else set()
+            missing += [
+                f"{path.name}:{node.lineno} {alias.name}"
+                for alias in node.names
+                if alias.name not in names
+                and not (source / f"{alias.name}.py").exists()
+                and not (source / alias.name).is_dir()
+            ]
+    assert not missing

@@ -21,7 +21,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from jupyter_mlops.domain.compression import Compression
 from jupyter_mlops.errors import InvalidArgument
 from jupyter_mlops.evaluation.onnx_model import OnnxModel, to_onnx
-from jupyter_mlops.session import Session, _final
+from jupyter_mlops.hooks import final_step
+from jupyter_mlops.session import Session
 
 RNG = np.random.default_rng(11)
 ROWS = 900
@@ -124,7 +125,7 @@ def test_a_table_of_numbers_with_blanks_in_its_names_has_an_onnx_form(final: Any
     model = make_pipeline(SimpleImputer(strategy="median"), final).fit(table, wanted)
     bare = type(final)().fit(table.dropna(), wanted[table.notna().all(axis=1)])
     for each, rows in ((model, table), (bare, table.dropna())):
-        held = OnnxModel(to_onnx(each, rows, double=double, final=_final if double else None))
+        held = OnnxModel(to_onnx(each, rows, double=double, final=final_step if double else None))
         assert list(held.feature_names_in_) == list(rows.columns)
         if isinstance(final, Ridge):
             np.testing.assert_allclose(held.predict(rows), each.predict(rows), rtol=1e-9 if double else 1e-4, atol=1e-6)
@@ -139,7 +140,7 @@ def test_missing_texts_are_filled_in_as_they_were_fitted() -> None:
     prepared = ColumnTransformer([("n", numbers, list("abcd")), ("t", town, ["town"])])
     model = make_pipeline(prepared, LogisticRegression()).fit(table, TABLE["bought"])
     table.iloc[::5, 1] = np.nan
-    held = OnnxModel(to_onnx(model, table, double=True, final=_final))
+    held = OnnxModel(to_onnx(model, table, double=True, final=final_step))
     np.testing.assert_allclose(held.predict_proba(table), model.predict_proba(table), atol=1e-12)
 
 
