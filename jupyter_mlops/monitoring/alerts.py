@@ -55,10 +55,12 @@ class State:
     alerts: list[Alert] = field(default_factory=list)
     outbox: list[Post] = field(default_factory=list)
     readings: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
-    """By rule and by the window's end: value, words, whether it holds, and how many labels that was read from."""
+    """By rule and by the window's end: value, words, and whether it holds."""
     number: int = 0
     silenced: dict[str, int] = field(default_factory=dict)
-    labels_seen: int = 0
+    labelled: int = 0
+    labels_until_ms: int = 0
+    """When the newest batch of labels came that the readings know of."""
 
     def alert(self, id_: str) -> Alert | None:
         """One alert by its id."""
@@ -105,7 +107,8 @@ def read_state(home: Path, name: str) -> State | None:
         data["readings"],
         data["number"],
         data["silenced"],
-        data.get("labels_seen", 0),
+        data["labelled"],
+        data["labels_until_ms"],
     )
 
 
@@ -121,7 +124,8 @@ def write_state(home: Path, state: State) -> None:
         "readings": state.readings,
         "number": state.number,
         "silenced": state.silenced,
-        "labels_seen": state.labels_seen,
+        "labelled": state.labelled,
+        "labels_until_ms": state.labels_until_ms,
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w") as file:

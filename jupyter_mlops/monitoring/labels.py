@@ -24,6 +24,7 @@ from ..errors import InvalidArgument
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from ..serving.inference_log import Window
 
@@ -76,6 +77,18 @@ class Labels:
     def count(self) -> int:
         """How many predictions have a label."""
         return sum(batch.new for batch in self.batches())
+
+    def newest(self) -> int:
+        """When the newest batch came, in milliseconds since 1970; each came later than all before it, 0 where there is none."""
+        return max((batch.came_ms for batch in self.batches()), default=0)
+
+    def answered_of(self, after_ms: int) -> NDArray[np.int64]:
+        """When those predictions were answered whose labels came, or were replaced, after a batch that came at `after_ms`."""
+        import pyarrow.parquet as pq
+
+        fresh = [b.path for b in self.batches() if b.came_ms > after_ms]
+        times = [pq.ParquetFile(path).read(columns=["time_ms"])["time_ms"].to_numpy() for path in fresh]
+        return np.concatenate(times, dtype=np.int64) if times else np.empty(0, np.int64)
 
     def read(self, since_ms: int = 0, until_ms: int = 1 << 62) -> dict[str, Any]:
         """The label of each labelled prediction that was answered in a stretch, by prediction id; a replaced one is gone."""

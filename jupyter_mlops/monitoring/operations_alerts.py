@@ -19,11 +19,11 @@ from ..errors import InvalidArgument, NotFound, StoreUnavailable
 from ..serving.deployment_folder import DeploymentFolder, find
 from ..store.host import Host
 from .alerts import KEPT_WINDOWS, Post, State, advance, path_of, read_state, states, write_state
-from .operations_exposition import expose, note_drift, note_performance, withdraw
-from .operations_performance import Source, measured_windows, source_of
-from .rules import METRICS, Reading, Rule, parse_rule, verdict
+from .operations_exposition import expose, withdraw
+from .operations_performance import Source, source_of
+from .operations_readings import GRACE_MS, read_windows
+from .rules import Reading, Rule, parse_rule
 from .sinks import Message, check_sink, sink_of
-from .stretch import Span, spans
 
 __all__ = [
     "ACTIONS",
@@ -42,13 +42,10 @@ log = logging.getLogger("jupyter_mlops.service")
 
 ACTIONS = ("alert", "retrain", "rollback")
 SHORTEST_MS = 1_000
-GRACE_MS = 2_000  # what was answered in a window is in the log by then
 RETRY_MS = (0, 5_000, 30_000, 120_000, 600_000, 3_600_000)
 MOST_TRIES = 12
-HOUR = 3_600_000
 PREDICTION = "prediction"  # what windows call the column of answers
 AGAIN_MS = 5_000
-FIRST_WINDOWS = 24  # of the past that a new monitor looks at
 
 _lock = threading.RLock()  # monitors' files are changed by one thread at a time
 
@@ -184,17 +181,18 @@ def look(host: Host, name: str) -> None:
     source: Source | None = None
     try:
         source = source_of(host, name)
-        labels = source.labels.count() if state.monitor.next_ms > now else -1
+        labels = source.labels.newest()
     except NotFound as error:
         labels, told = 0, error.message
     else:
         told = ""
-    if source is None or state.monitor.next_ms <= now or labels != state.labels_seen:
-        readings = _read_windows(host, source, state, now) if source is not None else {}
+    if source is None or state.monitor.next_ms <= now or labels > state.labels_until_ms:
+        readings = read_windows(host, source, state, now) if source is not None else {}
         with _lock:
             state = read_state(host.workspace.home, name)
             if state is None:
                 return
+            state.labels_until_ms = max(state.labels_until_ms, labels)
             _judge(host, source, state, readings, told, now)
     _empty(host, name)
 
@@ -211,7 +209,10 @@ def _judge(
     every = parse_length(state.monitor.every)
     for text, read in readings.items():
         every_one = {**state.readings.get(text, {}), **read}
-        state.readings[text] = {end: every_one[end] for end in sorted(every_one, key=int)[-KEPT_WINDOWS:]}
+        ends = sorted(every_one, key=int)
+        judged = [end for end in ends if every_one[end][2] is not None]  # may be far back: labels come late
+        kept = {*ends[-KEPT_WINDOWS:], *judged[-KEPT_WINDOWS:]}
+        state.readings[text] = {end: every_one[end] for end in ends if end in kept}
     state.readings = {text: read for text, read in state.readings.items() if text in state.monitor.rules}
     told = []
     news = len(state.outbox)
@@ -219,91 +220,13 @@ def _judge(
         known = sorted((int(end), _reading(r)) for end, r in state.readings.get(rule.text, {}).items())
         told.append(advance(state, rule, known, every_ms=every, model=source.model if source else "", now_ms=now))
     next_ms = now - (now - 4 * 86_400_000) % every + every + GRACE_MS if source else now + AGAIN_MS
-    state.labels_seen = source.labels.count() if source else state.labels_seen
+    state.labelled = source.labels.count() if source else state.labelled
     state.monitor = replace(state.monitor, judgements=tuple(told), looked_ms=now, next_ms=next_ms, error=error)
     write_state(host.workspace.home, state)
     expose(host, state)
     host.changed("monitors")
     if len(state.outbox) != news:
         host.changed("alerts")
-
-
-def _read_windows(host: Host, source: Source, state: State, now: int) -> dict[str, dict[str, list[Any]]]:
-    """What each rule's windows say, the newest that are over; what is known of a window is not measured again."""
-    every = parse_length(state.monitor.every)
-    rules = [parse_rule(text) for text in state.monitor.rules]
-    first = source.first_ms()
-    if first is None or not rules:
-        return {}
-    missed = (now - state.monitor.looked_ms) // every + 1 if state.monitor.looked_ms else FIRST_WINDOWS
-    depth = min(max(rule.needed(every) for rule in rules) + 1 + missed, KEPT_WINDOWS)
-    over = [s for s in spans(every, first, now, most=depth + 1) if s.end <= now - min(GRACE_MS, every // 2)]
-    found: dict[str, dict[str, list[Any]]] = {rule.text: {} for rule in rules}
-    for span in over[-depth:]:
-        end, labelled = str(span.end), len(source.labels.read(span.start, span.end))
-        wanted = []
-        for rule in rules:
-            known = state.readings.get(rule.text, {}).get(end)
-            realised = rule.subject in METRICS and not rule.estimated
-            if known is not None and (not realised or known[3] == labelled) and known[2] is not None:
-                found[rule.text][end] = known
-            else:
-                wanted.append(rule)
-        for rule, reading in _measure(host, source, span, wanted).items():
-            found[rule.text][end] = [reading.value, reading.told, reading.holds, labelled]
-    return found
-
-
-def _measure(host: Host, source: Source, span: Span, rules: list[Rule]) -> dict[Rule, Reading]:
-    """What one window says to each rule."""
-    found: dict[Rule, Reading] = {}
-    by_performance = [rule for rule in rules if rule.needs == "performance"]
-    if by_performance:
-        windows, _, _ = measured_windows(host, source, [span], intervals=False)
-        measured = windows[0] if windows else None
-        if measured is not None:
-            note_performance(host, source.deployment, measured)
-        found |= {rule: verdict(rule, performance=measured) for rule in by_performance}
-    by_drift = [rule for rule in rules if rule.needs == "drift"]
-    if by_drift:
-        report, profile = _drift(host, source, span, [r.subject for r in by_drift])
-        if report is not None:
-            note_drift(host, source.deployment, report, span.end)
-        found |= {rule: verdict(rule, report=report, profile=profile) for rule in by_drift}
-    return found
-
-
-def _drift(host: Host, source: Source, span: Span, subjects: list[str]) -> tuple[Any, Any]:
-    """A window's drift from the training data, and its profile; None and None where there is nothing to compare."""
-    from .compare import chosen_detectors
-    from .detectors import DETECTORS
-    from .operations_windows import hours_of, training_of
-    from .served import compare_profiles, profile_served
-    from .thresholds import Thresholds
-
-    where = {
-        "folder": str(source.folder),
-        "deployment": source.deployment,
-        "model": source.model,
-        "files": source.files,
-    }
-    reference = training_of(host, where, source.model)
-    if reference is None:
-        return None, None
-    if (span.end - span.start) % HOUR == 0:
-        hours = hours_of(host, where)
-        hours.update(source.folder)
-        profile = hours.profile(source.model, span)
-    else:
-        window = source.window(span, [source.model])
-        profile = profile_served(reference, window)[0] if len(window) else None
-    if profile is None:
-        return None, None
-    standard = [d.name for d in chosen_detectors()]
-    names = dict.fromkeys([*standard, *(s for s in subjects if s in DETECTORS)])
-    called = (f"training data of {source.model}", source.deployment)
-    found = compare_profiles(reference, profile, called, Thresholds(), detectors=list(names))
-    return replace(found, deployment=source.deployment, model=source.model), profile
 
 
 def prometheus(host: Host, *, name: str) -> dict[str, Any]:

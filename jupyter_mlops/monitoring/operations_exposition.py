@@ -35,15 +35,14 @@ def note_drift(host: Host, deployment: str, report: DriftReport, end_ms: int) ->
 
 
 def note_performance(host: Host, deployment: str, window: PerformanceWindow) -> None:
-    """Take note of a window's performance, to be told with the next exposition."""
+    """Take note of a window's performance, to be told with the next exposition: labels are late, so each kind by itself."""
     model = {"model": window.models[0] if len(window.models) == 1 else ""}
-    values: list[Sample] = [
-        ({**model, "metric": m.name, "kind": kind}, float(m.value))
-        for kind, found in (("realised", window.realised), ("estimated", window.estimated))
-        for m in found
-        if m.value is not None
-    ]
-    _note(host, deployment, "performance", window.end_ms, {"mlops_performance": values})
+    for kind, found in (("realised", window.realised), ("estimated", window.estimated)):
+        values: list[Sample] = [
+            ({**model, "metric": m.name, "kind": kind}, float(m.value)) for m in found if m.value is not None
+        ]
+        if values:
+            _note(host, deployment, kind, window.end_ms, {"mlops_performance": values})
 
 
 def _note(host: Host, deployment: str, kind: str, end_ms: int, families: dict[str, list[Sample]]) -> None:
@@ -55,7 +54,7 @@ def _note(host: Host, deployment: str, kind: str, end_ms: int, families: dict[st
 HELP = {
     "mlops_drift_score": "Drift of a column in the newest window, by detector.",
     "mlops_column_drifted": "Whether a column drifted in the newest window.",
-    "mlops_performance": "A metric in the newest window, realised or estimated.",
+    "mlops_performance": "A metric in the newest window that tells it, realised or estimated.",
     "mlops_rule_value": "What a monitor's rule was last judged by.",
     "mlops_rule_firing": "Whether a monitor's rule fires.",
     "mlops_labelled_predictions": "Predictions of the log that have a label.",
@@ -68,13 +67,14 @@ def expose(host: Host, state: State) -> None:
     name = state.monitor.name
     families: dict[str, list[Sample]] = {}
     for _, found in host.shared.get("exposed", {}).get(name, {}).values():
-        families |= found
+        for family, samples in found.items():
+            families[family] = [*families.get(family, ()), *samples]
     judged = state.monitor.judgements
     families["mlops_rule_firing"] = [({"rule": j.rule}, float(j.state == "firing")) for j in judged]
     families["mlops_rule_value"] = [
         ({"rule": j.rule, "subject": parse_rule(j.rule).subject}, j.value) for j in judged if j.value is not None
     ]
-    families["mlops_labelled_predictions"] = [({}, float(state.labels_seen))]
+    families["mlops_labelled_predictions"] = [({}, float(state.labelled))]
     families["mlops_monitor_looked_timestamp_seconds"] = [({}, state.monitor.looked_ms / 1000)]
     lines: list[str] = []
     for family, samples in families.items():

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from ..domain.length import UNITS, parse_length
 from ..errors import InvalidArgument
 
-__all__ = ["CALENDAR", "Span", "parse_since", "parse_window", "spans"]
+__all__ = ["CALENDAR", "Span", "parse_since", "parse_window", "span_of", "spans"]
 
 CALENDAR = ("hour", "day", "week", "month")
 
@@ -61,10 +61,22 @@ def spans(every: int, first_ms: int, now_ms: int, *, most: int) -> list[Span]:
     >>> spans(86_400_000, 100_000_000, 200_000_000, most=9)
     [Span(start=86400000, end=172800000), Span(start=172800000, end=259200000)]
     """
+    last = span_of(every, now_ms)
+    first = max(span_of(every, first_ms).start, last.start - (most - 1) * every)
+    return [Span(start, start + every) for start in range(first, last.end, every)]
+
+
+def span_of(every: int, time_ms: int) -> Span:
+    """The window of one length that a time lies in, as `spans` cuts them.
+
+    Examples
+    --------
+    >>> span_of(86_400_000, 100_000_000)
+    Span(start=86400000, end=172800000)
+    """
     monday = 4 * UNITS["d"]
-    last = (now_ms - monday) // every
-    first = max((first_ms - monday) // every, last - most + 1)
-    return [Span(monday + i * every, monday + (i + 1) * every) for i in range(first, last + 1)]
+    start = time_ms - (time_ms - monday) % every
+    return Span(start, start + every)
 
 
 def _begin(unit: str, when: datetime) -> datetime:

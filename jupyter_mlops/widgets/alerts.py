@@ -35,7 +35,8 @@ def alert_table(table: AlertTable) -> Markup:
         )
         for a in table
     ]
-    head = f"{len(table.firing)} alerts firing" if table.firing else "nothing fires"
+    count = len(table.firing)
+    head = f"{count} {'alert fires' if count == 1 else 'alerts fire'}" if count else "nothing fires"
     heads = ("state", "deployment", "rule", "measured", "since", "until", "sent")
     return page(tag("div", head, class_="mlops-title"), grid(heads, rows))
 
@@ -70,7 +71,11 @@ def monitor_table(table: MonitorTable) -> Markup:
 
 def _monitor(m: Monitor) -> Markup:
     where = ", ".join(("notebook, panel and store", *m.sinks))
-    head = f"{m.firing} of {len(m.rules)} rules fire" if m.firing else f"{len(m.rules)} rules, none fires"
+    head = (
+        f"{m.firing} of {len(m.rules)} rules {'fires' if m.firing == 1 else 'fire'}"
+        if m.firing
+        else f"{len(m.rules)} {'rule, it does not fire' if len(m.rules) == 1 else 'rules, none fires'}"
+    )
     rows = [(_judged(j), code(j.rule), short(j.told) if j.told else "–", when(j.window_end_ms)) for j in m.judgements]
     return tag(
         "div",

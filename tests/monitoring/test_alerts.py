@@ -27,10 +27,13 @@ from jupyter_mlops.errors import InvalidArgument, NotFound
 from jupyter_mlops.monitoring import operations_alerts
 from jupyter_mlops.monitoring.alerts import read_state, write_state
 from jupyter_mlops.monitoring.operations_alerts import alerts, busy, look_at_all, monitor, monitors, silence, unmonitor
+from jupyter_mlops.monitoring.operations_performance import label
 from jupyter_mlops.monitoring.sinks import SINKS, check_sink
 from jupyter_mlops.monitoring.sinks.webhook import secret_of
+from jupyter_mlops.serving.metrics import MONITORED_FILE
 
 HOUR = 3_600_000
+MINUTE = 60_000
 START = now_ms() // HOUR * HOUR - 6 * HOUR
 
 
@@ -147,6 +150,43 @@ def test_an_alert_opens_once_is_sent_signed_and_resolves(host, receiver):
     unmonitor(host, name="m@1")
     assert not busy(host)
     assert len(AlertTable.from_dict(alerts(host, name="m"))) == 1
+
+
+def test_labels_that_come_when_their_window_is_long_over_are_judged(host, tmp_path):
+    folder = deployed(host)
+    writer = writer_of(folder)
+    day = now_ms() // (60 * MINUTE) * 60 * MINUTE - 20 * HOUR
+    wrong, right = (answered(writer, np.linspace(-2, 2, 60), day + i * HOUR) for i in range(2))
+    answered(writer, np.linspace(-2, 2, 60), now_ms() - 10 * MINUTE)  # nobody knows yet what became of these
+    monitor(host, name="m", every="5min", rules=["accuracy < 0.8", "estimated(accuracy) < 0.1"])
+    for _ in range(2):
+        look_at_all(host)
+        due(host)
+    assert {j.state for j in MonitorTable.from_dict(monitors(host)).monitors[0].judgements} == {"unknown", "ok"}
+
+    def labels(request, ids, truth, **keywords):
+        file = tmp_path / f"{request}.parquet"
+        pd.DataFrame({"id": ids, "y": truth}).to_parquet(file)
+        label(replace(host, request=request), name="m", file=str(file), on="id", target="y", **keywords)
+        look_at_all(host)  # it is not due: the labels are why it looks
+
+    truth = [int(v >= 0) for v in np.linspace(-2, 2, 60)]
+    state = read_state(host.workspace.home, "m")
+    state.monitor = replace(state.monitor, next_ms=now_ms() + HOUR)
+    write_state(host.workspace.home, state)
+    labels("first", wrong, [1 - y for y in truth])
+    (alert,) = AlertTable.from_dict(alerts(host))
+    window = day - (day - 4 * 24 * HOUR) % (5 * MINUTE) + 5 * MINUTE
+    assert (alert.rule, alert.state, alert.value, alert.opened_ms) == ("accuracy < 0.8", "firing", 0.0, window)
+    told = (folder.path / MONITORED_FILE).read_text()
+    assert 'metric="accuracy",kind="realised"} 0.0' in told.replace(", ", ",")
+    assert 'kind="estimated"' in told
+    labels("second", wrong, truth, replace=True)  # they were wrong, and so was the alert
+    (alert,) = AlertTable.from_dict(alerts(host))
+    assert (alert.state, alert.resolved_ms) == ("resolved", window)
+    labels("third", right, [1 - y for y in truth])
+    newest, _ = AlertTable.from_dict(alerts(host))
+    assert (newest.state, newest.opened_ms) == ("firing", window + HOUR)
 
 
 def test_a_dead_receiver_is_tried_again_and_a_refusal_is_told(host, receiver):
