@@ -66,7 +66,7 @@ class AuditEntry(Record):
     def words(self) -> str:
         """What it was asked with and what came of it, shortly; all of it is in `details` and `result`."""
         if self.error:
-            return shortened(self.error)
+            return shortened(self.error.partition("\n")[0])
         told = {**self.result, **self.details}  # what was asked for first
         order = [*self.details, *(key for key in self.result if key not in self.details)]
         said = [f"{key} {told[key]}" for key in order if _worth(key, told[key], self.target)]

@@ -205,7 +205,11 @@ class CommandLine:
                 rest = rest[take:]
         if rest:
             takes = ", ".join(place.label for place in places) or "no argument"
-            raise InvalidArgument(f"{command.name!r} takes {takes}; {rest[0]!r} is too much.", hint=self._see(command))
+            several = next((a for a in command.arguments if a.many and not a.positional and a.name in given), None)
+            hint = self._see(command)
+            if several is not None:
+                hint = f"Several values of {several.flag} stand with commas: {several.flag} {given[several.name][-1]},{rest[0]}. {hint}"
+            raise InvalidArgument(f"{command.name!r} takes {takes}; {rest[0]!r} is too much.", hint=hint)
 
     def _see(self, of: Command | str) -> str:
         return f"See `{self.program} {of if isinstance(of, str) else of.name} --help`."

@@ -14,15 +14,21 @@ if TYPE_CHECKING:
 
 __all__ = ["FiveByTwo", "ModelComparison", "SliceDifference"]
 
+FIRST = 8
+
 
 @dataclass(frozen=True)
 class FiveByTwo(Record):
-    """Dietterich's 5x2 cross-validated t-test: both models fitted anew ten times; what differs by training counts too.
+    """The combined 5x2 cross-validated F test: both models fitted anew ten times; what differs by training counts too.
 
     Parameters
     ----------
     differences
         A minus B in each of the ten halves.
+    statistic
+        Alpaydin's F with 10 and 5 degrees of freedom.
+    mean, low, high
+        Of the ten differences, and its interval.
     """
 
     metric: str
@@ -32,6 +38,13 @@ class FiveByTwo(Record):
     mean: float
     low: float
     high: float
+
+    def words(self) -> str:
+        """The difference, its interval and its p-value in one line."""
+        return (
+            f"both fitted anew, 5x2cv of {self.metric}: {self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}], "
+            f"combined F {self.statistic:.3g}, p {self.p_value:.2g} (approximate)"
+        )
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,13 @@ class ModelComparison(Displayed, Record):
         parts += [f"worse than {self.b} by {', '.join(worse)}"] if worse else []
         return f"{self.a} is {' and '.join(parts)}"
 
+    def apart(self) -> str:
+        """On which rows they differ most: the first few, and where the rest stands."""
+        first = ", ".join(map(str, self.disagreement[:FIRST]))
+        more = ", …" if len(self.disagreement) > FIRST else ""
+        kept = f"; `.disagreement` holds {len(self.disagreement):,}" if more else ""
+        return f"furthest apart on rows {first}{more} (of those evaluated, from 0){kept}"
+
     def difference(self, metric: str) -> Difference | None:
         """The difference of one metric, None if it was not compared."""
         return next((d for d in self.differences if d.metric == metric), None)
@@ -108,12 +128,19 @@ class ModelComparison(Displayed, Record):
                 f"p {self.mcnemar_p:.2g}; they disagree on {self.disagreements:,} rows"
             )
         if self.five_by_two is not None:
-            f = self.five_by_two
-            lines.append(f"5x2cv of {f.metric}: {f.mean:+.4f} [{f.low:+.4f}, {f.high:+.4f}], p {f.p_value:.2g}")
+            lines.append(self.five_by_two.words())
+        if self.disagreement:
+            lines.append(self.apart())
         if self.slices:
             of = [
-                [s.name, f"{s.difference.rows:,}", f"{s.difference.value:+.4f}", f"{s.adjusted_p_value:.2g}"]
+                [
+                    s.name,
+                    f"{s.difference.rows:,}",
+                    f"{s.difference.value:+.4f}",
+                    f"{s.difference.low:+.4f} to {s.difference.high:+.4f}",
+                    f"{s.adjusted_p_value:.2g}",
+                ]
                 for s in self.slices
             ]
-            lines.append(table(["slice", "rows", self.slices[0].difference.metric, "adjusted p"], of))
+            lines.append(table(["slice", "rows", self.slices[0].difference.metric, "interval", "adjusted p"], of))
         return "\n".join(lines)

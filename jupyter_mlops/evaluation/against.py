@@ -20,9 +20,10 @@ from .subject import Subject, predicted
 __all__ = ["compare", "five_by_two"]
 
 DISAGREEMENTS = 200
+UNBOUNDED = 1e9  # F of differences that are the same in every half
 REFITTED = (
-    "5x2cv: Dietterich's p-value comes of one of ten differences and is approximate: of two fits whose luck on both halves goes "
-    "together it calls more often than its level says. The interval is of the mean by the spread of single halves, and wide."
+    "5x2cv: Alpaydin's combined F over all ten differences, F(10, 5). Its p-value is approximate, as the ten fits share their "
+    "rows. The interval is of the mean by the spread of single halves (t with 5 degrees of freedom), and wide."
 )
 CONVENTION = (
     "DeLong for the area under the ROC curve of two classes, the paired percentile bootstrap otherwise; p-values are not "
@@ -48,7 +49,7 @@ def compare(
     slices
         Columns whose parts are compared too.
     refit
-        Also Dietterich's 5x2cv test, which fits both models ten times.
+        Also the combined 5x2cv F test, which fits both models ten times.
     metric
         By which parts, and refitted models, are compared; by default accuracy or the mean absolute error.
 
@@ -103,7 +104,12 @@ def five_by_two(
     seed: int = 0,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> FiveByTwo:
-    """Dietterich's 5x2cv paired t-test (1998, Neural Computation 10): 5 times two halves, t with 5 degrees of freedom."""
+    """The combined 5x2cv F test (Alpaydin 1999, Neural Computation 11): both models fitted on either half of five splits.
+
+    F is the sum of all ten squared differences over twice the sum of the five splits' variances, with 10 and 5 degrees of
+    freedom. It uses all ten where Dietterich's t (1998) hangs on the first alone, and so on the order of the splits.
+    """
+    from scipy.stats import f as fisher
     from scipy.stats import t as student
     from sklearn.base import clone
     from sklearn.model_selection import KFold, StratifiedKFold
@@ -131,15 +137,15 @@ def five_by_two(
             pair.append(values[0] - values[1])
         differences += pair
         variances.append((pair[0] - np.mean(pair)) ** 2 + (pair[1] - np.mean(pair)) ** 2)
-    scale = float(np.mean(variances)) ** 0.5
-    first, mean = differences[0], float(np.mean(differences))
-    statistic = first / scale if scale > 0 else (0.0 if first == 0 else float(np.sign(first)) * 1e9)
+    scale, mean = float(np.mean(variances)) ** 0.5, float(np.mean(differences))
+    above, below = float(np.sum(np.square(differences))), 2 * float(np.sum(variances))
+    statistic = above / below if below > 0 else (0.0 if above == 0 else UNBOUNDED)
     reach = float(student.ppf((1 + level) / 2, 5)) * scale
     return FiveByTwo(
         metric,
         tuple(float(d) for d in differences),
-        float(statistic),
-        float(2 * student.sf(abs(statistic), 5)),
+        statistic,
+        float(fisher.sf(statistic, 10, 5)) if above > 0 else 1.0,
         mean,
         mean - reach,
         mean + reach,

@@ -65,7 +65,7 @@ def calibration_report(rows: EvaluationRows, *, bins: int = BINS, level: float =
         **told,
         mce=mce,
         test="Spiegelhalter",
-        statistic=None if np.isnan(z) else z,
+        statistic=z if np.isfinite(z) else None,
         p_value=None if np.isnan(p_value) else p_value,
         calibrated=bool(np.isnan(p_value) or p_value > 1 - level),
         convention=f"calibration of {what}; bootstrap intervals of calibration errors lean upwards: an error is never "
@@ -105,13 +105,20 @@ def spiegelhalter(p: Array, hit: Array) -> tuple[float, float]:
     """Spiegelhalter's z and its two-sided p-value (Spiegelhalter 1986, Statistics in Medicine 5).
 
     The part of the Brier score that calibration alone does not explain, in its standard deviations under calibration.
+    Where every probability is 0 or 1, one that is wrong has come although it could not: z is infinite and p 0. Probabilities
+    of one half alone say nothing to this test.
+
+    Examples
+    --------
+    >>> spiegelhalter(np.array([0.0, 1.0, 1.0]), np.array([0, 1, 0]))
+    (inf, 0.0)
     """
     from scipy.stats import norm
 
     above = float(np.sum((hit - p) * (1 - 2 * p)))
     below = float(np.sum((1 - 2 * p) ** 2 * p * (1 - p))) ** 0.5
     if below == 0:
-        return float("nan"), float("nan")
+        return (float("inf"), 0.0) if above > 0 else (float("nan"), float("nan"))
     return above / below, float(2 * norm.sf(abs(above / below)))
 
 

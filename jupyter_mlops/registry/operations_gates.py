@@ -248,13 +248,11 @@ def _keep(host: Host, entity: Any, report: GateReport) -> None:
 
 def _refused(report: GateReport) -> PromotionRefused:
     bad = [result for result in report if not result.passed]
-    told = "; ".join(f"{r.gate} {r.verdict}: needed {r.needed}, found {r.found}" for r in bad)
-    hints = " ".join(dict.fromkeys(r.hint for r in bad if r.hint))
+    lines = [f"{report.model} may not become {report.alias}: {len(bad)} of {len(report)} gates do not hold."]
+    lines += [f"  {r.gate} {r.verdict}: needed {r.needed}; found {r.found}" for r in report]
+    hints = dict.fromkeys(f"{r.gate}: {r.hint}" for r in bad if r.hint)
     over = "`--force --reason WHY` overrules the gates, and is recorded."
-    return PromotionRefused(
-        f"{report.model} may not become {report.alias}: {len(bad)} of {len(report)} gates do not hold: {told}.",
-        hint=f"{hints} {over}".strip(),
-    )
+    return PromotionRefused("\n".join(lines), hint="\n" + "\n".join([*hints, over]))
 
 
 def _options(options: Mapping[str, Any]) -> str:

@@ -319,7 +319,7 @@ def comparison(c: ModelComparison) -> Markup:
             s.difference.low,
             s.difference.high,
             f"{s.difference.rows:,} rows",
-            s.adjusted_p_value < 0.05,
+            s.adjusted_p_value <= 1 - s.difference.level,
         )
         for s in c.slices
     ]
@@ -329,14 +329,15 @@ def comparison(c: ModelComparison) -> Markup:
             f"McNemar: only {c.a} right on {c.only_a or 0:,} rows, only {c.b} on {c.only_b or 0:,}, p {c.mcnemar_p:.2g}; "
             f"they disagree on {c.disagreements:,} rows"
         )
-    five = c.five_by_two
     return page(
         tag("div", c.verdict, class_="mlops-title"),
         note(f"{c.a} minus {c.b} on {c.data}, {c.rows:,} rows; orange: the interval leaves 0 out"),
         intervals("differences", rows, mark=0.0),
         mcnemar,
-        note(f"5x2cv of {five.metric}: {five.mean:+.4f} [{five.low:+.4f}, {five.high:+.4f}], p {five.p_value:.2g}")
-        if five
+        note(c.five_by_two.words()) if c.five_by_two else None,
+        note(c.apart()) if c.disagreement else None,
+        note(f"{c.slices[0].difference.metric} by slice; orange: apart beyond chance, corrected over the slices")
+        if slices
         else None,
         intervals("slices", slices, mark=0.0) if slices else None,
         more("as a table", table),

@@ -64,7 +64,7 @@ def plane(
 
 
 def _drawn(s: Series, place: Callable[[float, float], tuple[float, float]]) -> str:
-    points = [place(x, y) for x, y in zip(s.x, s.y, strict=True)]
+    points = [place(x, y) for x, y in zip(s.x, s.y, strict=True) if _drawable(x) and _drawable(y)]
     dash = ' stroke-dasharray="4 3"' if s.dashed else ""
     if s.kind == "bars":
         width = max(1.0, (points[1][0] - points[0][0]) * 0.9) if len(points) > 1 else 10.0
@@ -77,6 +77,8 @@ def _drawn(s: Series, place: Callable[[float, float], tuple[float, float]]) -> s
         return "".join(f'<circle cx="{x}" cy="{y}" r="1.6" fill="{s.colour}" fill-opacity=".55"/>' for x, y in points)
     drawn = ""
     for x, low, high in zip(s.x, s.low, s.high, strict=False):
+        if not all(map(_drawable, (x, low, high))):
+            continue
         (left, bottom), (_, top) = place(x, low), place(x, high)
         drawn += f'<line x1="{left}" y1="{bottom}" x2="{left}" y2="{top}" stroke="{s.colour}"/>'
     if s.low:
@@ -135,9 +137,10 @@ def intervals(
         parts.append(
             f'<text x="{labels}" y="{y + 4}" text-anchor="end" {TEXT}>{escape(shown[i])}<title>{escape(label)}</title></text>'
         )
-        if low is not None and high is not None:
+        if low is not None and high is not None and _drawable(low) and _drawable(high):
             parts.append(f'<line x1="{at(low)}" y1="{y}" x2="{at(high)}" y2="{y}" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<circle cx="{at(value)}" cy="{y}" r="3.5" fill="{colour}"/>')
+        if _drawable(value):
+            parts.append(f'<circle cx="{at(value)}" cy="{y}" r="3.5" fill="{colour}"/>')
         parts.append(f'<text x="{labels + PLOT + 4}" y="{y + 4}" {TEXT}>{escape(behind)}</text>')
     parts.append(f'<text x="{at(x0)}" y="{height - 3}" {TEXT}>{_short(x0)}</text>')
     parts.append(f'<text x="{at(x1)}" y="{height - 3}" text-anchor="end" {TEXT}>{_short(x1)}</text>')
@@ -178,13 +181,21 @@ def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> Marku
     return picture(svg)
 
 
+def _drawable(value: float | None) -> bool:
+    """Whether a number has a place on an axis; an interval's end may be none, infinite or not a number."""
+    return value is not None and abs(value) <= FARTHEST  # false for what is not a number, too
+
+
 def _range(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values, default=0.0), max(values, default=1.0)
+    known = [value for value in values if _drawable(value)]
+    low, high = min(known, default=0.0), max(known, default=1.0)
     if high == low:
-        return low - 0.5, high + 0.5
+        reach = max(0.5, abs(low) / 2)
+        return low - reach, high + reach
     return low, high
 
 
+FARTHEST = 1e300  # so that a range of such numbers is still a number
 TINY = 0.001  # more digits than the margin holds
 HUNDRED, LARGE = 100, 10_000
 THOUSANDS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))

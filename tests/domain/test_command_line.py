@@ -50,7 +50,7 @@ class Shop:
         """
 
     @command("data save", stage="datasets", changes=True)
-    def save(self, df: Annotated[Any, Arg(value="table")], *, name: str) -> None:
+    def save(self, df: Annotated[Any, Arg(value="table")], *, name: str, keys: list[str] | None = None) -> None:
         """Save a table.
 
         Examples
@@ -110,6 +110,7 @@ def test_words_after_two_dashes_are_values() -> None:
         ("export -o x --seed 1 --seed 2", "--seed is given twice."),
         ("export -o x --force=yes", "--force is on or off; it takes no value 'yes'."),
         ("data save a b --name n", "'data save' takes DF; 'b' is too much."),
+        ("data save df --keys a b --name n", "Several values of --keys stand with commas: --keys a,b."),
         ("data save 'a b --name n", 'a quote is not closed in "\'a b --name n".'),
     ],
 )

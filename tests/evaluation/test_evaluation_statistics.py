@@ -102,6 +102,16 @@ def test_the_calibration_test_holds_its_level_and_sees_overconfidence() -> None:
     assert not calibration_report(worse).calibrated
 
 
+def test_certain_probabilities_that_are_wrong_are_not_calibrated() -> None:
+    """As of a tree that was grown to its end; the test's variance is 0 there."""
+    y, guess = np.array([0, 1] * 50), np.array([0, 1] * 40 + [1, 0] * 10)
+    certain = EvaluationRows(np.arange(100), y, guess, np.zeros(100), np.column_stack([1 - guess, guess]), ("n", "y"))
+    told = calibration_report(certain)
+    assert (told.calibrated, told.p_value, told.statistic) == (False, 0.0, None)
+    right = EvaluationRows(np.arange(100), y, y, np.zeros(100), np.column_stack([1 - y, y]), ("n", "y"))
+    assert calibration_report(right).calibrated
+
+
 def calibration_of(rows: EvaluationRows) -> float:
     from jupyter_mlops.evaluation.calibration import spiegelhalter
 

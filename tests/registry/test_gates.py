@@ -54,7 +54,12 @@ ROBUST = Robustness(
     True,
     0.9,
     1000,
-    (RobustnessCheck("noise", "m", 0.85, -0.05), RobustnessCheck("swap", "m", 0.6, -0.3, column="a")),
+    (
+        RobustnessCheck("noise", "m", 0.85, -0.05),
+        RobustnessCheck("swap", "m", 0.6, -0.3, column="a"),
+        RobustnessCheck("attack", "m", 0.24, None, 0.18, 0.31),
+        RobustnessCheck("membership", "m", 0.58, None, 0.55, 0.61),
+    ),
 )
 
 
@@ -137,9 +142,28 @@ CASES: list[tuple[str, Any, Candidate, str, str]] = [
         {"at_most": 0.1, "checks": ["fire"]},
         candidate(evaluations=(evaluation(robustness=ROBUST),)),
         "not judged",
-        "Made were: noise, swap",
+        "Made were: attack, membership, noise, swap",
     ),
     ("robust", 0.1, candidate(), "not judged", "--robustness"),
+    ("attack", 0.3, candidate(evaluations=(evaluation(robustness=ROBUST),)), "passed", "0.240 [0.180, 0.310]"),
+    ("attack", 0.2, candidate(evaluations=(evaluation(robustness=ROBUST),)), "failed", "%mlops harden clf@2"),
+    (
+        "attack",
+        {"at_most": 0.3, "upper_end": True},
+        candidate(evaluations=(evaluation(robustness=ROBUST),)),
+        "failed",
+        "0.240",
+    ),
+    ("attack", 0.2, candidate(), "not judged", "--robustness"),
+    ("membership", 0.6, candidate(evaluations=(evaluation(robustness=ROBUST),)), "passed", "0.580 [0.550, 0.610]"),
+    ("membership", 0.55, candidate(evaluations=(evaluation(robustness=ROBUST),)), "failed", "Regularise"),
+    (
+        "membership",
+        0.6,
+        candidate(evaluations=(evaluation(robustness=Robustness("mae", False, 1.0, 9, ())),)),
+        "not judged",
+        "no number for membership",
+    ),
     ("latency", 1, candidate(evaluations=(evaluation(),)), "passed", "0.5 ms a row"),
     ("latency", 0.1, candidate(evaluations=(evaluation(),)), "failed", "0.5 ms a row"),
     ("latency", 1, candidate(), "not judged", "evaluate clf@2"),

@@ -57,9 +57,15 @@ def test_gates_are_listed_and_judged_without_moving_anything(gated: Session) -> 
 def test_a_promotion_is_refused_with_reasons_forced_on_the_record_and_kept(gated: Session) -> None:
     lines: list[str] = []
     gated.context.progress = lines.append
-    with pytest.raises(PromotionRefused, match="2 of 3 gates do not hold: slices not judged.*--force") as caught:
+    with pytest.raises(PromotionRefused, match="2 of 3 gates do not hold") as caught:
         gated.promote("clf@1", to="champion")
-    assert "\n" not in str(caught.value)
+    first, *told, force = str(caught.value).splitlines()
+    assert first.startswith("clf@1 may not become champion")
+    assert [line.split()[0].rstrip(":") for line in told if line.strip()] == [
+        *("slices", "size", "approvals"),  # every gate with what it needs and what was found,
+        *("slices", "approvals"),  # and what to do about those that do not hold
+    ]
+    assert "--force" in force
     assert sum("needed" in line and "found" in line for line in lines) == 3
     with pytest.raises(InvalidArgument, match="--force needs a reason"):
         gated.promote("clf@1", to="champion", force=True)

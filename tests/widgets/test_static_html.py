@@ -20,8 +20,9 @@ from jupyter_mlops.domain.data_version import DataVersionTable
 from jupyter_mlops.domain.deployment import DeploymentTable
 from jupyter_mlops.domain.display import Displayed
 from jupyter_mlops.domain.drift_report import DriftReport
-from jupyter_mlops.domain.evaluation import Evaluation
+from jupyter_mlops.domain.evaluation import Difference, Evaluation
 from jupyter_mlops.domain.model_card import ModelCard
+from jupyter_mlops.domain.model_comparison import ModelComparison
 from jupyter_mlops.domain.model_version import ModelTable
 from jupyter_mlops.domain.record import Record
 from jupyter_mlops.domain.run import Run, RunComparison, RunTable, Series
@@ -144,6 +145,17 @@ def test_whatever_is_in_a_noun_stays_text(cls: type[Displayed]) -> None:
         assert not [name for name in seen.attributes if name.startswith("on")]
 
     holds()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.7e308, 1e17])
+def test_a_number_without_a_place_on_an_axis_leaves_the_others_where_they_are(value: float) -> None:
+    odd = Difference("mae", value, value, value, 1.0, "")
+    plain = Difference("rmse", 1.0, 0.5, 1.5, 0.01, "")
+    for differences in ((odd,), (odd, plain), (plain, odd)):
+        html = str(static_html(ModelComparison("a", "b", "t", "regression", 9, differences)))
+        assert read(html)
+        assert not re.search(r'="(?:nan|-?inf)', html)
+        assert html.count("<circle") == len(differences) - (not abs(value) < 1e300)
 
 
 def test_a_run_named_like_a_script_shows_its_name() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from ..gate import Gate
 from . import (
     approvals,
+    attack,
     better,
     calibrated,
     data_checks,
     fairness,
     latency,
     looks,
+    membership,
     pipeline,
     robust,
     size,
@@ -28,6 +30,8 @@ GATES: dict[str, Gate] = {
         fairness,
         calibrated,
         robust,
+        attack,
+        membership,
         latency,
         size,
         data_checks,

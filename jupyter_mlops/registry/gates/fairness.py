@@ -19,7 +19,7 @@ def judge(candidate: Candidate, options: Mapping[str, Any]) -> GateResult:
     evaluation = candidate.evaluation_with("fairness")
     known = {f.attribute: f for f in evaluation.fairness} if evaluation else {}
     attributes = wanted or list(known)
-    hint = f"Run `%mlops evaluate {candidate.ref} --data TEST --fairness {' '.join(attributes) or 'COLUMN'}`."
+    hint = f"Run `%mlops evaluate {candidate.ref} --data TEST --fairness {','.join(attributes) or 'COLUMN'}`."
     if not attributes or any(name not in known for name in attributes):
         lacks = [name for name in attributes if name not in known]
         return not_judged(NAME, needed, f"no evaluation of fairness by {', '.join(lacks) or 'any attribute'}", hint)

@@ -42,7 +42,8 @@ export function GateDetails(props: { model: string }): JSX.Element | null {
               {words[gate.verdict]}
             </span>
             <span className="jp-MLOps-scoreList">
-              <span title={gate.needed}>{gate.found || gate.needed}</span>
+              <span>{trans.__('needed: %1', gate.needed)}</span>
+              <span>{trans.__('found: %1', gate.found)}</span>
             </span>
           </li>
         ))}
