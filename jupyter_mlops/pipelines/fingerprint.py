@@ -18,6 +18,7 @@ from typing import Any
 
 from .fingerprint_objects import (
     PLACES,
+    Held,
     NotComparable,
     class_name,
     is_estimator,
@@ -178,9 +179,10 @@ class _Taker:
         return {"kind": "object", "type": class_name(value), "state": self.take(state_of(value), f"{name}.state", None)}
 
     def _container(self, value: Any, name: str) -> Fingerprint:
-        kind = (
-            "list" if type(value).__name__ == "SList" else type(value).__name__
-        )  # what IPython gives of a shell command
+        kind = type(value).__name__
+        kind = {"SList": "list"}.get(kind, kind)  # what IPython gives of a shell command
+        if hasattr(value, "default_factory"):
+            kind += f" of {class_name(value.default_factory)} {getattr(value.default_factory, '__name__', '')}"
         if isinstance(value, (set, frozenset)):
             try:
                 texts = sorted(map(_text, value))
@@ -266,6 +268,9 @@ class _Comparison:
             return f"was a {expected['type']}, is a {found['type']}"
         if expected.get("shape") != found.get("shape"):
             return f"shape was {expected.get('shape')}, is {found.get('shape')}"
+        if expected["type"] == Held.__name__:
+            found = {**found, "items": [item for item in found["items"] if item[0] in dict(expected["items"])]}
+            value = {name: held for name, held in value.items() if _text(name) in dict(expected["items"])}
         if ("long" in expected) != ("long" in found):
             return f"{len(expected['items']) or 'more than 200'} items became {len(value)}"
         if "long" in expected:

@@ -63,7 +63,8 @@ def _axes(axes: Any) -> Any:
         for axis in (axes.xaxis, axes.yaxis)
         if type(axis.get_major_locator()).__name__ == "FixedLocator"
     ]
-    return ("axes", axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale(), axes.get_yscale(), shown, texts, _limits(axes), fixed)  # fmt: skip
+    cells = [cell.get_text().get_text() for table in axes.tables for cell in table.get_celld().values()]
+    return ("axes", axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale(), axes.get_yscale(), shown, texts, _limits(axes), fixed, cells)  # fmt: skip
 
 
 def _limits(axes: Any) -> list[float]:
@@ -92,14 +93,20 @@ def _artist(value: Any) -> Any:
         return (kind, np.asarray(value.get_xydata(), dtype=float), style)
     if hasattr(value, "get_bbox") and hasattr(value, "get_width"):
         return (kind, [float(v) for v in value.get_bbox().bounds], _colour(value.get_facecolor()))
+    if hasattr(value, "get_patch_transform") and not hasattr(value, "get_arrowstyle"):  # an arrow stands in points
+        outline = value.get_patch_transform().transform_path(value.get_path())
+        return (kind, np.asarray(outline.vertices, dtype=float), _colour(value.get_facecolor()))
     if hasattr(value, "get_offsets"):
+        sizes = [float(size) for size in value.get_sizes()] if hasattr(value, "get_sizes") else []
         paths = [np.asarray(path.vertices) for path in value.get_paths()[:200]]
         array = value.get_array()
         colours = np.asarray(value.get_facecolor(), dtype=float)
-        return (kind, np.asarray(value.get_offsets(), dtype=float), paths, None if array is None else np.asarray(array), colours)  # fmt: skip
+        return (kind, np.asarray(value.get_offsets(), dtype=float), paths, None if array is None else np.asarray(array), colours, sizes)  # fmt: skip
     if hasattr(value, "get_array"):
         array = value.get_array()
-        return (kind, None if array is None else np.asarray(array))
+        extent = [float(v) for v in value.get_extent()] if kind == "AxesImage" else []
+        shades = (value.get_cmap().name, [None if v is None else float(v) for v in value.get_clim()])
+        return (kind, None if array is None else np.asarray(array), extent, shades)
     if hasattr(value, "get_xy") and not callable(getattr(value, "get_text", None)):
         return (kind, np.asarray(value.get_xy(), dtype=float))
     if hasattr(value, "get_text"):

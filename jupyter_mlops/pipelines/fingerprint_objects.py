@@ -22,6 +22,7 @@ from .fingerprint_drawings import drawing
 
 __all__ = [
     "PLACES",
+    "Held",
     "NotComparable",
     "class_name",
     "is_estimator",
@@ -44,8 +45,8 @@ _TIMES = re.compile(r".*_time_?")
 _MEASURED = re.compile(r"(mean_|std_)?(fit|score)_time")
 """What `cross_validate` and searches tell of their time, beside the scores."""
 _SCORES = re.compile(r"((mean|std|rank|split\d+)_)?(test|train)_\w+|estimator|indices|params")
-_MARKS = ("uuid", "uuid_len")
-"""What a table's style is told apart by, made up each time."""
+_OPERATORS = ("BINARY_", "COMPARE_", "CONTAINS_", "IS_OP", "UNARY_")
+_GROUPED_BY = ("_selection", "as_index", "sort", "group_keys", "dropna", "observed", "level")
 _MADE = re.compile(r"Date:\s+(\w{3}, \d\d \w{3} \d{4}|[\d-]{10} [\d:]{5})|Time:\s+[\d:]{8}")
 _LOCAL = ("__main__", "pipeline", "builtins")
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type)
@@ -181,13 +182,30 @@ def _function(value: Any) -> Any:
         return ("method", value.__func__.__qualname__, class_name(value.__self__))
     code = getattr(value, "__code__", None)
     name = str(getattr(value, "__qualname__", getattr(value, "__name__", value))).rpartition("<locals>.")[2]
-    return ("function", name, _code(code)) if code is not None else ("function", name)
+    if code is None:
+        return ("function", name)
+    cells = zip(code.co_freevars, value.__closure__ or (), strict=True)
+    return ("function", name, _code(code), value.__defaults__, value.__kwdefaults__, _held(cells))
+
+
+class Held(dict[str, Any]):
+    """The numbers and texts that a function holds of what is around it; of a pipeline's, more is around it than of a notebook's."""
+
+
+def _held(cells: Iterable[tuple[str, Any]]) -> Held:
+    held = Held()
+    for name, cell in cells:
+        with contextlib.suppress(ValueError):  # it has no value yet
+            if isinstance(cell.cell_contents, (bool, int, float, str)):
+                held[name] = cell.cell_contents
+    return held
 
 
 def _code(code: Any) -> Any:
     constants = tuple(_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts)
     # how a name is loaded depends on where the function stands; what is done with it does not
-    return (code.co_varnames[: code.co_argcount], sorted({*code.co_names, *code.co_freevars}), constants)
+    done = [i.argrepr or i.opname for i in dis.get_instructions(code) if i.opname.startswith(_OPERATORS)]
+    return (code.co_varnames[: code.co_argcount], sorted({*code.co_names, *code.co_freevars}), constants, done)
 
 
 def _reduced(value: Any) -> Any:
@@ -207,18 +225,19 @@ def _reduced(value: Any) -> Any:
         state = {
             k: v for k, v in state.items() if not isinstance(getattr(kind, str(k), None), functools.cached_property)
         }
-        state = _without_caches(state, timed=is_estimator(value)) or None
+        state = _without_caches(state, own=kind.__module__ in _LOCAL, timed=is_estimator(value)) or None
     return (arguments, state, list(items) if items is not None else None, list(pairs) if pairs is not None else None)
 
 
-def _without_caches(state: dict[Any, Any], *, timed: bool) -> dict[Any, Any]:
-    kept = {k: v for k, v in state.items() if not (isinstance(k, str) and _CACHES.fullmatch(k))}
+def _without_caches(state: dict[Any, Any], *, own: bool, timed: bool) -> dict[Any, Any]:
+    """A library's object without what it keeps for itself; in one of the notebook's own classes all is what it seems."""
+    kept = {k: v for k, v in state.items() if own or not (isinstance(k, str) and _CACHES.fullmatch(k))}
     # who is told when a drawing changes, and how many have asked to be, is no part of it
     kept = {k: v for k, v in kept.items() if type(v).__name__ != "CallbackRegistry"}
     for name in _SUMMED_UP if "_results" in state or "_data_attr" in state else ():
         kept.pop(name, None)
     if timed:
-        kept = {k: v for k, v in kept.items() if not _TIMES.fullmatch(str(k))}
+        kept = {k: v for k, v in kept.items() if not (k == "refit_time_" if own else _TIMES.fullmatch(str(k)))}
         results = kept.get("cv_results_")
         if isinstance(results, dict):
             kept["cv_results_"] = {k: v for k, v in results.items() if not _TIMES.fullmatch(str(k))}
@@ -227,22 +246,28 @@ def _without_caches(state: dict[Any, Any], *, timed: bool) -> dict[Any, Any]:
 
 
 def _pandas(value: Any) -> Any:
+    if type(value).__name__ == "Styler":
+        return ("style", value.data, _styled(value))
     if hasattr(value, "ngroup") and hasattr(value, "obj"):
+        how = {name: getattr(value, name, None) for name in _GROUPED_BY}
         try:
-            return ("groups", value.obj, value.ngroup())
+            return ("groups", value.obj, value.ngroup(), how)
         except KeyError:  # the table it groups has lost the column since
-            return ("groups", value.obj, str(getattr(value, "keys", "")))
-    for held in ("obj", "data"):  # windows, resamplers, stylers, `.str` and `.dt`
+            return ("groups", value.obj, str(getattr(value, "keys", "")), how)
+    for held in ("obj", "data"):  # windows, resamplers, `.str` and `.dt`
         inner = getattr(value, held, None)
         if type(inner).__name__ in ("DataFrame", "Series"):
-            plain = {
-                k: v
-                for k, v in vars(value).items()
-                if k not in _MARKS and isinstance(v, (bool, int, float, str, type(None)))
-            }
-            return (held, inner, plain)
+            plain = {k: v for k, v in vars(value).items() if isinstance(v, (bool, int, float, str, type(None)))}
+            return (held, inner, plain, str(getattr(value, "_timegrouper", "")))
     inner = getattr(value, "_parent", None)  # accessors
     return ("of", inner) if type(inner).__name__ in ("DataFrame", "Series", "Index") else None
+
+
+def _styled(style: Any) -> str:
+    """What a table's style shows; what it is told apart by is made up each time."""
+    with contextlib.suppress(Exception):  # what shows tables is not installed, or a column is gone
+        return str(style.to_html(table_uuid="-"))
+    return ""
 
 
 def _scipy(value: Any) -> Any:

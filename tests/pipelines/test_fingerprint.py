@@ -6,6 +6,8 @@ import io
 import sqlite3
 import threading
 import zipfile
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -348,3 +350,54 @@ def test_generators_are_as_far_as_they_have_come_and_closed_files_what_they_were
     kept = take(first, tmp_path, "file")
     assert difference(kept, first, tmp_path) == ""
     assert difference(kept, second, tmp_path)
+
+
+def _bars(make: Callable[[Any], Any]) -> Any:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots()
+    make(axes)
+    plt.close(figure)
+    return figure
+
+
+def _adding(n: int) -> Any:
+    return lambda x: x + n
+
+
+class _Recent:
+    """One of a notebook's own classes, in which what is called a cache is all that it holds."""
+
+    __module__ = "__main__"
+
+    def __init__(self, key: int) -> None:
+        self.cache = {key: 1}
+
+
+DAILY = pd.Series(range(3), index=DAYS)
+LITTLE = [
+    pytest.param(lambda n: TABLE.groupby("c")[["n"] if n else ["s"]], id="which columns of groups"),
+    pytest.param(lambda n: TABLE.groupby("c", as_index=bool(n)), id="how groups are told"),
+    pytest.param(lambda n: DAILY.resample(f"{n + 1}D"), id="what a resampler asks for"),
+    pytest.param(lambda n: TABLE.style.format(precision=n), id="a table's style"),
+    pytest.param(lambda n: [_adding(n)], id="what a function holds of what is around it"),
+    pytest.param(lambda n: [lambda x, by=n: x + by], id="defaults"),
+    pytest.param(lambda n: [(lambda x: x + 1) if n else (lambda x: x - 1)], id="operators"),
+    pytest.param(_Recent, id="a cache of one's own"),
+    pytest.param(lambda n: defaultdict(int if n else list, a=1), id="what a dict makes of what is missing"),
+    pytest.param(lambda n: _bars(lambda axes: axes.pie([1, 1 + n])), id="a pie"),
+    pytest.param(lambda n: _bars(lambda axes: axes.imshow([[1, 2]], vmax=5 + n)), id="the colours of an image"),
+    pytest.param(lambda n: _bars(lambda axes: axes.table([[str(n)]])), id="a table in a drawing"),
+    pytest.param(lambda n: _bars(lambda axes: axes.scatter([1, 2], [1, 2], s=10 + n)), id="the size of dots"),
+    pytest.param(lambda n: _bars(lambda axes: axes.fill([1, 2, 3], [1, 2, n])), id="a polygon"),
+]
+
+
+@pytest.mark.parametrize("make", LITTLE)
+def test_little_things_count(make: Callable[[int], Any], tmp_path: Path) -> None:
+    kept = take(make(0), tmp_path, "made")
+    assert difference(kept, make(0), tmp_path) == ""
+    assert difference(kept, make(1), tmp_path)
