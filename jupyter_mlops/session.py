@@ -201,9 +201,7 @@ class Session(_Stages):
 
     def _held(self, part: str) -> CommandSet:
         """This session's own object of one of the `PARTS`."""
-        if part not in self._parts:
-            self._parts[part] = _part(part)(self.context)
-        return self._parts[part]
+        return self._parts.get(part) or self._parts.setdefault(part, _part(part)(self.context))
 
     @cached_property
     def data(self) -> DataCommands:
@@ -276,7 +274,8 @@ class Session(_Stages):
         if command.group:
             held: CommandSet = getattr(self, command.group)
             return held
-        return next((self._held(part) for part in PARTS if _collected(part).get(command.name) is command), self)
+        # equal, and not the same: threads that ask for the first time at once may each have collected their own
+        return next((self._held(part) for part in PARTS if _collected(part).get(command.name) == command), self)
 
     def invoke(self, name: str, arguments: Mapping[str, Any], *, via: Via) -> Any:
         """Carry out a command for a surface: find it, read its arguments, call it.

@@ -34,6 +34,17 @@ def test_every_command_is_found_by_name_and_carried_out_by_its_owner(tmp_path: P
         assert found in collect(type(session.owner(found)), found.group).values()
 
 
+def test_who_carries_a_command_out_is_known_also_where_another_thread_collected_it(tmp_path: Path) -> None:
+    session = Session.open(root=tmp_path)
+    for name in ("runs", "audit verify", "data save"):
+        found = session.commands[name]
+        module._collected.cache_clear()  # what a second thread, collecting at the same time, leaves behind
+        owner = session.owner(found)
+        assert owner is not session
+        assert getattr(owner, found.function.__name__).__func__ is found.function
+        assert session.owner(found) is owner
+
+
 @pytest.mark.parametrize("name", ["", "plot", "track on", "data", "audit everything", "data save it"])
 def test_a_name_that_is_no_command_is_none(name: str, tmp_path: Path) -> None:
     assert name not in Session.open(root=tmp_path).commands
