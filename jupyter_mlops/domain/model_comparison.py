@@ -19,16 +19,18 @@ FIRST = 8
 
 @dataclass(frozen=True)
 class FiveByTwo(Record):
-    """The combined 5x2 cross-validated F test: both models fitted anew ten times; what differs by training counts too.
+    """5x2 cross-validation: both models fitted anew ten times, so that what differs by training counts too.
 
     Parameters
     ----------
     differences
         A minus B in each of the ten halves.
-    statistic
-        Alpaydin's F with 10 and 5 degrees of freedom.
+    statistic, p_value
+        Nadeau and Bengio's corrected t with 9 degrees of freedom.
     mean, low, high
-        Of the ten differences, and its interval.
+        Of the ten differences, and the interval by the same t.
+    combined_f_p_value
+        Of Alpaydin's combined F with 10 and 5 degrees of freedom.
     """
 
     metric: str
@@ -38,12 +40,14 @@ class FiveByTwo(Record):
     mean: float
     low: float
     high: float
+    combined_f_p_value: float | None = None
 
     def words(self) -> str:
         """The difference, its interval and its p-value in one line."""
+        f = "" if self.combined_f_p_value is None else f" (combined F: {self.combined_f_p_value:.2g})"
         return (
             f"both fitted anew, 5x2cv of {self.metric}: {self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}], "
-            f"combined F {self.statistic:.3g}, p {self.p_value:.2g} (approximate)"
+            f"p {self.p_value:.2g}{f}"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import f, t
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
 from sklearn.inspection import partial_dependence
@@ -107,7 +108,14 @@ def test_two_models_are_told_apart_and_a_model_is_not_told_from_itself(shared_se
     assert found.difference("accuracy").better  # type: ignore[union-attr]
     assert found.verdict.startswith("Pipeline is better than KNeighborsClassifier by accuracy")
     assert found.only_a - found.only_b == round(found.difference("accuracy").value * N)  # type: ignore[operator, union-attr]
-    assert found.five_by_two.p_value < 0.05  # type: ignore[union-attr]
+    five = found.five_by_two
+    assert five is not None
+    assert five.p_value < 0.05
+    ten = np.array(five.differences)
+    assert five.p_value == pytest.approx(2 * t.sf(abs(ten.mean()) / np.sqrt(1.1 * ten.var(ddof=1)), 9), abs=1e-12)
+    halves = np.square(ten.reshape(5, 2) - ten.reshape(5, 2).mean(axis=1, keepdims=True)).sum()
+    assert five.combined_f_p_value == pytest.approx(f.sf(np.sum(ten**2) / (2 * halves), 10, 5), abs=1e-12)
+    assert five.words() in str(found)
     assert [s.difference.rows for s in found.slices] == [(TABLE["city"] == s.name[-4:]).sum() for s in found.slices]
     assert "McNemar" in str(found)
     assert "better than" in draw(found)["text/html"]
