@@ -192,7 +192,7 @@ class App:
     async def _invocations(self, request: Request) -> tuple[Answer, Headers]:
         body = await self.body(request)
         if isinstance(body, Answer):
-            return body, [(b"x-request-id", request.id.encode()), (b"connection", b"close")]
+            return body, [(b"x-request-id", request.id.encode()), *self.after_refused_body(request)]
         ask = Ask(body, request.headers.get(b"content-type", b"").decode("latin-1"))
         explained = asked_for(request.query)
         if explained is None:
@@ -208,7 +208,7 @@ class App:
 
         body = await self.body(request)
         if isinstance(body, Answer):
-            return body, [(b"connection", b"close")]
+            return body, self.after_refused_body(request)
         refused = self.admit()
         if refused is not None:
             return refused, []
@@ -340,6 +340,14 @@ class App:
                 return self._too_large()
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    @staticmethod
+    def after_refused_body(request: Request) -> Headers:
+        """What happens to the rest of a body that was refused: it is read and thrown away, so that the client comes to read why.
+
+        One that asked whether to send it does not; what it sends next over this connection would be taken for the body.
+        """
+        return [(b"connection", b"close")] if b"expect" in request.headers else []
 
     def _too_large(self) -> Answer:
         message = f"The request is larger than {self.limits.body} bytes; send fewer rows at a time."

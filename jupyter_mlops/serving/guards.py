@@ -96,11 +96,18 @@ class Watch:
         told = []
 
         def check(
-            what: str, mine: Sequence[float], other: Sequence[float], margin: float, level: float, *, both: bool
+            what: str,
+            mine: Sequence[float],
+            other: Sequence[float],
+            margin: float,
+            level: float,
+            *,
+            both: bool,
+            share: bool = True,
         ) -> None:
             found = compare(mine[0], mine[1], other[0], other[1], margin=margin, alpha=level)
             if found.above or (both and found.below):
-                told.append(_sentence(what, found, mine[0], other[0], margin))
+                told.append(_sentence(what, found, mine[0], other[0], margin, share=share))
 
         # a version that refuses or fails on what the other takes answers 400, as MLflow does; but a client that is wrong
         # and sticks to one version is no fault of that version
@@ -112,14 +119,14 @@ class Watch:
             check(f"requests over {guard.latency_ms:g} ms", one, two, guard.slow, alpha, both=False)
         mine, other = self.watched.get(canary, Watched()), self.watched.get(stable, Watched())
         if guard.drift and self.reference:
-            check("the rank of its predictions", mine.ranks, other.ranks, guard.drift, alpha, both=True)
+            check("the rank of its predictions", mine.ranks, other.ranks, guard.drift, alpha, both=True, share=False)
         elif guard.drift:
             for label in self.labels:
                 one = (mine.classes.total(), mine.classes[label])
                 two = (other.classes.total(), other.classes[label])
                 check(f"predictions of {label}", one, two, guard.drift, alpha / CLASSES, both=True)
         if guard.outcome:
-            check("the loss", mine.losses, other.losses, guard.outcome, alpha, both=False)
+            check("the loss", mine.losses, other.losses, guard.outcome, alpha, both=False, share=False)
         return told
 
     def add_predictions(self, window: Window, stable: str) -> None:
@@ -159,9 +166,11 @@ def _counted(folder: DeploymentFolder, generation: str) -> dict[str, VersionCoun
     return add_up(list(read_counters(folder.generation(generation) / WORKERS)))
 
 
-def _sentence(what: str, found: Comparison, n: float, other_n: float, margin: float) -> str:
+def _sentence(what: str, found: Comparison, n: float, other_n: float, margin: float, *, share: bool) -> str:
+    def told(value: float) -> str:
+        return f"{100 * value:.3g} %" if share else f"{value:.4g}"
+
     return (
-        f"{what}: {found.mean:.4g} of {n:.0f} against {found.other_mean:.4g} of {other_n:.0f} of the stable version; "
-        f"at least {found.apart:.3g} apart, "
-        f"{margin:g} is allowed"
+        f"{what}: {told(found.mean)} of {n:.0f} against {told(found.other_mean)} of the stable version's {other_n:.0f}; "
+        f"at least {told(found.apart)} apart, {told(margin)} is allowed"
     )

@@ -22,8 +22,12 @@ class Limits:
         How long a prediction may take; longer is answered 504, and not logged.
     requests
         Requests being answered at one time; more are answered 429 with ``Retry-After``.
+    silence
+        Seconds that a connection may be without a request, that a request's head may take to arrive, and that may pass
+        between two pieces of its body; a client that is slower is answered 408 where it had begun one, and disconnected.
     """
 
     body: int = 64 << 20
     seconds: float = 60.0
     requests: int = 1024
+    silence: float = 75.0

@@ -259,7 +259,7 @@ def _answer(
         date_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
-        timeout_keep_alive=75,
+        timeout_keep_alive=app.limits.silence,  # type: ignore[arg-type]
         timeout_graceful_shutdown=GRACE_SECONDS,
         **tls_of(told),
     )

@@ -130,6 +130,7 @@ class _NobodyWaits:
 
 
 NOBODY_WAITS: Any = _NobodyWaits()
+TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 Member = tuple[Asked, Route, str, Ask]
 
 
@@ -291,9 +292,17 @@ def protocol_for(app: App) -> type[HttpToolsProtocol]:
     class Protocol(HttpToolsProtocol):
         _reading: Asked | None = None
         _heard: Heard | None = None
-        _idle_since: float | None = None
+        _awaited_since: float | None = None  # since when the client is waited for; None while it waits for its answer
+        _sending = False
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._awaited_since = self.loop.time()
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_whether_silent)
 
         def on_message_begin(self) -> None:
+            self._awaited_since = self.loop.time()
+            self._sending = True
             self.url = b""
             self.expect_100_continue = False
             self.headers = []
@@ -323,6 +332,7 @@ def protocol_for(app: App) -> type[HttpToolsProtocol]:
             super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
+            self._awaited_since = self.loop.time()
             if self._reading is not None:
                 self._reading.parts.append(body)
             else:
@@ -330,15 +340,19 @@ def protocol_for(app: App) -> type[HttpToolsProtocol]:
 
         def on_message_complete(self) -> None:
             asked, self._reading = self._reading, None
+            self._sending = False
+            refused = self.cycle is not None and self.cycle.response_complete  # before all of it was there
+            self._awaited_since = self.loop.time() if refused else None
             if asked is not None:
                 short.add(asked)
             else:
                 super().on_message_complete()
 
-        # One timer watches over an idle connection for as long as it is open, where uvicorn makes and takes back one a request.
+        # One timer watches over a connection for as long as it is open, where uvicorn makes and takes back one a request,
+        # and none over a client that sends half of one.
 
         def _unset_keepalive_if_required(self) -> None:
-            self._idle_since = None
+            """The timer stays."""
 
         def on_response_complete(self) -> None:
             self.server_state.total_requests += 1
@@ -348,18 +362,20 @@ def protocol_for(app: App) -> type[HttpToolsProtocol]:
             if self.pipeline:
                 cycle, application = self.pipeline.pop()
                 self._start_asgi_task(cycle, application)
-                return
-            self._idle_since = self.loop.time()
-            if self.timeout_keep_alive_task is None:
-                self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
+            elif not self._sending:
+                self._awaited_since = self.loop.time()
 
-        def _look_whether_idle(self) -> None:
-            since, now = self._idle_since, self.loop.time()
+        def _look_whether_silent(self) -> None:
+            since, now = self._awaited_since, self.loop.time()
             if since is not None and now - since >= self.timeout_keep_alive - 0.01:
-                self.timeout_keep_alive_handler()
+                if not self.transport.is_closing():
+                    begun = getattr(self.cycle, "response_started", False) and not self.cycle.response_complete
+                    if self._sending and not begun:
+                        self.transport.write(TOO_SLOW)
+                    self.transport.close()
                 return
             rest = self.timeout_keep_alive - (0.0 if since is None else now - since)
-            self.timeout_keep_alive_task = self.loop.call_later(rest, self._look_whether_idle)
+            self.timeout_keep_alive_task = self.loop.call_later(rest, self._look_whether_silent)
 
         def connection_lost(self, exc: Exception | None) -> None:
             if self.timeout_keep_alive_task is not None:

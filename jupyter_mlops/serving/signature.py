@@ -320,7 +320,7 @@ def _booleans(name: Any, values: pd.Series, *, required: bool) -> pd.Series:
     missing = values.isna()
     if not values[~missing].isin([True, False]).all():  # 1 and 0 are equal to these
         wrong = values[~missing & ~values.isin([True, False])].iloc[0]
-        raise _incompatible(name, "bool", f"{wrong!r} is neither true nor false")
+        raise _incompatible(name, "bool", f"{_plain(wrong)!r} is neither true nor false")
     if missing.any():
         if required:
             raise _incompatible(name, "bool", "a missing value, in a column that may have none")
@@ -330,11 +330,17 @@ def _booleans(name: Any, values: pd.Series, *, required: bool) -> pd.Series:
 
 def _integers(name: Any, values: pd.Series, dtype: str) -> pd.Series:
     cast = _converted(name, dtype, lambda s: s.astype(dtype), values)
-    numbers = values if values.dtype != object else values.where(~values.map(lambda v: isinstance(v, str)), cast)
+    texts = values.map(lambda v: isinstance(v, str)).astype(bool)  # read as the numbers they spell
+    numbers = values.astype("object").where(~texts, cast) if texts.any() else values
     changed = numbers != cast
     if changed.any():
-        raise _incompatible(name, dtype, f"{numbers[changed].iloc[0]!r} is no such number")
+        raise _incompatible(name, dtype, f"{_plain(numbers[changed].iloc[0])!r} is no such number")
     return cast
+
+
+def _plain(value: Any) -> Any:
+    """A value as whoever sent it knows it: ``1.5``, not ``np.float64(1.5)``."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _converted(name: Any, dtype: str, change: Any, values: pd.Series) -> pd.Series:

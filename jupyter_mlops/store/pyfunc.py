@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 __all__ = ["Pyfunc"]
+
+log = logging.getLogger("jupyter_mlops.serving")
 
 Told = tuple[int, bytes, str, int]
 
@@ -43,32 +46,41 @@ class Pyfunc:
         from mlflow.exceptions import MlflowException
         from mlflow.pyfunc.scoring_server import invocations
 
-        model = self._model if check is None else _Checked(self._model, check)
+        model = _Watched(self._model, check)
         try:
             answered = invocations(body, content_type, model, self._inputs)
         except MlflowException as error:
-            if check is not None and model.refused is not None:
-                refused: Told = model.refused
-                return refused
+            if model.refused is not None:
+                return model.refused
             told = {"error_code": error.error_code, "message": error.message}
             return error.get_http_status_code(), json.dumps(told).encode(), "application/json", 0
         text = answered.response
         return answered.status, text.encode(), answered.mimetype, _rows(text) if answered.status == 200 else 0
 
 
-class _Checked:
-    """A model that is asked only for data which a check lets through."""
+class _Watched:
+    """A model that is asked only for data which a check lets through, and whose own failures are in the log: MLflow tells them
+    in a stack trace, which no client is sent.
+    """
 
-    def __init__(self, model: Any, check: Callable[[Any], Told | None]) -> None:
+    def __init__(self, model: Any, check: Callable[[Any], Told | None] | None) -> None:
         self.metadata = model.metadata
         self.refused: Told | None = None
         self._model, self._check = model, check
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
-        self.refused = self._check(data)
+        from mlflow.exceptions import MlflowException
+
+        self.refused = None if self._check is None else self._check(data)
         if self.refused is not None:
             raise ValueError("the data breaks a contract")
-        return self._model.predict(data, params=params)
+        try:
+            return self._model.predict(data, params=params)
+        except MlflowException:  # what was sent does not fit; the answer says how
+            raise
+        except Exception:
+            log.warning("the model could not predict", exc_info=True)
+            raise
 
 
 def _rows(text: str) -> int:

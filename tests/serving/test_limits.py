@@ -1,22 +1,26 @@
-"""Limits: too many requests at once, a prediction that takes too long, and nobody ready, each told with its status."""
+"""Limits: too many requests at once, a prediction that takes too long, a client that is too slow, and nobody ready."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 
 from jupyter_mlops.serving.app import App
+from jupyter_mlops.serving.http_server import Server
 from jupyter_mlops.serving.inference_log import count
 from jupyter_mlops.serving.limits import Limits
 from jupyter_mlops.serving.log_segments import LogWriter
 from jupyter_mlops.serving.model import Answer, Ask
 from jupyter_mlops.serving.routing import OneSlot, Slot
+from jupyter_mlops.serving.short_way import protocol_for
 
 TOKEN = "t" * 40
 
@@ -98,3 +102,55 @@ def test_where_nobody_is_ready(slot: Slot) -> None:
     status, headers, body = asyncio.run(post(app))
     app.close()
     assert (status, headers["retry-after"], body["error_code"]) == (503, "1", "TEMPORARILY_UNAVAILABLE")
+
+
+def test_a_client_that_is_silent_in_the_middle_is_let_go(slot: Slot) -> None:
+    """Half a head, half a body, and nothing at all; who sends a whole request late but steadily is answered."""
+    slot.model.go.set()
+    head = (
+        f"POST /invocations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
+    )
+    body = b'{"inputs": [[1]]}'
+    whole = head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+    async def answer(port: int, *pieces: bytes, pause: float = 0.0) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(pause)
+        got = await asyncio.wait_for(reader.read(), 60)  # until it is let go
+        writer.close()
+        return got
+
+    async def run() -> list[bytes]:
+        app = App(OneSlot(slot), token=TOKEN, limits=Limits(silence=3.0))
+        config = uvicorn.Config(
+            app, http=protocol_for(app), lifespan="off", log_config=None, timeout_keep_alive=app.limits.silence
+        )
+        listening = asyncio.Event()
+        server = Server(config, listening.set)
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            serving = asyncio.create_task(server.serve([listener]))
+            await listening.wait()
+            port = listener.getsockname()[1]
+            steady = [whole[:40], whole[40:-10], *(whole[len(whole) - 10 + n :][:1] for n in range(10))]
+            found = await asyncio.gather(
+                answer(port),
+                answer(port, whole[:40]),
+                answer(port, whole[:-5]),
+                answer(port, *steady, pause=0.4),
+                answer(port, whole),
+            )
+            server.should_exit = True
+            await serving
+        app.close()
+        return list(found)
+
+    nothing, half_a_head, half_a_body, late, at_once = asyncio.run(run())
+    assert nothing == b""
+    assert half_a_head.startswith(b"HTTP/1.1 408 ")
+    assert half_a_body.startswith(b"HTTP/1.1 408 ")
+    assert late.startswith(b"HTTP/1.1 200 ")
+    assert at_once.startswith(b"HTTP/1.1 200 ")

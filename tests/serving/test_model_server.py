@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -86,6 +87,19 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(server: RunningSe
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(head.encode())
         assert connection.makefile("rb").readline().startswith(b"HTTP/1.1 413")
+
+
+def test_who_sends_a_body_that_is_too_large_comes_to_read_why(server: RunningServer) -> None:
+    """The rest is read and thrown away; were the connection closed meanwhile, the client would see no more than that."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+    headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+    with contextlib.closing(connection):
+        for path in ("/invocations", "/v2/models/people/infer"):
+            connection.request("POST", path, b" " * (Limits().body + 1), headers)
+            answer = connection.getresponse()
+            assert (answer.status, b"larger than" in answer.read()) == (413, True)
+        connection.request("POST", "/invocations", split_body(PEOPLE.head(1)), headers)
+        assert connection.getresponse().status == 200
 
 
 def test_it_listens_on_loopback_only(server: RunningServer) -> None:
@@ -230,5 +244,7 @@ def test_another_flavor_goes_through_mlflow(tmp_path: Path) -> None:
     with running(tmp_path / "doubled", tmp_path, blocked=False, allow_pickle=True) as server:
         status, _, body = server.predict(pd.DataFrame({"x": [1, 2]}))
         assert (status, json.loads(body)) == (200, {"predictions": [{"x": 2}, {"x": 4}]})
-        assert server.predict(pd.DataFrame({"y": [1]}))[0] == 400
+        status, _, body = server.predict(pd.DataFrame({"y": [1]}))
+        assert (status, b"Traceback" in body) == (400, False)
+        assert "KeyError: 'x'" in server.folder.server_log.read_text()  # why is told to whoever keeps the server
         assert read(server.folder.log).inputs["x"].tolist() == [1, 2]

@@ -85,6 +85,7 @@ REQUESTS: dict[str, tuple[str, Any, str]] = {
     "a new category": ("people", changed(job="pilot"), ""),
     "an int in a double": ("people", changed(age=7), ""),
     "a number as text": ("people", changed(age="7.5", children="3"), ""),
+    "nothing but numbers as text": ("people", split([["7.5", "3", *ROWS[0][2:]]]), ""),
     "an optional column left out": ("people", {"dataframe_records": [{**r, "member": True} for r in RECORDS]}, ""),
     "charset": ("people", split(), "application/json; charset=utf-8"),
     "array inputs": ("array", {"inputs": [[1.0, 2.0], [3.5, 4.0]]}, ""),

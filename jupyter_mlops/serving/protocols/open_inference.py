@@ -84,7 +84,7 @@ async def _respond(app: App, method: str, request: Request) -> Response:
         raise Refusal(404, f"no route {request.path}.")
     body = await app.body(request)
     if isinstance(body, Answer):
-        return error_of(body), [(b"connection", b"close")]
+        return error_of(body), app.after_refused_body(request)
     return await _infer(app, request, slot, version, body)
 
 

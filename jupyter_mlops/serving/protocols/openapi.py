@@ -61,7 +61,8 @@ def document(slot: Slot | None) -> bytes:
     errors = {code: {"description": told} for code, told in ERRORS.items()}
     not_taken = {"415": {"description": "a content type that is not taken"}}
     name = "model" if slot is None else slot.name
-    body = _body(None if slot is None else signature_of(slot))
+    signature = None if slot is None else signature_of(slot)
+    taken = {"schema": _body(signature), **_example(slot, signature)}
     inputs, outputs = ([], []) if slot is None else described(slot)
     predictions = {
         "type": "object",
@@ -107,7 +108,7 @@ def document(slot: Slot | None) -> bytes:
                 "post": {
                     "summary": "Predict, in MLflow's format",
                     "parameters": [EXPLAIN],
-                    "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+                    "requestBody": {"required": True, "content": {"application/json": taken}},
                     "responses": {"200": _answered(predictions), **errors, **not_taken},
                 }
             },
@@ -132,6 +133,20 @@ def document(slot: Slot | None) -> bytes:
         },
     }
     return orjson.dumps(told)
+
+
+def _example(slot: Slot | None, signature: Signature | None) -> dict[str, Any]:
+    """One row that the model takes, out of its stored example, in the form that the page asks in; nothing where there is none."""
+    stored = None if slot is None or slot.files is None else slot.files.example()
+    if stored is None:
+        return {}
+    told = orjson.loads(stored[0])
+    split = told.get("dataframe_split")
+    if signature is not None and signature.named and isinstance(split, dict) and split.get("data"):
+        return {"example": {"dataframe_records": [dict(zip(split["columns"], split["data"][0], strict=True))]}}
+    if isinstance(told.get("inputs"), list):
+        return {"example": {"inputs": told["inputs"][:1]}}
+    return {}
 
 
 def _get(summary: str, schema: dict[str, Any] | None, *, secured: bool = True) -> dict[str, Any]:
