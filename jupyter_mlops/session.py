@@ -242,7 +242,7 @@ class Session(_Stages):
         context = Context(
             settings.workspace(), ServiceClient(settings.root, store=settings.tracking_uri), actor, namespace=namespace
         )
-        _client(context).actor = lambda: context.actor
+        _client(context).actor = lambda: context.asking
         context.settings = settings
         context.known_tables.glance = hooks.glance_at
         context.hooks.update(

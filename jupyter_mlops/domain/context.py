@@ -7,7 +7,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .workspace import Actor, Cell, Notebook, Via, Workspace
@@ -162,14 +162,18 @@ class Context:
         finally:
             self.looking_for = before
 
-    @contextmanager
-    def acting(self, via: Via) -> Iterator[None]:
-        """Name the surface that asks, for the audit trail, while a command runs."""
-        before = self.actor
+    @property
+    def asking(self) -> Actor:
+        """Who asks now, for the audit trail: by which surface, from which notebook, cell and commit."""
         running = next((cell for cell in reversed(self.cells) if cell.outcome == "running"), None)
         where = "" if running is None else f"In [{running.count}] {running.id}".rstrip()
         commit = self.notebook.commit + ("+" if self.notebook.dirty else "")
-        self.actor = Actor(before.user, before.host, via, self.notebook.path or before.notebook, where, commit)
+        return replace(self.actor, notebook=self.notebook.path or self.actor.notebook, cell=where, commit=commit)
+
+    @contextmanager
+    def acting(self, via: Via) -> Iterator[None]:
+        """Name the surface that asks while a command runs; without it, it is `actor`'s."""
+        before, self.actor = self.actor, replace(self.actor, via=via)
         try:
             yield
         finally:

@@ -101,8 +101,7 @@ class Tracker:
             self.active.clear()  # what a fork has left
         self._runs += 1
         context = self.context
-        with context.acting(context.actor.via):
-            actor = context.actor
+        actor = context.asking
         recording.begin(
             self._open_journal(),
             self._runs,

@@ -50,6 +50,19 @@ def test_the_body_is_a_cell_in_the_users_namespace_and_a_run(
     assert (begun.actor.via, begun.actor.cell) == ("magic", "In [1]")
 
 
+@pytest.mark.parametrize(
+    ("line", "via"), [("%mlops data save t --name {}", "magic"), ("mlops.data.save(t, name='{}')", "python")]
+)
+def test_the_audit_trail_knows_the_cell_by_whichever_surface_it_asked(
+    shell: InteractiveShell, shared_session: Session, line: str, via: str
+) -> None:
+    shell.run_cell("import jupyter_mlops as mlops, pandas as pd\nt = pd.DataFrame({'a': [1]})", store_history=True)
+    assert shell.run_cell(line.format(f"by-{via}"), store_history=True).success
+    (entry,) = shared_session.audit(f"by-{via}", action="data.save")
+    assert (entry.actor.via, entry.actor.cell) == (via, "In [2]")
+    assert shared_session.context.asking.cell == ""  # nothing runs now
+
+
 def test_a_semicolon_in_the_body_silences_and_a_magic_in_it_works(
     shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ from jupyter_mlops.session import Session
 def workspace(make_session: Callable[..., Session]) -> Iterator[Session]:
     made = make_session()
     (made.context.workspace.root / "notebooks").mkdir()
+    made.status()  # the service starts here: a request in a test has 20 seconds, which a busy machine may need for that
     yield made
     end(made)
 
