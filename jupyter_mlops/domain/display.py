@@ -12,6 +12,7 @@ from typing import Any
 
 __all__ = ["Displayed", "ago", "brief", "clock", "cut", "seconds", "set_draw", "several", "table"]
 
+MOST_LINES = 400
 MimeBundle = tuple[dict[str, Any], dict[str, Any]]
 
 _draw: Callable[[Displayed], Mapping[str, Any]] | None = None
@@ -33,13 +34,20 @@ class Displayed:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """Plain text always, and what `draw` adds: static HTML, a figure, a widget where one can live."""
         drawn = _draw(self) if _draw is not None else {}
-        return {"text/plain": self.text(), **drawn}
+        return {"text/plain": _kept(self.text()), **drawn}
 
 
 def set_draw(draw: Callable[[Displayed], Mapping[str, Any]]) -> None:
     """Name the function that gives a noun's other forms: MIME type to data."""
     global _draw  # noqa: PLW0603 one process draws in one way; set at import
     _draw = draw
+
+
+def _kept(text: str) -> str:
+    """What a notebook keeps of a text: ten thousand lines would be a megabyte in its file."""
+    lines = text.split("\n")
+    left = len(lines) - MOST_LINES
+    return text if left <= 0 else "\n".join([*lines[:MOST_LINES], f"... and {left:,} more lines: print() shows them"])
 
 
 def cut(text: str, longest: int) -> str:

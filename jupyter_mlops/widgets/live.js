@@ -18,7 +18,7 @@ const button = (label, onClick) => {
 const compare = (a, b) => {
   if (a === null || a === undefined) return 1;
   if (b === null || b === undefined) return -1;
-  return typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b));
+  return typeof a === 'number' && typeof b === 'number' ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
 };
 
 // Ask once more before something is taken away: the first click changes the label, the second does it.
@@ -41,17 +41,28 @@ const confirmed = (label, onClick) => {
   return node;
 };
 
+// A filter in MLflow's words, as against a piece of text to look for.
+const QUERY = /^\s*(?:(?:metrics?|params?|parameters|tags?|attributes?|attr|run)\s*\.|(?:status|run_name|run_id|start_time|end_time)\s*(?:[!<>=]|i?like\b))/i;
+
 function tableView(view, local, send, redraw) {
+  const query = () => Boolean(view.choice) && QUERY.test(local.filter);
+  const words = () => (query() ? '' : local.filter);
+  // Of thousands of rows only the first are here: then the kernel sorts and filters, and sends those that are first now.
+  const arrange = more => send({ do: 'arrange', sort: view.sort, direction: view.direction, words: words(), ...more });
+  const sorted = view.asks ? view.keys.indexOf(view.sort) : local.sort;
+  const direction = view.asks ? view.direction : local.direction;
   const root = make('div');
   const bar = make('div', 'mlops-bar');
   const filter = make('input', 'mlops-input');
   filter.type = 'search';
-  filter.placeholder = 'Filter';
+  filter.placeholder = view.choice ? 'Filter, or metrics.x > 0.8 and Enter' : 'Filter';
+  filter.size = view.choice ? 34 : 20;
   filter.setAttribute('aria-label', 'Filter rows');
   filter.value = local.filter;
   bar.append(filter);
   const count = make('span', 'mlops-dim');
-  const chosen = new Set(view.rows.map(row => row.key).filter(key => local.chosen.has(key)));
+  const here = view.rows.map(row => row.key);
+  const chosen = new Set([...local.chosen].filter(key => view.asks || here.includes(key)));
   local.chosen = chosen;
   let go;
   if (view.select) {
@@ -71,11 +82,16 @@ function tableView(view, local, send, redraw) {
     const sorter = make('button', 'mlops-sort');
     sorter.type = 'button';
     sorter.innerHTML = html;
-    const mark = { 1: ' ▲', '-1': ' ▼' }[local.sort === i ? local.direction : 0] ?? '';
+    const mark = { 1: ' ▲', '-1': ' ▼' }[sorted === i ? direction : 0] ?? '';
     sorter.append(mark);
-    th.setAttribute('aria-sort', mark ? (local.direction > 0 ? 'ascending' : 'descending') : 'none');
+    th.setAttribute('aria-sort', mark ? (direction > 0 ? 'ascending' : 'descending') : 'none');
     sorter.addEventListener('click', () => {
-      local.direction = local.sort === i ? -local.direction : 1;
+      const wanted = sorted === i ? -direction : 1;
+      if (view.asks) {
+        arrange({ sort: view.keys[i], direction: wanted });
+        return;
+      }
+      local.direction = wanted;
       local.sort = i;
       redraw(`.mlops-sort[data-column="${i}"]`);
     });
@@ -90,9 +106,9 @@ function tableView(view, local, send, redraw) {
   table.append(thead, body);
 
   const fill = () => {
-    const wanted = local.filter.toLowerCase();
-    const rows = view.rows.filter(row => row.sort.join(' ').toLowerCase().includes(wanted));
-    if (local.sort !== undefined) {
+    const wanted = words().toLowerCase();
+    const rows = view.asks ? [...view.rows] : view.rows.filter(row => row.sort.join(' ').toLowerCase().includes(wanted));
+    if (!view.asks && local.sort !== undefined) {
       rows.sort((a, b) => {
         const [x, y] = [a.sort[local.sort], b.sort[local.sort]];
         const empty = x === null || y === null;
@@ -126,7 +142,15 @@ function tableView(view, local, send, redraw) {
         return tr;
       })
     );
-    count.textContent = rows.length === view.rows.length ? `${rows.length} rows` : `${rows.length} of ${view.rows.length} rows`;
+    count.textContent = told(rows.length);
+  };
+  const told = shown => {
+    const [matching, total] = view.asks ? [view.matching, view.total] : [shown, view.rows.length];
+    const parts = [matching === total ? `${total.toLocaleString('en')} rows` : `${matching.toLocaleString('en')} of ${total.toLocaleString('en')} rows`];
+    if (matching > shown) parts.push(`the first ${shown} are shown`);
+    if (view.filter) parts.push(`where ${view.filter}`);
+    if (view.note) parts.push(view.note);
+    return parts.join(' · ');
   };
   const update = () => {
     if (go) {
@@ -136,12 +160,42 @@ function tableView(view, local, send, redraw) {
   };
   filter.addEventListener('input', () => {
     local.filter = filter.value;
-    fill();
+    clearTimeout(local.timer);
+    if (query()) count.textContent = 'Enter asks the store';
+    else if (view.filter) local.timer = setTimeout(() => arrange({ do: 'find', filter: '' }), 200);
+    else if (view.asks) local.timer = setTimeout(() => arrange({}), 200);
+    else fill();
   });
+  filter.addEventListener('keydown', event => {
+    if (event.key === 'Enter' && query()) arrange({ do: 'find', filter: local.filter.trim() });
+  });
+  if (view.choice?.length) bar.append(columnChoice(view, local, arrange));
   fill();
   update();
   root.append(bar, table);
   return root;
+}
+
+function columnChoice(view, local, arrange) {
+  const box = make('details', 'mlops-more');
+  box.open = Boolean(local.choosing);
+  box.addEventListener('toggle', () => (local.choosing = box.open));
+  box.append(make('summary', '', 'Columns'));
+  const list = make('div', 'mlops-choice');
+  view.choice.forEach(key => {
+    const tick = make('input');
+    tick.type = 'checkbox';
+    tick.checked = view.keys.includes(key);
+    tick.addEventListener('change', () => {
+      local.sort = undefined; // it counts columns
+      arrange({ shown: view.choice.filter(name => (name === key ? tick.checked : view.keys.includes(name))) });
+    });
+    const label = make('label');
+    label.append(tick, ` ${key}`);
+    list.append(label);
+  });
+  box.append(list);
+  return box;
 }
 
 function actionCell(view, row, send) {
@@ -384,7 +438,18 @@ function render({ model, el }) {
   root.addEventListener('keydown', event => {
     if (event.target instanceof HTMLInputElement) event.stopPropagation();
   });
-  const onView = () => redraw();
+  // Who was typing goes on typing where they were.
+  const onView = () => {
+    const active = el.getRootNode().activeElement;
+    const column = main.contains(active) ? active.dataset.column : undefined;
+    const caret = main.contains(active) && active.type === 'search' ? active.selectionStart : null;
+    const top = main.querySelector('.mlops-choice')?.scrollTop ?? 0;
+    redraw(column === undefined ? undefined : `.mlops-sort[data-column="${column}"]`);
+    main.querySelector('.mlops-choice')?.scrollTo(0, top);
+    const again = caret === null ? null : main.querySelector('input[type=search]');
+    again?.focus();
+    again?.setSelectionRange(caret, caret);
+  };
   model.on('change:view', onView);
   model.on('change:error change:below change:busy', tell);
   redraw();

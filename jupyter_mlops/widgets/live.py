@@ -6,7 +6,9 @@ the same code as the static HTML; the browser sends back what was clicked, which
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from html import unescape
@@ -23,10 +25,12 @@ from ..errors import MLOpsError
 from ..session import current
 from . import models, runs, workspace
 from .markup import LIVE_STYLE, STYLE, Number, join, page
+from .run_arranging import PLAIN, ArrangedRuns, arranged
 
 __all__ = ["state", "widget_for"]
 
 SCRIPT = Path(__file__).with_name("live.js")
+FEWEST_FOUND = 200  # runs that a filter typed into a table asks for at the least
 
 
 def widget_for(thing: Displayed) -> str | None:
@@ -53,10 +57,17 @@ def _cells(rows: Sequence[Sequence[Any]], keys: Sequence[str]) -> list[dict[str,
         {
             "key": key,
             "cells": [str(join([cell])) for cell in row],
-            "sort": [cell.value if isinstance(cell, Number) else _text(str(join([cell]))) for cell in row],
+            "sort": [_sortable(cell.value) if isinstance(cell, Number) else _text(str(join([cell]))) for cell in row],
         }
         for key, row in zip(keys, rows, strict=True)
     ]
+
+
+def _sortable(value: float | None) -> float | None:
+    """A number that JSON has: it knows neither infinity nor what is no number, which stands last as what is missing does."""
+    if value is None or math.isnan(value):
+        return None
+    return max(-sys.float_info.max, min(sys.float_info.max, value))
 
 
 def _text(html: str) -> str:
@@ -74,8 +85,32 @@ def _table(drawn: tuple[Sequence[Any], Sequence[Sequence[Any]]], keys: Sequence[
     }
 
 
-def _runs(table: RunTable) -> dict[str, Any]:
-    return _table(runs.run_rows(table), [r.id for r in table.runs[: runs.ROWS]], select="Compare")
+def _runs(table: RunTable | ArrangedRuns) -> dict[str, Any]:
+    """The first rows of what may be thousands; where there are more, the browser lets the kernel sort and filter all."""
+    told = arranged(table)
+    shown, names = told.first(runs.ROWS), told.names()
+    wanted = told.shown
+    metrics = runs.shown_metrics(told.found) if wanted is None else _chosen(names, "metrics", wanted)
+    params = _chosen(names, "params", wanted or ())
+    more: dict[str, Any] = {
+        "keys": [*PLAIN, *(f"params.{name}" for name in params), *(f"metrics.{name}" for name in metrics)],
+        "choice": [f"{kind}.{name}" for kind in ("params", "metrics") for name in names[kind]],
+        "filter": told.found.filter if told.found is not told.whole else "",
+        "note": "the store has more that match: runs --limit" if told.found.more else "",
+    }
+    if len(told.found) > runs.ROWS:
+        more |= {"asks": True, "sort": told.sort, "direction": told.direction}
+        more |= {"matching": len(told.places), "total": len(told.found)}
+    drawn = _table(runs.run_rows(shown, metrics, params), [run.id for run in shown.runs], select="Compare", **more)
+    for key in ("took", *(f"params.{name}" for name in params)):  # what is written is no order: 12 ms, 3.2 s
+        at, values = more["keys"].index(key), told.columns.values(key)
+        for row, place in zip(drawn["rows"], told.places, strict=False):
+            row["sort"][at] = values[place]
+    return drawn
+
+
+def _chosen(names: Mapping[str, Sequence[str]], kind: str, wanted: Sequence[str]) -> list[str]:
+    return [name for name in names[kind] if f"{kind}.{name}" in wanted]
 
 
 def _models(table: ModelTable) -> dict[str, Any]:
@@ -119,7 +154,8 @@ def _panel(told: Panel) -> dict[str, Any]:
     sections = []
     for key, title, count, table in told.sections:
         drawn = state(table) if type(table) in STATES and count else {"kind": "html", "html": _static(table)}
-        sections.append({"key": key, "title": title, "count": count, "view": {**drawn, "refresh": False}})
+        view = {name: value for name, value in drawn.items() if name not in ("choice", "asks")}
+        sections.append({"key": key, "title": title, "count": count, "view": {**view, "refresh": False}})
     head = str(workspace.panel_head(told))
     return {"kind": "panel", "head": head, "sections": sections, "refresh": True}
 
@@ -129,6 +165,7 @@ STATES: dict[type[Displayed], Callable[[Any], dict[str, Any]]] = {
     ModelTable: _models,
     Panel: _panel,
     RunComparison: _comparison,
+    ArrangedRuns: _runs,
     RunTable: _runs,
     Status: _status,
 }
@@ -157,8 +194,16 @@ def answer(thing: Displayed, asked: Mapping[str, Any]) -> tuple[Displayed, str]:
         section = next((table for key, _, _, table in thing.sections if key == asked.get("section")), None)
         told = answer(section, asked)[1] if section is not None else ""
         return call("panel", limit=thing.limit), told
-    if isinstance(thing, RunTable):
-        return thing, _static(call("compare", runs=keys))
+    if isinstance(thing, (RunTable, ArrangedRuns)):
+        if asked.get("do") == "select":
+            return thing, _static(call("compare", runs=keys))
+        told = arranged(thing)
+        if asked.get("do") != "find":
+            return told.asked(asked), ""
+        if not asked.get("filter"):
+            return told.asked(asked, told.whole), ""
+        limit = max(len(told.whole), FEWEST_FOUND)
+        return told.asked(asked, call("runs", filter=str(asked["filter"]), limit=limit)), ""
     if isinstance(thing, ModelTable):
         told = _static(call("promote", model=keys[0], to=str(asked.get("value", ""))))
         return call("models", **_same_name(thing)), told

@@ -68,6 +68,8 @@ LIVE_STYLE = """
 .mlops .mlops-sort{font:inherit;font-weight:600;color:inherit;background:none;border:0;padding:0;margin:0;cursor:pointer}
 .mlops button:focus-visible,.mlops input:focus-visible,.mlops select:focus-visible{outline:2px solid var(--jp-brand-color1,#2185f0);outline-offset:1px}
 .mlops label{display:inline-flex;gap:3px;align-items:center}
+.mlops .mlops-choice{display:flex;flex-wrap:wrap;gap:2px 14px;max-height:8em;overflow-y:auto;width:100%}
+.mlops .mlops-bar .mlops-more[open]{flex-basis:100%}
 .mlops .mlops-error:not(:empty){margin:6px 0;padding:4px 8px;background:rgba(229,57,53,.2);border-radius:3px}
 .mlops .mlops-legend{display:flex;flex-wrap:wrap;gap:2px 14px;margin:0 0 6px 66px;font-variant-numeric:tabular-nums}
 .mlops-waiting{cursor:progress}.mlops-waiting .mlops-button{pointer-events:none;opacity:.5}

@@ -10,7 +10,7 @@ from ..domain.run import Run, RunComparison, RunTable, Series
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 from .parallel import parallel
 
-__all__ = ["COLOURS", "compared_rows", "comparison", "difference", "run", "run_line", "run_rows", "run_table"]
+__all__ = ["COLOURS", "compared_rows", "comparison", "difference", "run", "run_line", "run_rows", "run_table", "shown_metrics"]
 
 ROWS = 200  # of a table of runs; whoever wants more reads `.to_pandas()`
 MANY = 4  # runs from which on their lines through all axes are drawn
@@ -22,10 +22,14 @@ TRUST_TONES = {"reproducible": "good", "consistent": "good", "stale": "warn"}
 Rows = tuple[Sequence[object], list[list[object]]]
 
 
-def run_rows(table: RunTable) -> Rows:
-    """The heads and rows of a table of runs."""
-    # What the user measured before what scikit-learn measured on the training data.
-    names = sorted(table.metric_names(), key=lambda name: name.startswith("training_"))[:METRICS]
+def shown_metrics(table: RunTable) -> list[str]:
+    """The metrics that a table of runs has columns for; what the user measured before what was on training data."""
+    return sorted(table.metric_names(), key=lambda name: name.startswith("training_"))[:METRICS]
+
+
+def run_rows(table: RunTable, metrics: Sequence[str] | None = None, params: Sequence[str] = ()) -> Rows:
+    """The heads and rows of a table of runs, with columns for these metrics and parameters."""
+    names = shown_metrics(table) if metrics is None else metrics
     rows: list[list[object]] = [
         [
             short(r.name),
@@ -34,11 +38,12 @@ def run_rows(table: RunTable) -> Rows:
             when(r.started_ms),
             seconds(r.duration_ms),
             trust(r),
+            *(short(r.params.get(name, "–"), 24) for name in params),
             *(Number(r.metrics.get(name)) for name in names),
         ]
         for r in table.runs[:ROWS]
     ]
-    return ["run", "id", "status", "started", "took", "trust", *(short(name, 20) for name in names)], rows
+    return ["run", "id", "status", "started", "took", "trust", *(short(name, 20) for name in (*params, *names))], rows
 
 
 def trust(one: Run) -> Markup:

@@ -50,6 +50,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session
     made.asked = []  # type: ignore[attr-defined]
     answers: dict[str, Any] = {
         "compare": COMPARED,
+        "runs": RunTable(RUNS[:1], filter="metrics.auc > 0.8"),
         "promote": Promotion("clf", "champion", 1, 2),
         "models": MODELS,
         "undeploy": Deployment("clf", "clf@2", "stopped", "http://127.0.0.1:1"),
@@ -96,6 +97,62 @@ def test_rows_carry_what_to_sort_by_and_escaped_text(session: Session) -> None:
     assert [row["sort"][-1] for row in rows] == [0.9, 0.1, None]
     assert rows[1]["cells"][0] == "&lt;b&gt;elm"
     assert rows[1]["sort"][0] == "<b>elm"
+
+
+def test_what_json_has_no_number_for_is_sorted_too(session: Session) -> None:
+    values = (float("nan"), float("inf"), float("-inf"), 1.0)
+    table = RunTable(tuple(Run(str(i), str(i), "FINISHED", metrics={"loss": v}) for i, v in enumerate(values)))
+    sorts = [row["sort"][-1] for row in json.loads(json.dumps(live.state(table), allow_nan=False))["rows"]]
+    assert sorts[0] is None
+    assert sorts[2] < sorts[3] < sorts[1]
+
+
+MANY = RunTable(
+    tuple(
+        Run(f"{i:032x}", f"run {i}", "FINISHED", started_ms=1_700_000_000_000 + i, ended_ms=1_700_000_000_000 + 3 * i,
+            metrics={"auc": (i * 7 % 1000) / 1000} if i % 10 else {}, params={"depth": str(i % 12), "kind": "tree"})
+        for i in range(1000)
+    )
+)  # fmt: skip
+
+
+def test_thousands_of_runs_are_sorted_and_filtered_where_all_of_them_are(session: Session) -> None:
+    widget = live._widget_class()(MANY)
+
+    def click(**content: Any) -> list[str]:
+        widget._handle_custom_msg(content, [])
+        assert widget.error == ""
+        return [row["sort"][0] for row in widget.view["rows"]]
+
+    assert (len(widget.view["rows"]), widget.view["total"], widget.view["matching"]) == (200, 1000, 1000)
+    assert widget.view["choice"] == ["params.depth", "params.kind", "metrics.auc"]
+    measured = sorted((run for run in MANY if run.metrics), key=lambda run: run.metrics["auc"])
+    assert click(do="arrange", sort="metrics.auc", direction=1) == [run.name for run in measured[:200]]
+    assert click(do="arrange", sort="metrics.auc", direction=-1) == [run.name for run in measured[:-201:-1]]
+    assert click(do="arrange", sort="took", direction=-1)[:2] == ["run 999", "run 998"]
+    assert click(do="arrange", sort="name", direction=1, words="run 99")[:3] == ["run 99", "run 990", "run 991"]
+    assert widget.view["matching"] == 11
+    shown = ["params.depth"]
+    deepest = click(do="arrange", sort="params.depth", direction=-1, words="depth=1", shown=shown)
+    assert widget.view["keys"][-1] == "params.depth"
+    assert {MANY[int(name.split()[1])].params["depth"] for name in deepest} == {"11", "10"}
+    unmeasured = click(do="arrange", sort="metrics.auc", direction=-1, words="depth=6")
+    assert unmeasured[-1] in {run.name for run in MANY if not run.metrics}, "what has no value stands last"
+
+
+def test_a_filter_in_mlflows_words_asks_the_store_and_an_empty_one_brings_all_back(session: Session) -> None:
+    asked = session.asked  # type: ignore[attr-defined]
+    widget = live._widget_class()(RunTable(RUNS))
+    widget._handle_custom_msg({"do": "find", "filter": "metrics.auc > 0.8"}, [])
+    assert asked == [("runs", {"filter": "metrics.auc > 0.8", "limit": 200}, "magic")]
+    assert [row["sort"][0] for row in widget.view["rows"]] == ["oak"]
+    assert widget.view["filter"] == "metrics.auc > 0.8"
+    widget._handle_custom_msg({"do": "find", "filter": ""}, [])
+    assert len(asked) == 1
+    assert len(widget.view["rows"]) == 3
+    widget._handle_custom_msg({"do": "arrange", "shown": []}, [])
+    assert widget.view["keys"] == ["name", "id", "status", "started", "took", "trust"]
+    assert len(widget.view["rows"][0]["cells"]) == 6
 
 
 def test_a_click_is_one_command(session: Session) -> None:
@@ -218,6 +275,27 @@ def test_runs_sort_filter_and_compare_in_a_browser(show: Any) -> None:
     assert page.get_by_role("alert").inner_text() == "<b>no</b>"
     page.evaluate("window.cleanup()")
     assert page.evaluate("Object.values(window.listeners).flat().length") == 0
+
+
+@pytest.mark.ui
+def test_a_table_of_thousands_asks_the_kernel_in_a_browser(show: Any) -> None:
+    page = show(MANY)
+    assert page.get_by_text("1,000 rows · the first 200 are shown").is_visible()
+    page.get_by_role("button", name="auc").click()
+    asked = {"do": "arrange", "sort": "metrics.auc", "direction": 1, "words": ""}
+    assert page.evaluate("window.sent.splice(0)") == [asked]
+    page.get_by_role("searchbox").fill("run 9")
+    page.wait_for_function("window.sent.length")
+    assert page.evaluate("window.sent.splice(0)") == [{"do": "arrange", "sort": "", "direction": 1, "words": "run 9"}]
+    page.evaluate("window.model.set('view', window.model.values.view)")
+    assert page.get_by_role("searchbox").evaluate("node => node === document.activeElement && node.selectionStart") == 5
+    page.get_by_role("searchbox").fill("metrics.auc > 0.5")
+    page.get_by_role("searchbox").press("Enter")
+    (sent,) = page.evaluate("window.sent.splice(0)")
+    assert (sent["do"], sent["filter"], sent["words"]) == ("find", "metrics.auc > 0.5", "")
+    page.get_by_text("Columns", exact=True).click()
+    page.get_by_label("params.depth").check()
+    assert page.evaluate("window.sent.splice(0)")[0]["shown"] == ["params.depth", "metrics.auc"]
 
 
 @pytest.mark.ui
