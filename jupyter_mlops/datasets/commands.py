@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from ..domain.command import Arg, command
 from ..domain.data_version import DataDiff, DataVersion, DataVersionTable
 from ..domain.folder_diff import FolderDiff
-from ..domain.reference import NAME, Reference, check_name
+from ..domain.reference import NAME, Reference, check_alias, check_name
 from ..errors import InvalidArgument, NotFound
 from .check_commands import CheckCommands, check_saved, contract_of, known_column, masked
 from .erasing_commands import ErasingCommands
@@ -84,6 +84,8 @@ class DataCommands(
         from .spilling import is_stream, streamed
 
         check_name(name, "data version")
+        if branch:
+            check_alias(check_name(branch, "branch"))
         folder = isinstance(table, (str, Path)) and Path(table).expanduser().is_dir()
         if as_table and not folder:
             raise InvalidArgument("--as-table is for a folder of Parquet files.")

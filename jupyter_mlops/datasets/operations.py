@@ -30,7 +30,7 @@ TAKEN = "data-taken-"
 ABANDONED_SECONDS = 3600.0
 
 
-def prepare(host: Host, *, name: str, digest: str, bases: list[str]) -> dict[str, Any]:
+def prepare(host: Host, *, name: str, digest: str, bases: list[str], branch: str = "") -> dict[str, Any]:
     """What there is of a content already, and what a new version of it can build on.
 
     Parameters
@@ -44,14 +44,31 @@ def prepare(host: Host, *, name: str, digest: str, bases: list[str]) -> dict[str
         ``found``: the version of this name with this content, or None; ``base``: as `locate` tells of it, or None.
     """
     store = host.store.datasets
+    if branch and branch in store.aliases(check_name(name, "data version")):
+        raise InvalidArgument(
+            f"{name}@{branch} is a name that `data tag` gave to a version.", hint="Call the branch something else."
+        )
     found = store.find(check_name(name, "data version"), digest)
     if found is not None:
         note_read(host, found.ref)
-        return {"found": found.to_dict(), "base": None}
+        return {"found": replace(found, instead=_instead(host, found, branch)).to_dict(), "base": None}
     for ref in (name, *bases):
         with contextlib.suppress(NotFound):
             return {"found": None, "base": locate(host, ref=ref)}
     return {"found": None, "base": None}
+
+
+def _instead(host: Host, found: DataVersion, branch: str) -> str:
+    """In words what a name, or its branch, means now, where that is not the version found; else empty."""
+    store, name = host.store.datasets, found.name
+    if not branch:
+        newest, _ = store.get(name)
+        return "" if newest.version == found.version else f"{name} is still {newest.ref}, `data tag` names this one"
+    try:
+        number = store.resolve(Reference.parse(f"{name}@{branch}", "data version"))
+    except NotFound:
+        return f"the branch {branch} begins with content that {name} does not have yet"
+    return "" if number == found.version else f"{name}@{branch} is still {name}@v{number}"
 
 
 def rows(host: Host, *, name: str) -> int:

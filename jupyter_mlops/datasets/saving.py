@@ -53,7 +53,7 @@ def save_table(
         mark = int(context.call("data.rows", name=name))
     identity = identify(frame, mark=mark)
     made_from = sources_of(context, name, sources)
-    told = context.call("data.prepare", name=name, digest=identity.digest, bases=made_from)
+    told = context.call("data.prepare", name=name, digest=identity.digest, bases=made_from, branch=branch)
     if told["found"] is not None:
         version = DataVersion.from_dict({**told["found"], "new": False})
         if personal:
@@ -105,7 +105,7 @@ def save_folder(
     context.progress(f"reading {root}")
     digest, files = describe_folder(root)
     made_from = sources_of(context, name, sources)
-    told = context.call("data.prepare", name=name, digest=digest, bases=made_from)
+    told = context.call("data.prepare", name=name, digest=digest, bases=made_from, branch=branch)
     if told["found"] is not None:
         version = DataVersion.from_dict({**told["found"], "new": False})
         note_use(context, None, version)

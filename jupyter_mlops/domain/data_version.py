@@ -51,6 +51,8 @@ class DataVersion(Displayed, Record):
         The kernel's own id of the run in which it was saved.
     names
         Other names that it has been given.
+    instead
+        In words what its name or branch means now, where `data save` found the content in another, earlier version.
     """
 
     name: str
@@ -69,6 +71,7 @@ class DataVersion(Displayed, Record):
     sources: tuple[str, ...] = ()
     run: str = ""
     names: tuple[str, ...] = ()
+    instead: str = ""
     personal: tuple[str, ...] = ()
     """Columns that are known to hold personal data, or hashes of it."""
     errors: int | None = None
@@ -104,7 +107,8 @@ class DataVersion(Displayed, Record):
         return "; ".join([*([f"branch {self.branch}"] if self.branch else []), *names])
 
     def text(self) -> str:
-        what = "" if self.new else " (unchanged: this content was already saved)"
+        known = "; ".join(filter(None, ["this content was already saved", self.instead]))
+        what = "" if self.new else f" (unchanged: {known})"
         cells = f"{several(self.rows, 'row')} x {several(len(self.columns), 'column')}"
         size = cells if self.kind != "folder" else several(self.rows, "file")
         added = f"{self.bytes / 1e6:.2f} MB added" if self.new else "nothing stored"

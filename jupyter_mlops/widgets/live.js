@@ -49,7 +49,7 @@ function tableView(view, local, send, redraw) {
   const words = () => (query() ? '' : local.filter);
   // Of thousands of rows only the first are here: then the kernel sorts and filters, and sends those that are first now.
   const arrange = more => send({ do: 'arrange', sort: view.sort, direction: view.direction, words: words(), ...more });
-  const sorted = view.asks ? view.keys.indexOf(view.sort) : local.sort;
+  const sorted = view.asks ? view.columns.indexOf(view.sort) : local.sort;
   const direction = view.asks ? view.direction : local.direction;
   const root = make('div');
   const bar = make('div', 'mlops-bar');
@@ -88,7 +88,7 @@ function tableView(view, local, send, redraw) {
     sorter.addEventListener('click', () => {
       const wanted = sorted === i ? -direction : 1;
       if (view.asks) {
-        arrange({ sort: view.keys[i], direction: wanted });
+        arrange({ sort: view.columns[i], direction: wanted });
         return;
       }
       local.direction = wanted;
@@ -185,10 +185,10 @@ function columnChoice(view, local, arrange) {
   view.choice.forEach(key => {
     const tick = make('input');
     tick.type = 'checkbox';
-    tick.checked = view.keys.includes(key);
+    tick.checked = view.columns.includes(key);
     tick.addEventListener('change', () => {
       local.sort = undefined; // it counts columns
-      arrange({ shown: view.choice.filter(name => (name === key ? tick.checked : view.keys.includes(name))) });
+      arrange({ shown: view.choice.filter(name => (name === key ? tick.checked : view.columns.includes(name))) });
     });
     const label = make('label');
     label.append(tick, ` ${key}`);

@@ -93,7 +93,7 @@ def _runs(table: RunTable | ArrangedRuns) -> dict[str, Any]:
     metrics = runs.shown_metrics(told.found) if wanted is None else _chosen(names, "metrics", wanted)
     params = _chosen(names, "params", wanted or ())
     more: dict[str, Any] = {
-        "keys": [*PLAIN, *(f"params.{name}" for name in params), *(f"metrics.{name}" for name in metrics)],
+        "columns": [*PLAIN, *(f"params.{name}" for name in params), *(f"metrics.{name}" for name in metrics)],
         "choice": [f"{kind}.{name}" for kind in ("params", "metrics") for name in names[kind]],
         "filter": told.found.filter if told.found is not told.whole else "",
         "note": "the store has more that match: runs --limit" if told.found.more else "",
@@ -103,7 +103,7 @@ def _runs(table: RunTable | ArrangedRuns) -> dict[str, Any]:
         more |= {"matching": len(told.places), "total": len(told.found)}
     drawn = _table(runs.run_rows(shown, metrics, params), [run.id for run in shown.runs], select="Compare", **more)
     for key in ("took", *(f"params.{name}" for name in params)):  # what is written is no order: 12 ms, 3.2 s
-        at, values = more["keys"].index(key), told.columns.values(key)
+        at, values = more["columns"].index(key), told.columns.values(key)
         for row, place in zip(drawn["rows"], told.places, strict=False):
             row["sort"][at] = values[place]
     return drawn

@@ -107,7 +107,7 @@ class ArrangedRuns(Displayed):
         values = self.columns.values(self.sort) if self.sort else ()
         if not len(values):
             return places
-        known = [i for i in places if values[i] is not None and values[i] == values[i]]  # noqa: PLR0124 not a number
+        known = [i for i in places if values[i] is not None and values[i] == values[i]]
         there = {*known}
         known.sort(key=values.__getitem__, reverse=self.direction < 0)
         return [*known, *(i for i in places if i not in there)]

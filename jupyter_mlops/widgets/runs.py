@@ -10,7 +10,17 @@ from ..domain.run import Run, RunComparison, RunTable, Series
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 from .parallel import parallel
 
-__all__ = ["COLOURS", "compared_rows", "comparison", "difference", "run", "run_line", "run_rows", "run_table", "shown_metrics"]
+__all__ = [
+    "COLOURS",
+    "compared_rows",
+    "comparison",
+    "difference",
+    "run",
+    "run_line",
+    "run_rows",
+    "run_table",
+    "shown_metrics",
+]
 
 ROWS = 200  # of a table of runs; whoever wants more reads `.to_pandas()`
 MANY = 4  # runs from which on their lines through all axes are drawn

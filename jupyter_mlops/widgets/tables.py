@@ -22,6 +22,7 @@ def data_version(version: DataVersion) -> Markup:
         facts(
             [
                 ("content", "" if version.new else "this content was already saved; nothing was stored"),
+                ("but", "" if version.new else version.instead),
                 ("rows", f"{version.rows:,}"),
                 ("columns", f"{len(version.columns)}"),
                 ("size", byte_size(version.bytes) if version.bytes else ""),
@@ -41,9 +42,11 @@ def data_version_table(table: DataVersionTable) -> Markup:
     """One row a version."""
     if not table.versions:
         return page("No data versions yet. Save one with ", code("%mlops data save DF --name NAME"), ".")
+    called = any(v.called for v in table.versions)
     rows = [
         [
             tag("b", v.ref, title=v.seal or None),
+            *([v.called] if called else []),
             Number(v.rows, ","),
             Number(len(v.columns), ","),
             tag("span", byte_size(v.bytes)),
@@ -54,7 +57,17 @@ def data_version_table(table: DataVersionTable) -> Markup:
         ]
         for v in table.versions
     ]
-    heads = ["version", "rows", "columns", "size", "saved", "by", "digest", *(["runs"] if table.name else [])]
+    heads = [
+        "version",
+        *(["called"] if called else []),
+        "rows",
+        "columns",
+        "size",
+        "saved",
+        "by",
+        "digest",
+        *(["runs"] if table.name else []),
+    ]
     return page(grid(heads, rows))
 
 

@@ -57,6 +57,24 @@ def test_a_name_is_given_moved_and_taken_away(data: Any) -> None:
         data.tag("nothing", "gold")
 
 
+def test_content_that_is_there_already_says_what_its_name_and_branch_mean_now(data: Any) -> None:
+    data.save(made(21, 50), name="back")
+    assert data.save(made(21, 50), name="back").instead == ""
+    data.save(made(22, 50), name="back")
+    again = data.save(made(21, 50), name="back")
+    assert (again.ref, again.new) == ("back@v1", False)
+    assert "already saved; back is still back@v2" in again.text()
+    assert "the branch exp begins with content that back does not have yet" in str(
+        data.save(made(21, 50), name="back", branch="exp")
+    )
+    data.save(made(23, 50), name="back", branch="exp")
+    assert data.save(made(23, 50), name="back", branch="exp").instead == ""
+    assert data.save(made(22, 50), name="back", branch="exp").instead == "back@exp is still back@v3"
+    data.tag("back@v1", "gold")
+    with pytest.raises(InvalidArgument, match="`data tag` gave"):
+        data.save(made(24, 50), name="back", branch="gold")
+
+
 def test_days_and_branches(data: Any, store: Store) -> None:
     data.save(made(1, 100), name="line")
     data.save(made(2, 100), name="line", branch="try")
@@ -74,6 +92,9 @@ def test_days_and_branches(data: Any, store: Store) -> None:
     pd.testing.assert_frame_equal(data.load("side"), made(7, 100))
     with pytest.raises(InvalidArgument, match="is a branch of line"):
         data.tag("line@v1", "try")
+    for bad in ("v3", "latest", "a b"):
+        with pytest.raises(InvalidArgument):
+            data.save(made(8, 100), name="line", branch=bad)
     derived = data.save(made(4, 100), name="derived", from_=["line@try"])
     assert derived.sources == ("line@v4",)
     with pytest.raises(NotFound):
