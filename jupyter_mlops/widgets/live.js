@@ -172,7 +172,9 @@ function tableView(view, local, send, redraw) {
   if (view.choice?.length) bar.append(columnChoice(view, local, arrange));
   fill();
   update();
-  root.append(bar, table);
+  const box = make('div', 'mlops-scroll');
+  box.append(table);
+  root.append(bar, box);
   return root;
 }
 

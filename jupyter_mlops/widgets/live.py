@@ -197,13 +197,13 @@ def answer(thing: Displayed, asked: Mapping[str, Any]) -> tuple[Displayed, str]:
     if isinstance(thing, (RunTable, ArrangedRuns)):
         if asked.get("do") == "select":
             return thing, _static(call("compare", runs=keys))
-        told = arranged(thing)
-        if asked.get("do") != "find":
-            return told.asked(asked), ""
-        if not asked.get("filter"):
-            return told.asked(asked, told.whole), ""
-        limit = max(len(told.whole), FEWEST_FOUND)
-        return told.asked(asked, call("runs", filter=str(asked["filter"]), limit=limit)), ""
+        before = arranged(thing)
+        found = before.found
+        if asked.get("do") == "find":
+            limit = max(len(before.whole), FEWEST_FOUND)
+            wanted = str(asked.get("filter") or "")
+            found = call("runs", filter=wanted, limit=limit) if wanted else before.whole
+        return before.asked(asked, found), ""
     if isinstance(thing, ModelTable):
         told = _static(call("promote", model=keys[0], to=str(asked.get("value", ""))))
         return call("models", **_same_name(thing)), told

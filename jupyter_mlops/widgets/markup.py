@@ -58,6 +58,7 @@ STYLE = """
 .mlops svg{display:block;overflow:visible}.mlops .mlops-bare{display:none}
 .mlops .mlops-add{background:rgba(46,160,67,.2)}.mlops .mlops-del{background:rgba(229,57,53,.2)}
 .mlops .mlops-best{font-weight:600}
+.mlops .mlops-scroll{max-height:36em;overflow:auto}.mlops .mlops-scroll th{position:sticky;top:0;background:var(--jp-layout-color0,Canvas)}
 """.strip().replace("\n", "")
 
 LIVE_STYLE = """

@@ -122,8 +122,8 @@ class ArrangedRuns(Displayed):
         differ = [name for name, values in params.items() if len({*values}) > 1]
         return {"metrics": self.found.metric_names(), "params": [*differ, *sorted({*params} - {*differ})]}
 
-    def asked(self, asked: Mapping[str, Any], found: RunTable | None = None) -> ArrangedRuns:
-        """The same runs as `asked` wants them arranged; other runs, where `found` gives them."""
+    def asked(self, asked: Mapping[str, Any], found: RunTable) -> ArrangedRuns:
+        """These runs as `asked` wants them arranged."""
         shown = asked.get("shown")
         return replace(
             self,
@@ -131,7 +131,8 @@ class ArrangedRuns(Displayed):
             direction=-1 if asked.get("direction") == -1 else 1,
             words=str(asked.get("words") or ""),
             shown=self.shown if shown is None else tuple(map(str, shown)),
-            **({} if found is None else {"found": found, "columns": _Columns(RunColumns.of(found.runs))}),
+            found=found,
+            columns=self.columns if found is self.found else _Columns(RunColumns.of(found.runs)),
         )
 
 

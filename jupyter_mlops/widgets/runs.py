@@ -77,7 +77,7 @@ def run_table(table: RunTable) -> Markup:
     told += [f"· the first {ROWS} are shown, .to_pandas() has all"] if len(table) > ROWS else []
     rest = len(table.metric_names()) - METRICS
     told += [f"· {rest} more metrics in each run"] if rest > 0 else []
-    return page(grid(*run_rows(table)), note(" ".join(told)))
+    return page(tag("div", grid(*run_rows(table)), class_="mlops-scroll"), note(" ".join(told)))
 
 
 def run(one: Run) -> Markup:
