@@ -53,7 +53,7 @@ def erase(host: Host, *, user: str, reason: str) -> dict[str, Any]:
     """Take away what is personal in one user's entries, here and on the shared store; the chain stays whole."""
 
     def work() -> dict[str, Any]:
-        places = trail_of(host).erase(user)
+        places = trail_of(host).erase(user, reason)
         if not places:
             known = sorted({e.actor.user for e in entries_of(_own(host)) if not e.erased and e.actor.user})
             raise NotFound.among("user", user, known)

@@ -124,8 +124,10 @@ class Trail:
             self._append(({"kind": kind, "public": dict(public)}, {}))
             return self._seq
 
-    def erase(self, user: str) -> list[tuple[int, int]]:
+    def erase(self, user: str, reason: str = "") -> list[tuple[int, int]]:
         """Take away what is personal in the entries of one user; give the stretches of places.
+
+        The reason stands in the entry about the erasure, which is nobody's: it stays where users erase themselves.
 
         The entry that says so is written first: a crash in between leaves something to erase again, never an erasure
         that nothing tells of.
@@ -142,7 +144,7 @@ class Trail:
                     else:
                         places.append((place, place))
             if places:
-                self.note("erase", {"entries": places})
+                self.note("erase", {"entries": places, **({"reason": reason} if reason else {})})
                 self._rewrite(
                     lambda line, entry: erased(line, PERSONAL, ANSWER) if entry.get("number") in mine else line
                 )

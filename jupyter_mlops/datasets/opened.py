@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..domain.context import Context
 from ..domain.data_erasure import manifest_in
 from ..domain.data_version import DataVersion
-from ..errors import IntegrityFailure, InvalidArgument, NotFound
+from ..errors import IntegrityFailure, InvalidArgument, NotFound, Unavailable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .packs import Packs
     from .snapshot import Base
 
-__all__ = ["Opened", "count_look", "open_base", "open_version"]
+__all__ = ["Opened", "count_look", "open_base", "open_version", "sealed_as"]
 
 HINT = "Restore the files from a backup, or save the table again as a new version."
 
@@ -149,6 +149,19 @@ def open_version(context: Context, ref: str) -> Opened:
 def count_look(context: Context, ref: str) -> None:
     """Count a look at a table in memory that holds a data version, if that is sealed."""
     _counted(context, DataVersion.from_dict(context.call("data.locate", ref=ref)["version"]))
+
+
+def sealed_as(context: Context, digest: str) -> str:
+    """The sealed version that a table is whose content has this digest, wherever it comes from; empty for none.
+
+    A store that does not answer knows of no seal: a table that the user brings along needs no store to be evaluated on.
+    """
+    if not digest:
+        return ""
+    try:
+        return str(context.call("data.sealed_as", digest=digest)["ref"])
+    except Unavailable:
+        return ""
 
 
 def _counted(context: Context, version: DataVersion) -> None:

@@ -45,6 +45,14 @@ def look(host: Host, *, ref: str, purpose: str = "load", candidate: dict[str, st
     return {"ref": name, "looks": len(seals.of(run_id, name))}
 
 
+def sealed_as(host: Host, *, digest: str) -> dict[str, Any]:
+    """Which sealed version a table is that somebody brings along, by its content; ``ref`` is empty for none."""
+    if not digest.replace(":", "").isalnum():
+        raise InvalidArgument(f"{digest!r} is no digest of a table.")
+    found = host.store.datasets.sealed(digest)
+    return {"ref": found.ref if found is not None else ""}
+
+
 def looks(host: Host, *, ref: str) -> dict[str, Any]:
     """A version's seal and every look at it."""
     name, run_id = _found(host, ref)
@@ -62,4 +70,5 @@ OPERATIONS: dict[str, Operation] = {
     "data.seal": Operation(seal, action="data.seal", target="ref", topics=("data",)),
     "data.look": Operation(look, action="data.look", target="ref", topics=("data",)),
     "data.looks": Operation(looks),
+    "data.sealed_as": Operation(sealed_as),
 }

@@ -18,8 +18,8 @@ class SealingCommands(CommandSet):
     def seal(self, ref: Annotated[str, Arg(complete="data", metavar="NAME[@vN]")]) -> DataSeal:
         """Seal a test set: from now on every look at its values is counted and audited, before they are handed out.
 
-        Loading, evaluating, comparing, checking and exporting are looks, and so is evaluating on a table in memory that
-        is known to hold the version. A seal cannot be taken off, and garbage collection leaves sealed versions alone.
+        Loading, evaluating, comparing, checking and exporting are looks, and so is evaluating on a table in memory or a
+        file that holds the version or has its whole content. A seal cannot be taken off, and garbage collection leaves sealed versions alone.
         The gate `test_looks` demands that a candidate was measured on it at most once.
 
         Parameters

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datasets.opened import count_look
+from ..datasets.opened import count_look, sealed_as
 from ..datasets.tables import as_table, table_name
 from ..domain.context import Context
 from ..domain.display import several
@@ -166,7 +166,16 @@ def subject_of(context: Context, model: Model, data: Any, *, target: str = "", p
         if held is not None:
             count_look(context, held[0])
         frame = as_table(context, data)
-    named = context.known_tables.find(data) or context.known_tables.find(frame)
+        named = context.known_tables.find(data) or context.known_tables.find(frame)
+        if named is None:
+            context.progress("reading the table's digest")
+            digest = _digest(context, frame)
+            sealed = sealed_as(context, digest)
+            if sealed and (held is None or sealed != held[0]):
+                count_look(context, sealed)
+            named = (sealed, digest) if sealed else None
+        else:
+            digest = named[1]
     name = named[0] if named else table_name(context, data, "a table")
     if not frame.columns.is_unique:
         raise InvalidArgument("the table has columns of one name.", hint="Rename them.")
@@ -179,8 +188,6 @@ def subject_of(context: Context, model: Model, data: Any, *, target: str = "", p
     began = time.perf_counter()
     rows, classes, scores = predicted(model.estimator, inputs, frame[column], positive, notes, given=given)
     seconds = time.perf_counter() - began
-    context.progress("reading the table's digest")
-    digest = named[1] if named else _digest(context, frame)
     return Subject(model, frame, inputs, column, frame[column], rows, classes, scores, name, digest, seconds, notes)
 
 

@@ -128,7 +128,8 @@ def _facts(dossier: Dossier) -> Grid:
         ("outputs", ", ".join(f"{c.name}: {c.type}" for c in model.outputs)),
     ]
     if run is not None:
-        changes = ", ".join(f"{k}={v}" for k, v in list(run.params.items())[:SHOWN_PARAMETERS])
+        said = [f"{name}={value}" for name, value in run.params.items() if _says_something(value)]
+        changes = ", ".join(said[:SHOWN_PARAMETERS])
         rows += [
             ("run", f"{run.name} ({run.id})"),
             ("notebook", run.notebook),
@@ -137,6 +138,11 @@ def _facts(dossier: Dossier) -> Grid:
             ("parameters", changes),
         ]
     return Grid(("", ""), [row for row in rows if row[1]])
+
+
+def _says_something(value: str) -> bool:
+    """Whether a parameter's value is worth a reader's time: nothing that is not set, nor an object whose own parameters follow."""
+    return value not in ("None", "") and "(" not in value and " at 0x" not in value
 
 
 def _data(dossier: Dossier) -> list[Block]:

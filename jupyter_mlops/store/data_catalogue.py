@@ -167,6 +167,13 @@ class DataCatalogue:
         runs = self._complete(name, f" AND tags.`{tags.DATA_DIGEST}` = '{digest}'", limit=1)
         return version_from_run(runs[0]) if runs else None
 
+    def sealed(self, digest: str) -> DataVersion | None:
+        """The newest sealed version of any name with this content, None if there is none."""
+        condition = f"tags.`{tags.DATA_DIGEST}` = '{digest}' AND tags.`{tags.DATA_SEALED}` LIKE '%'"
+        with self._door():
+            runs = self._store.client.search_runs([self.experiment_id], condition, max_results=1)
+        return version_from_run(runs[0]) if runs else None
+
     def used_by(self, name: str) -> dict[str, list[str]]:
         """For each digest of this name the newest runs that used it; asks MLflow's own index of dataset inputs."""
         with self._door():

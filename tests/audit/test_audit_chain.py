@@ -166,7 +166,7 @@ def test_erasing_a_person_leaves_the_chain_whole_and_nothing_of_the_person(tmp_p
     path = tmp_path / "t"
     made(path, 6)
     trail = Trail(path)
-    places = trail.erase("ann")
+    places = trail.erase("ann", "request of 2026-11-02")
     assert places == [(3, 4), (7, 8), (11, 12)]
     assert b"ann" not in path.read_bytes()
     assert b"a.ipynb" not in path.read_bytes()
@@ -175,6 +175,7 @@ def test_erasing_a_person_leaves_the_chain_whole_and_nothing_of_the_person(tmp_p
     told = entries_of(chain)
     assert [e.actor.user for e in told if e.number] == ["bob", "(erased)"] * 3
     assert [e.target for e in told if e.number] == [f"clf@{i}" for i in range(6)]
+    assert [e.details["reason"] for e in told if not e.number] == ["request of 2026-11-02"]
     assert trail.erase("ann") == []
     again = Trail(path)
     again.begin("later", BOB, "data.save", "x", {})

@@ -212,12 +212,12 @@ def test_what_is_shipped_while_somebody_is_erased_does_not_keep_them(
     ship(ann)
     own, others = Trail.erase, []
 
-    def meanwhile(trail: Trail, user: str) -> list[tuple[int, int]]:
+    def meanwhile(trail: Trail, user: str, reason: str) -> list[tuple[int, int]]:
         other = threading.Thread(target=ship, args=(ann,))  # as the service's duty, every five seconds
         other.start()
         other.join(0.5)
         others.append(other)
-        return own(trail, user)
+        return own(trail, user, reason)
 
     monkeypatch.setattr(Trail, "erase", meanwhile)
     OPERATIONS["audit.erase"].function(ann, user="guest", reason="asked for")

@@ -94,7 +94,7 @@ def test_a_store_that_cannot_count_hands_nothing_out(shared_session: Session, mo
         shared_session.data.diff("held@v1", "held@v2")
 
 
-def test_a_gate_lets_a_candidate_look_once(shared_session: Session) -> None:
+def test_a_gate_lets_a_candidate_look_once(shared_session: Session, tmp_path: Path) -> None:
     data = shared_session.data
     saved = data.save(TABLE[:60], name="exam")
     data.seal(saved.ref)
@@ -120,7 +120,14 @@ def test_a_gate_lets_a_candidate_look_once(shared_session: Session) -> None:
     assert _verdict(shared_session.gates(again.ref)) == "failed", "evaluating on the table in memory is a look too"
     with pytest.raises(PromotionRefused, match="2 looks for this candidate at exam@v1, 1 look for no model"):
         shared_session.promote(again.ref, to="champion")
-    shared_session.evaluate(again.ref, data=TABLE.copy())
+    looked = len(data.looks("exam@v1"))
+    brought = tmp_path / "brought.csv"
+    TABLE[:60].to_csv(brought, index=False)
+    for table in (TABLE[:60].copy(), str(brought)):
+        found = shared_session.evaluate(again.ref, data=table, store=False)
+        assert found.data == "exam@v1", "the same content is the version, wherever it comes from"
+    assert len(data.looks("exam@v1")) == looked + 2
+    shared_session.evaluate(again.ref, data=TABLE[:50].copy())
     with pytest.raises(PromotionRefused, match="a table is not sealed"):
         shared_session.promote(again.ref, to="challenger", gate=["test_looks.sealed=true"])
 
