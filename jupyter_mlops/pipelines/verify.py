@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import queue
 import re
 import shutil
-import signal
-import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Collection
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +19,13 @@ from ..domain.pipeline import Check, Step, Verification
 from ..domain.pipeline_picture import draw
 from ..errors import InvalidArgument
 from ..settings import child_environment
+from ..tracking.child_process import run_child
 from .export import PICTURE, copy_checks, read_description, write_text
 from .inputs import lay_out
 
 __all__ = ["verify_project"]
 
 VERDICT = "verification.json"
-PATIENCE = 5.0  # for a child that was told to end
 
 
 def verify_project(
@@ -190,59 +186,20 @@ def _run(context: Context, command: list[str], timeout: float, hash_seed: str) -
     )
     if hash_seed:
         environment["PYTHONHASHSEED"] = hash_seed
+
+    def show(line: str) -> None:
+        if line[:1].isdigit() and "/" in line.partition(" ")[0]:
+            context.progress(f"verify: step {line.strip()}")
+
     try:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=environment,
-            start_new_session=True,
+        code, last = run_child(
+            command, folder=Path.cwd(), environment=environment, line=show, seconds=timeout if timeout > 0 else inf
         )
-    except OSError as error:
-        raise InvalidArgument(
-            f"{command[0]} cannot be run: {error.strerror}.", hint="Name a Python with `--python PATH`."
-        ) from error
-    lines: queue.Queue[str | None] = queue.Queue()
-    reader = threading.Thread(target=_read, args=(child, lines), daemon=True)
-    reader.start()
-    deadline = time.monotonic() + timeout if timeout > 0 else float("inf")
-    last = ""
-    try:
-        while True:
-            try:
-                line = lines.get(timeout=min(1.0, max(0.01, deadline - time.monotonic())))
-            except queue.Empty:
-                if time.monotonic() >= deadline:
-                    return f"it did not end within {timeout:g} s (`--timeout` gives it more)"
-                continue
-            if line is None:
-                break
-            last = line.strip() or last
-            if line[:1].isdigit() and "/" in line.split(" ")[0]:
-                context.progress(f"verify: step {line.strip()}")
-        child.wait()
-    finally:
-        _end(child)
-    return f"the process ended with {child.returncode}: {last}"
-
-
-def _read(child: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
-    for line in child.stdout or ():
-        lines.put(line)
-    lines.put(None)
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    """End the child and whatever it started."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, sign)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(PATIENCE)
-            return
+    except InvalidArgument as error:
+        raise InvalidArgument(error.message, hint="Name a Python with `--python PATH`.") from error
+    except TimeoutError:
+        return f"it did not end within {timeout:g} s (`--timeout` gives it more)"
+    return f"the process ended with {code}: {last}"
 
 
 def _hint(description: dict[str, Any], verdict: dict[str, Any]) -> str:

@@ -8,7 +8,9 @@ import queue
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 
 from ..errors import InvalidArgument
@@ -19,14 +21,28 @@ PATIENCE = 3.0  # for a child that was told to end
 
 
 def run_child(
-    command: Sequence[str], *, folder: Path, environment: Mapping[str, str], line: Callable[[str], None]
+    command: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    line: Callable[[str], None],
+    seconds: float = inf,
 ) -> tuple[int, str]:
     """Run a command and give its return code and the last that it said; an interrupt ends it and all it has started.
+
+    Parameters
+    ----------
+    line
+        Is given each line that it says, as it comes.
+    seconds
+        How long it may take.
 
     Raises
     ------
     InvalidArgument
         It cannot be run.
+    TimeoutError
+        It took longer; it and all it has started are ended.
 
     Examples
     --------
@@ -56,17 +72,17 @@ def run_child(
         lines.put(None)
 
     threading.Thread(target=read, name="mlops-child", daemon=True).start()
-    last = ""
+    last, deadline = "", time.monotonic() + seconds
     try:
         # in turns, so that an interrupt is seen while the child says nothing
-        while True:
+        while (left := deadline - time.monotonic()) > 0:
             with contextlib.suppress(queue.Empty):
-                text = lines.get(timeout=0.5)
+                text = lines.get(timeout=min(0.5, left))
                 if text is None:
-                    break
+                    return child.wait(), last
                 last = text.strip() or last
                 line(text.rstrip("\n"))
-        return child.wait(), last
+        raise TimeoutError(f"{command[0]} did not end within {seconds:g} s")
     finally:
         _end(child)
 
