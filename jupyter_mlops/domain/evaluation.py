@@ -286,7 +286,7 @@ def _robustness(e: Evaluation) -> Sequence[str]:
     sign = 1.0 if e.robustness.higher_is_better else -1.0
     worst = sorted((c for c in bad if c.change is not None), key=lambda c: sign * (c.change or 0.0))
     refused = dict.fromkeys(c.name for c in bad if c.value is None)
-    told = [f"{c.name}{f' of {c.column}' if c.column else ''} {brief(c.change or 0.0, '+')}" for c in worst[:3]]
+    told = [f"{c.label} {brief(c.change or 0.0, '+')}" for c in worst[:3]]
     told += [f"{c.name} {brief(c.value)}" for c in bad if c.change is None and c.value is not None]
     told += [f"no answer under {name}" for name in refused]
     head = f"robustness: {len(bad)} of {len(e.robustness.checks)} checks need a look"

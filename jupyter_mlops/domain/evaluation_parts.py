@@ -372,6 +372,13 @@ class RobustnessCheck(Record):
     column: str = ""
     severity: str = "ok"
 
+    @property
+    def label(self) -> str:
+        """Which disturbance of what, in a few words."""
+        if self.name == "shift" and not self.column:
+            return "shift to unsure rows"
+        return f"{self.name} of {self.column}" if self.column else self.name
+
 
 @dataclass(frozen=True)
 class Robustness(Record):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..domain.candidate import Candidate
@@ -15,6 +15,7 @@ from ..domain.evaluation_parts import (
     Dependence,
     Explanation,
     Fairness,
+    GroupRates,
     MetricValue,
     Robustness,
     Slices,
@@ -35,6 +36,7 @@ SHOWN = 12
 LONG = 380  # pixels of labels that name two conditions
 DIAGONAL = Series((0, 1), (0, 1), colour=GREY, dashed=True)
 UNIT = (0.0, 1.0)
+UNBOUNDED = ("log_loss", "mae", "rmse")
 
 
 def evaluation(e: Evaluation) -> Markup:
@@ -193,10 +195,11 @@ def _slices(s: Slices) -> Markup:
 
 
 def _fairness(f: Fairness) -> Markup:
+    what, rate = _worst_rate(f)
     rows = [
         (g.group, r.value, r.low, r.high, f"{brief(r.value)} · {g.rows:,} rows", g.group in f.worst_pair)
         for g in f.groups
-        if (r := g.selection_rate).value is not None
+        if (r := rate(g)).value is not None
     ]
     traded = [
         (g.group, g.selection_rate.value, g.accuracy.value, g.true_positive_rate.value, g.false_positive_rate.value)
@@ -208,11 +211,26 @@ def _fairness(f: Fairness) -> Markup:
     )
     return tag(
         "div",
-        note(f"share predicted positive by {f.attribute}; orange: the pair furthest apart by {f.worst_criterion}"),
+        note(f"{what} by {f.attribute}; orange: the pair furthest apart by {f.worst_criterion}"),
         intervals(f.attribute, rows),
         more(f"fairness by {f.attribute} as tables", _metrics(f.criteria), groups, note(f.convention)),
         note(f"left out, too few rows: {', '.join(f.left_out)}") if f.left_out else None,
     )
+
+
+def _worst_rate(f: Fairness) -> tuple[str, Callable[[GroupRates], MetricValue]]:
+    """The rate that the worst criterion is the gap of, so that the picture shows the gap that the words tell."""
+    true: tuple[str, Callable[[GroupRates], MetricValue]] = ("true positive rate", lambda g: g.true_positive_rate)
+    false: tuple[str, Callable[[GroupRates], MetricValue]] = ("false positive rate", lambda g: g.false_positive_rate)
+    if f.worst_criterion.startswith("predictive_parity"):
+        return "precision", lambda g: g.precision
+    if f.worst_criterion.startswith("equal_opportunity"):
+        return true
+    if f.worst_criterion.startswith("equalized_odds"):
+        known = [[v for g in f.groups if (v := rate(g).value) is not None] for _, rate in (true, false)]
+        gaps = [max(values, default=0.0) - min(values, default=0.0) for values in known]
+        return true if gaps[0] >= gaps[1] else false
+    return "share predicted positive", lambda g: g.selection_rate
 
 
 def _explanation(x: Explanation) -> Markup:
@@ -272,7 +290,7 @@ def _robustness(r: Robustness) -> Markup:
     sign = 1.0 if r.higher_is_better else -1.0
     ordered = sorted(r.checks, key=lambda c: (c.change is None, sign * (c.change or 0.0)))
     drawn = [
-        (f"{c.name} {c.column}".strip(), c.change, c.low, c.high, brief(c.change, "+"), c.severity != "ok")
+        (c.label, c.change, c.low, c.high, brief(c.change, "+"), c.severity != "ok")
         for c in ordered
         if c.change is not None
     ][:SHOWN]
@@ -304,7 +322,6 @@ def _robustness(r: Robustness) -> Markup:
 
 def comparison(c: ModelComparison) -> Markup:
     """Two models: the verdict, the differences drawn and as a table, the slices."""
-    rows = [(d.metric, d.value, d.low, d.high, f"{d.value:+.4f}", d.low > 0 or d.high < 0) for d in c.differences]
     table = grid(
         ["metric", "difference", "low", "high", "p", "by"],
         [
@@ -332,7 +349,7 @@ def comparison(c: ModelComparison) -> Markup:
     return page(
         tag("div", c.verdict, class_="mlops-title"),
         note(f"{c.a} minus {c.b} on {c.data}, {c.rows:,} rows; orange: the interval leaves 0 out"),
-        intervals("differences", rows, mark=0.0),
+        *_differences(c.differences),
         mcnemar,
         note(c.five_by_two.words()) if c.five_by_two else None,
         note(c.apart()) if c.disagreement else None,
@@ -345,16 +362,23 @@ def comparison(c: ModelComparison) -> Markup:
     )
 
 
+def _differences(differences: Iterable[Difference]) -> Iterable[Markup]:
+    """Differences with their intervals: shares on one axis, and what has no upper end on another, where it dwarfs none."""
+    rows = [(d.metric, d.value, d.low, d.high, f"{d.value:+.4f}", d.low > 0 or d.high < 0) for d in differences]
+    for part in ([r for r in rows if r[0] not in UNBOUNDED], [r for r in rows if r[0] in UNBOUNDED]):
+        if part:
+            yield intervals("differences", part, mark=0.0)
+
+
 def candidate(c: Candidate) -> Markup:
     """A candidate: what the change was about before and after, and what it cost or gained besides."""
     pairs = [[b.name, str(b), str(a)] for b, a in zip(c.before, c.after, strict=False)]
-    rows = [(d.metric, d.value, d.low, d.high, f"{d.value:+.4f}", d.low > 0 or d.high < 0) for d in c.differences]
     return page(
         tag("div", c.version or "a candidate", class_="mlops-title"),
         note(f"{c.change} of {c.model}, measured on {c.rows:,} rows left aside"),
         grid(["", "before", "after"], pairs),
         note("after minus before; orange: the interval leaves 0 out"),
-        intervals("differences", rows, mark=0.0) if rows else None,
+        *_differences(c.differences),
         _trade_off(c) if c.trade_off else None,
         *(note(line) for line in c.notes),
     )

@@ -12,8 +12,16 @@ TONES = {"passed": "good", "failed": "bad", "not judged": "warn"}
 
 def gate_grid(results: tuple[GateResult, ...]) -> Markup:
     """One row a gate: verdict, needed, found; the verdict first, where no width hides it."""
-    rows = [[tag("b", r.gate), pill(r.verdict, TONES[r.verdict], title=r.hint), r.needed, r.found] for r in results]
+    rows = [
+        [tag("b", r.gate), pill(r.verdict, TONES[r.verdict], title=r.hint), _broken(r.needed), _broken(r.found)]
+        for r in results
+    ]
     return grid(["gate", "verdict", "needed", "found"], rows)
+
+
+def _broken(words: str) -> Markup:
+    """Words in a cell, broken into lines where the page is narrow; a table does not break them by itself."""
+    return tag("span", words, style="display:inline-block;white-space:normal;min-width:9em")
 
 
 def gate_report(report: GateReport) -> Markup:
@@ -47,7 +55,7 @@ def model_history(history: ModelHistory) -> Markup:
             m.before if m.before is not None else "–",
             m.version if m.version is not None else "taken away",
             m.by,
-            join([pill("forced", "bad"), " ", m.reason]) if m.forced else m.reason,
+            join([pill("forced", "bad"), " ", _broken(m.reason)]) if m.forced else _broken(m.reason),
         ]
         for m in history.moves
     ]

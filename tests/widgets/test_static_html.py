@@ -21,6 +21,7 @@ from jupyter_mlops.domain.deployment import DeploymentTable
 from jupyter_mlops.domain.display import Displayed
 from jupyter_mlops.domain.drift_report import DriftReport
 from jupyter_mlops.domain.evaluation import Difference, Evaluation
+from jupyter_mlops.domain.evaluation_parts import Fairness, GroupRates, MetricValue
 from jupyter_mlops.domain.model_card import ModelCard
 from jupyter_mlops.domain.model_comparison import ModelComparison
 from jupyter_mlops.domain.model_version import ModelTable
@@ -156,6 +157,35 @@ def test_a_number_without_a_place_on_an_axis_leaves_the_others_where_they_are(va
         assert read(html)
         assert not re.search(r'="(?:nan|-?inf)', html)
         assert html.count("<circle") == len(differences) - (not abs(value) < 1e300)
+
+
+def test_what_has_no_upper_end_is_not_drawn_on_the_axis_of_shares() -> None:
+    told = [Difference("accuracy", -0.02, -0.03, -0.01, 0.001, ""), Difference("log_loss", 3.9, 3.5, 4.3, 0.002, "")]
+    html = str(static_html(ModelComparison("a", "b", "t", "binary", 9, tuple(told))))
+    assert html.count("<svg") == 2
+    assert html.count("<svg", 0, html.index(">log_loss<")) == 2
+    assert str(static_html(ModelComparison("a", "b", "t", "binary", 9, tuple(told[:1])))).count("<svg") == 1
+
+
+@pytest.mark.parametrize(
+    ("worst", "drawn"),
+    [
+        ("demographic_parity_difference", "share predicted positive by sex"),
+        ("equal_opportunity_difference", "true positive rate by sex"),
+        ("equalized_odds_difference", "false positive rate by sex"),
+        ("predictive_parity_difference", "precision by sex"),
+    ],
+)
+def test_the_rate_is_drawn_whose_gap_is_told(worst: str, drawn: str) -> None:
+    def group(name: str, *rates: float) -> GroupRates:
+        return GroupRates(name, 50, *(MetricValue(str(i), rate) for i, rate in enumerate(rates)))
+
+    groups = (group("f", 0.111, 0.222, 0.333, 0.444, 0.5), group("m", 0.1, 0.2, 0.9, 0.4, 0.5))
+    told = Fairness("sex", groups, (MetricValue(worst, 0.1),), ("f", "m"), worst)
+    html = str(static_html(Evaluation("m", "binary", 100, (), fairness=(told,))))
+    assert drawn in read(html).text
+    value = {"share": "0.111", "true": "0.222", "false": "0.333", "precision": "0.444"}[drawn.split(maxsplit=1)[0]]
+    assert f"{value} · 50 rows" in html
 
 
 def test_a_run_named_like_a_script_shows_its_name() -> None:
