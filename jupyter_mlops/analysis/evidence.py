@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import sys
+import timeit
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,6 +50,8 @@ class CellEvidence:
         The global random generators that it moved on: ``random``, ``numpy``.
     entropy
         What NumPy took from the system to seed generators that were given no seed, in order.
+    timed
+        How often each ``%timeit`` ran its code, in order.
     """
 
     count: int
@@ -61,6 +64,7 @@ class CellEvidence:
     body_line: int = 0
     drew: frozenset[str] = frozenset()
     entropy: tuple[int, ...] = ()
+    timed: tuple[int, ...] = ()
 
 
 class _Entropy:
@@ -95,6 +99,45 @@ class _Entropy:
         return value
 
 
+class _Timed:
+    """Counts how often ``%timeit`` runs its code while a cell runs: the clock decides, and what it has changed follows from that.
+
+    IPython loads its own kind of timer with the first ``%timeit``; it is known as it is made, by the class it derives from.
+    """
+
+    def __init__(self) -> None:
+        self._counts: list[int] = []
+        self._original: Any = None
+
+    def begin(self) -> None:
+        """Count from here on."""
+        self.end()
+        original, counts = timeit.Timer.__init__, self._counts
+
+        def make(timer: Any, /, *arguments: Any, **keywords: Any) -> None:
+            original(timer, *arguments, **keywords)
+            if type(timer).__module__.startswith("IPython"):
+                place, run = len(counts), timer.timeit
+                counts.append(0)
+
+                def counted(number: int = 1_000_000) -> Any:
+                    counts[place] += number
+                    return run(number)
+
+                timer.timeit = counted
+
+        self._original = original
+        timeit.Timer.__init__ = make  # type: ignore[method-assign, assignment]
+
+    def end(self) -> tuple[int, ...]:
+        """Count no more; gives the number of runs of each timer."""
+        if self._original is not None:
+            timeit.Timer.__init__ = self._original  # type: ignore[method-assign]
+        self._original = None
+        found, self._counts = tuple(self._counts), []
+        return found
+
+
 def _is_import() -> bool:
     """Whether a module is being imported: what libraries seed for themselves is theirs."""
     return any("importlib" in frame.f_code.co_filename for frame, _ in traceback.walk_stack(None))
@@ -125,6 +168,7 @@ class Watch:
     _ended: tuple[tuple[Any, ...], tuple[Any, ...]] = ((), ())
     """The short mark of the generators when they were last looked at, and the whole one."""
     _entropy: _Entropy = field(default_factory=_Entropy)
+    _timed: _Timed = field(default_factory=_Timed)
 
     def before(self, namespace: Mapping[str, Any], count: int) -> None:
         """A cell is about to run."""
@@ -140,10 +184,11 @@ class Watch:
             self.random_states[count] = random_state()
         self._random = now
         self._entropy.begin()
+        self._timed.begin()
 
     def after(self, namespace: Mapping[str, Any], error: BaseException | None = None) -> CellEvidence:
         """The cell has ended; gives what it did and keeps that under its count."""
-        entropy = self._entropy.end()
+        entropy, timed = self._entropy.end(), self._timed.end()
         before, after = self._marks, _marks(namespace)
         short = _short_random_mark()
         holds_back = len(self._random) > _HOLDS_BACK and self._random[_HOLDS_BACK]
@@ -160,6 +205,7 @@ class Watch:
             body_line=_line(error, ("<timed ",)),
             drew=_moved(self._random, moved),
             entropy=entropy,
+            timed=timed,
         )  # fmt: skip
         self._marks = after
         self.cells[self._count] = found

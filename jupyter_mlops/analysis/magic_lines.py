@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
     "Magic",
     "find_magic",
+    "forgiving",
     "given_value",
     "only_looks",
     "plain_transform",
     "read_magic",
+    "seen_runs",
     "shell_call",
     "timed_result",
     "timed_runs",
@@ -257,16 +260,48 @@ def shell_call(command: str, *, lines: bool = False) -> str:
     )
 
 
-def timed_runs(line: str) -> tuple[int, str] | None:
-    """How often ``%timeit`` was told to run its code, and the code; None where it finds the number out by itself.
+def timed_runs(magic: Magic, seen: int = 0) -> tuple[int, str] | None:
+    """How often ``%timeit`` has run its code, and the code; None where it found the number out by itself, or sets up more.
+
+    Parameters
+    ----------
+    seen
+        How often it was seen to run, 0 where that is not known.
 
     Examples
     --------
-    >>> timed_runs("-n 10 -r2 f(x)"), timed_runs("f(x)")
-    ((20, 'f(x)'), None)
+    >>> timed_runs(Magic("timeit", "-n 10 -r2 f(x)")), timed_runs(Magic("timeit", "f(x)"), 811)
+    ((20, 'f(x)'), (811, 'f(x)'))
+    >>> timed_runs(Magic("timeit", "f(x)")), timed_runs(Magic("timeit", "-n1 -r1 x = 0", "f(x)"))
+    (None, None)
     """
-    given, rest = _timeit_options(line)
-    return (given["n"] * given["r"], rest) if given.keys() >= {"n", "r"} else None
+    given, rest = _timeit_options(magic.line)
+    runs = given["n"] * given["r"] if given.keys() >= {"n", "r"} else seen
+    if not runs or (magic.body is not None and rest):
+        return None
+    return runs, rest if magic.body is None else magic.body
+
+
+def seen_runs(magic: Magic, text: str, counts: Sequence[int]) -> int:
+    r"""How often a ``%timeit`` of a cell was seen to run its code; 0 where it cannot be told which of the counts is its.
+
+    Parameters
+    ----------
+    text
+        The cell as IPython runs it.
+    counts
+        What was counted while the cell ran, one for each ``%timeit`` that came by.
+
+    Examples
+    --------
+    >>> text = plain_transform("%timeit f()\n%timeit g()")
+    >>> seen_runs(Magic("timeit", "g()"), text, [70, 811]), seen_runs(Magic("timeit", "g()"), text, [70])
+    (811, 0)
+    """
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    calls.sort(key=lambda node: (node.lineno, node.col_offset))
+    written = [found for found in map(find_magic, calls) if found is not None and found.name == "timeit"]
+    return counts[written.index(magic)] if len(counts) == len(written) and written.count(magic) == 1 else 0
 
 
 def _timeit_options(line: str) -> tuple[dict[str, int], str]:
@@ -316,6 +351,25 @@ def find_magic(node: ast.AST) -> Magic | None:
 
 _LINE = re.compile(r"^(?P<head>\s*(?:[A-Za-z_][\w, ]*=\s*)?)(?P<mark>%|!!?)(?P<rest>[^%=\s].*)$")
 _HELP = re.compile(r"^\s*(\?{1,2}\s*[\w.*]+|[\w.*]+\s*\?{1,2})\s*$")
+
+
+def forgiving(transform: Callable[[str], str]) -> Callable[[str], str]:
+    r"""A transformation that leaves what is no Python as it is; IPython's own raises where lines are indented wrongly.
+
+    Examples
+    --------
+    >>> from IPython.core.inputtransformer2 import TransformerManager
+    >>> forgiving(TransformerManager().transform_cell)("if x:\n    y\n  z")
+    'if x:\n    y\n  z'
+    """
+
+    def transformed(source: str) -> str:
+        try:
+            return transform(source)
+        except SyntaxError:
+            return source
+
+    return transformed
 
 
 def plain_transform(source: str) -> str:

@@ -23,6 +23,7 @@ from .magic_lines import (
     given_value,
     plain_transform,
     read_magic,
+    seen_runs,
     shell_call,
     timed_result,
     timed_runs,
@@ -275,11 +276,11 @@ class _Reader:
         return True
 
     def _timed(self, magic: Magic, *, in_run: bool) -> bool:
-        """Keep ``%timeit`` where it was seen to change a variable, and was told how often to run."""
+        """Keep ``%timeit`` where it was seen to change a variable, as often as it was seen, or told, to run."""
         seen = self.execution.evidence
         if seen is None or not seen.changed:
             return False
-        runs = timed_runs(magic.line)
+        runs = timed_runs(magic, seen_runs(magic, self.execution.text, seen.timed))
         if runs is None:
             changed = ", ".join(sorted(seen.changed))
             told = (
@@ -289,9 +290,10 @@ class _Reader:
             self.trace.unsure += [told] if told not in self.trace.unsure else []
             self.trace.timed.setdefault(self.execution.cell.count, set()).update(seen.changed)
             return False
-        times, code = runs
-        body = code if magic.body is None else magic.body
+        times, body = runs
         name = f"timed_{self.execution.cell.count}"
+        name = next(n for n in chain((name,), (f"{name}_{i}" for i in count(2))) if n not in self.taken)
+        self.taken.add(name)
         self._code(
             f"def {name}():\n{indent(body)}\nfor {name}_run in range({times}):\n    {name}()",
             in_run=in_run,

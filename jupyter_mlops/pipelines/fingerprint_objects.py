@@ -36,10 +36,14 @@ PLACES: dict[str, str] = {}
 """The folder that a pipeline runs in, and the notebook's whose copy it is: texts with its path count as with the other."""
 LARGEST_DATABASE = 100_000  # rows
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
+_MADE_UP = re.compile(r'id="(T_[0-9a-f]{5}|_anim_\w+?[0-9a-f]{32})"')
+"""What parts of a page are told apart by, in the HTML of a styled table and of an animation."""
 
-_CACHES = re.compile(r"_?cache.*|.*_cache|_reader|_abc_impl|_stop_words_id|_html_representation|_base64_video")
-_SUMMED_UP = ("diagn", "_nobs_int")
-"""What results of statsmodels keep for themselves when they are summed up."""
+_CACHES = re.compile(
+    r"_?cache.*|.*_cache|_reader|_abc_impl|_stop_words_id|_html_representation|_base64_video|_time_stamp"
+)
+_SUMMED_UP = ("diagn", "_nobs_int", "_tmp_like_exog")
+"""What models of statsmodels keep for themselves: of summing up, and memory to work in, of which the content is chance."""
 _TIMES = re.compile(r".*_time_?")
 """What scikit-learn measures with a clock while it fits: never the same twice, and no part of what was learnt."""
 _MEASURED = re.compile(r"(mean_|std_)?(fit|score)_time")
@@ -92,6 +96,8 @@ def measured_times(keys: Iterable[Any]) -> set[str]:
 def placed(value: Any) -> Any:
     """A text as it would be in the folder that this one stands for, and wherever its objects stand in memory."""
     if isinstance(value, str):
+        for made in dict.fromkeys(_MADE_UP.findall(value)) if "<style" in value else ():
+            value = value.replace(made if made[0] == "T" else made[-32:], "")
         value = _ADDRESS.sub(" at 0x", value) if " at 0x" in value else value
         for here, there in PLACES.items():
             value = value.replace(here, there)

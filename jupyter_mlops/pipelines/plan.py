@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ..analysis.clock import clock_dependents
 from ..analysis.dataflow import RANDOM, Flow, Slice, link, slice_back
-from ..analysis.magic_lines import plain_transform
+from ..analysis.magic_lines import forgiving, plain_transform
 from ..analysis.notebook_file import NotebookFile
 from ..analysis.parse import parse_cells
 from ..analysis.trace import Execution, Trace
@@ -133,7 +133,7 @@ def make_plan(
     NotFound
         The notebook, or a target, is not there.
     """
-    transform = context.hooks.get("transform_cell", plain_transform)
+    transform = forgiving(context.hooks.get("transform_cell", plain_transform))
     file = _file(context, notebook, transform)
     if context.namespace is None:
         raise NotReady(

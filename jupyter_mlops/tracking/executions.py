@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..analysis.magic_lines import plain_transform
+from ..analysis.magic_lines import forgiving, plain_transform
 from ..analysis.notebook_file import NotebookFile
 from ..domain.context import Context
 from ..domain.workspace import Cell
@@ -52,8 +52,7 @@ def executed(context: Context) -> list[Cell]:
 
 def transform_of(context: Context) -> Callable[[str], str]:
     """Turns a cell with magics into Python."""
-    found: Callable[[str], str] = context.hooks.get("transform_cell", plain_transform)
-    return found
+    return forgiving(context.hooks.get("transform_cell", plain_transform))
 
 
 def standing_cells(context: Context, cells: Sequence[Cell], notebook: str = "") -> list[Standing] | None:

@@ -230,8 +230,8 @@ class SweepCommands(CommandSet):
         from .trial import HANDED, CodeObjective
 
         transform = self.context.hooks.get("transform_cell")
-        code = str(transform(given)) if transform is not None else given
         try:
+            code = str(transform(given)) if transform is not None else given
             tree = ast.parse(code)
         except SyntaxError as error:
             raise InvalidArgument(f"the cell is no Python: {error.msg} in line {error.lineno}.") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import timeit
 from collections.abc import Callable
 
 import numpy as np
@@ -80,3 +81,21 @@ def test_what_numpy_seeds_itself_with_is_kept_and_its_own_way_is_put_back() -> N
     assert np.random.bit_generator.randbits is bits  # type: ignore[attr-defined]
     watch.before({}, 2)
     assert watch.after({}).entropy == ()
+
+
+def test_how_often_timeit_runs_its_code() -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell(config=config, user_ns={"first": [], "then": []})
+    original, watch = timeit.Timer.__init__, Watch()
+    for _ in range(2):
+        shell.user_ns["first"].clear()
+        shell.user_ns["then"].clear()
+        watch.before(shell.user_ns, 1)
+        shell.run_cell("%timeit -n 3 -r 2 first.append(1)\n%timeit -r 1 sum(range(50_000)); then.append(1)\n")
+        counts = watch.after(shell.user_ns).timed
+        assert counts == (6, len(shell.user_ns["then"]))
+    assert timeit.Timer.__init__ is original

@@ -383,6 +383,7 @@ LITTLE = [
     pytest.param(lambda n: TABLE.groupby("c", as_index=bool(n)), id="how groups are told"),
     pytest.param(lambda n: DAILY.resample(f"{n + 1}D"), id="what a resampler asks for"),
     pytest.param(lambda n: TABLE.style.format(precision=n), id="a table's style"),
+    pytest.param(lambda n: TABLE.style.format(precision=n).to_html(), id="a table's style, written out"),
     pytest.param(lambda n: [_adding(n)], id="what a function holds of what is around it"),
     pytest.param(lambda n: [lambda x, by=n: x + by], id="defaults"),
     pytest.param(lambda n: [(lambda x: x + 1) if n else (lambda x: x - 1)], id="operators"),
