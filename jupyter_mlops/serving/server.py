@@ -133,8 +133,9 @@ class Versions:
             return Loaded(files, lambda: files.load(allow_pickle=allowed), _held(files, settings))
         plans = Path(settings.get("plans") or place / "plans")
         plan = plans / key_of(files)
-        with contextlib.suppress(ImportError):
-            import onnxruntime  # noqa: F401 what is needed next is loaded while another process proves the plan
+        if Plan.read(plan) is None:
+            with contextlib.suppress(ImportError):
+                import onnxruntime  # noqa: F401 most plans need it; loaded while another process proves this one
         await_other(plan, COMPILE_SECONDS)
         if Plan.read(plan) is None:
             self._say(f"compiling {model_ref}")

@@ -330,8 +330,9 @@ def _booleans(name: Any, values: pd.Series, *, required: bool) -> pd.Series:
 
 def _integers(name: Any, values: pd.Series, dtype: str) -> pd.Series:
     cast = _converted(name, dtype, lambda s: s.astype(dtype), values)
-    texts = values.map(lambda v: isinstance(v, str)).astype(bool)  # read as the numbers they spell
-    numbers = values.astype("object").where(~texts, cast) if texts.any() else values
+    numbers = values
+    if values.dtype.kind == "O":  # texts are read as the numbers that they spell
+        numbers = values.astype("object").where(~values.map(lambda v: isinstance(v, str)).astype(bool), cast)
     changed = numbers != cast
     if changed.any():
         raise _incompatible(name, dtype, f"{_plain(numbers[changed].iloc[0])!r} is no such number")

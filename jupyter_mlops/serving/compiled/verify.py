@@ -98,9 +98,8 @@ class Samples:
 
     def thresholds(self, model: CompiledModel, splits: dict[int, list[float]]) -> list[Row]:
         """Rows that lie on the thresholds of trees, and one step to either side, as far as a column leads there straight."""
-        found: list[Row] = []
         base = list(self.rows[0])
-        share = max(1, MOST_THRESHOLDS // max(1, len(splits)) // 3)
+        straight: list[tuple[int, float, float, list[float]]] = []  # column, feature at 0 and at 1, thresholds
         for number, kind in enumerate(self.types):
             if kind not in ("double", "float", "long", "integer"):
                 continue
@@ -109,12 +108,16 @@ class Samples:
                 zero, one = model.features(list(zip(*at, strict=True)))
             except Exception:  # noqa: S112 a column that does not take 0 or 1 leads nowhere straight
                 continue
-            for feature in np.flatnonzero(zero != one):
-                thresholds = sorted(set(splits.get(int(feature), ())))
-                step = max(1, len(thresholds) // share)
-                for threshold in thresholds[::step]:
-                    value = (threshold - float(zero[feature])) / (float(one[feature]) - float(zero[feature]))
-                    found += [_with(base, number, v) for v in _around(value, kind)]
+            for feature in map(int, np.flatnonzero(zero != one)):
+                if feature in splits:
+                    ends = float(zero[feature]), float(one[feature])
+                    straight.append((number, *ends, sorted(set(splits[feature]))))
+        found: list[Row] = []
+        share = max(1, MOST_THRESHOLDS // max(1, len(straight)) // 3)
+        for number, at_zero, at_one, thresholds in straight:
+            for threshold in thresholds[:: max(1, len(thresholds) // share)]:
+                value = (threshold - at_zero) / (at_one - at_zero)
+                found += [_with(base, number, v) for v in _around(value, self.types[number])]
         return found
 
 
@@ -239,8 +242,7 @@ def _compare(
     if not rows:
         return 0.0
     largest = 0.0
-    for method in methods:
-        theirs = _told(original, compiled.signature, rows, method)
+    for method, theirs in zip(methods, _told(original, compiled.signature, rows, methods), strict=True):
         ours = _told_compiled(compiled, rows, method)
         if theirs is None and len(rows) > 1:  # one of them is refused: each is looked at alone
             return max(_compare(compiled, original, [row], methods, tolerance, name) for row in rows)
@@ -280,14 +282,16 @@ def body_of(signature: Signature, rows: list[Row]) -> bytes:
     return json.dumps(data).encode() if infinite else orjson.dumps(data)
 
 
-def _told(original: Any, signature: Signature, rows: list[Row], method: str) -> Any:
-    data, _, refused = read(Ask(body_of(signature, rows)), signature, method)
-    if refused is not None:
-        return None
-    try:
-        return getattr(original, method)(data)
-    except Exception:
-        return None
+def _told(original: Any, signature: Signature, rows: list[Row], methods: list[str]) -> list[Any]:
+    """What the original answers by each method, None where it refuses; the rows are read once, as a request would be."""
+    data, _, refused = read(Ask(body_of(signature, rows)), signature, methods[0])
+    found: list[Any] = []
+    for method in methods:
+        try:
+            found.append(None if refused is not None else getattr(original, method)(data))
+        except Exception:
+            found.append(None)
+    return found
 
 
 def _told_compiled(compiled: CompiledModel, rows: list[Row], method: str) -> Any:
