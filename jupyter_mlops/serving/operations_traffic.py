@@ -185,10 +185,11 @@ def rollback(host: Host, *, model: str, to: str = "", reason: str = "") -> dict[
             held.enter_context(supervisor(host).changing(deployment))
         for deployment in switched:
             stored = find(home, deployment)  # as it is now that nobody else changes it
-            if stored.model == ref:
+            left = stored.model if stored.model != ref else f"{name}@{now}"
+            if left not in {stored.model, *(share.model for share in stored.traffic.of_role("canary"))}:
                 continue
             shares = (Share(ref, 1.0, "stable", f"{name}@{alias}"), *_shadows(stored, ref))
-            why = Decision(now_ms(), f"rolled back from {stored.model} to {ref}", told)
+            why = Decision(now_ms(), f"rolled back from {left} to {ref}", told)
             try:
                 switch(host, stored, replace(stored.traffic, shares=shares), why)
             except NotReady as error:

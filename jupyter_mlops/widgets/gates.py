@@ -55,7 +55,7 @@ def model_history(history: ModelHistory) -> Markup:
             m.before if m.before is not None else "–",
             m.version if m.version is not None else "taken away",
             m.by,
-            join([pill("forced", "bad"), " ", _broken(m.reason)]) if m.forced else _broken(m.reason),
+            _broken(join([pill("forced", "bad"), " ", m.reason]) if m.forced else m.reason),
         ]
         for m in history.moves
     ]

@@ -299,6 +299,15 @@ def test_it_follows_its_alias_and_rolls_back(deployed: Session) -> None:
     assert deployed.deployments()[0].model == "kids@1"
 
 
+def test_a_rollback_takes_a_canary_of_the_version_that_it_leaves_out_of_the_traffic(deployed: Session) -> None:
+    deployed.traffic("kids", ["kids@1=50%", "kids@2=50%"])  # by number, so it follows no alias
+    deployed.promote("kids@2", to="champion")
+    assert deployed.rollback("kids", reason="no good").version == 1
+    assert not deployed.traffic("kids").of_role("canary")
+    assert deployed.traffic("kids").decisions[-1].what == "rolled back from kids@2 to kids@1"
+    assert set(ask(deployed, 40)) == {"kids@1"}
+
+
 def test_the_version_before_is_ready_though_it_never_answered_here(deployed: Session) -> None:
     deployed.promote("kids@2", to="champion")
     deployed.deploy("kids@champion", workers=2)
