@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 from .effects import Call, Effects, FunctionEffects
@@ -411,7 +412,9 @@ def _is_drawing(value: Any) -> bool:
 
 
 def _is_callable(value: Any) -> bool:
-    return callable(value) or type(value) is type(sys)
+    return callable(value) or isinstance(
+        value, ModuleType
+    )  # ours, as others that load lazily, is of a class of its own
 
 
 def _copies_on_write(value: Any) -> bool:

@@ -143,7 +143,14 @@ class Context:
 
     def call(self, operation: str, /, **arguments: Any) -> Any:
         """Call the service, showing its progress."""
+        self.locate_notebook()
         return self.service.call(operation, progress=self.progress, **arguments)
+
+    def locate_notebook(self) -> None:
+        """Find out which notebook this kernel runs, where nobody has yet: a magic asks by itself, a function does not."""
+        find = self.hooks.get("locate_notebook")
+        if find is not None:
+            find()
 
     @contextmanager
     def looking(self, purpose: str, candidate: Callable[[], dict[str, str]] = dict) -> Iterator[None]:

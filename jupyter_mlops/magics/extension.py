@@ -71,6 +71,7 @@ class Extension:
         context.hooks["transform_cell"] = self.shell.input_transformer_manager.transform_cell
         # Whether a widget made now can come alive: read by whoever draws, at the time of drawing.
         context.hooks["live"] = self._live
+        context.hooks["locate_notebook"] = self.magic.locate_notebook
         # What long work shows of itself on the way; taken away when the result is there.
         context.hooks["show"] = self.progress.show
 

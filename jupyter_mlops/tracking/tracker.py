@@ -79,6 +79,7 @@ class Tracker:
 
     def make(self, name: str | None, source: str, namespace: dict[str, Any] | None, again: str = "") -> Recording:
         """A run that has not begun yet."""
+        self.context.locate_notebook()
         cell = self.context.cells[-1] if self.context.cells else None
         running = cell is not None and cell.outcome == "running"
         if not source and cell is not None and running:
@@ -131,7 +132,7 @@ class Tracker:
                 with noting(recording, "what is logged with MLflow itself"):
                     self._mlflow.nested(recording)
             with noting(recording, "the tables it uses"):
-                record_used_tables(recording, context)
+                record_used_tables(recording, context, begins=True)
         except BaseException as error:
             self._unwatch(recording)
             recording.abandon(error)

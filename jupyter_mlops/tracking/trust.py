@@ -185,8 +185,9 @@ class _Comparison:
                 lost = not maker.reads.get(name) and name in live and name not in KNOWN and not hasattr(builtins, name)
                 if lost and not name.startswith("_") and name not in ("In", "Out", "exit", "quit"):
                     found.setdefault(_label(maker.execution.cell), f"uses {name}, which no cell makes")
-            if maker.flow.statement.opaque and not maker.flow.statement.opaque.startswith("%mlops"):
-                text = f"runs {maker.flow.statement.opaque}, which cannot be looked into"
+            opaque = maker.flow.statement.opaque
+            if opaque and not _is_ours(opaque, live):
+                text = f"runs {opaque}, which cannot be looked into"
                 found.setdefault(_label(maker.execution.cell), text)
         return found
 
@@ -202,6 +203,12 @@ class _Comparison:
                     _label(maker.execution.cell), f"draws random numbers in {calls[0]}() that nothing seeds"
                 )
         return found
+
+
+def _is_ours(opaque: str, live: Mapping[str, Any]) -> bool:
+    """Whether a line or call is of our own, which change no variable: ``%mlops ...``, ``mlops.data.save()``."""
+    root = live.get(opaque.partition(".")[0])
+    return opaque.startswith("%mlops") or getattr(root, "__name__", "") == __name__.partition(".")[0]
 
 
 def _same_cell(one: Cell, other: Cell) -> bool:

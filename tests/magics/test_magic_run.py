@@ -11,6 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from mlflow import MlflowClient
 
 from jupyter_mlops import magics
+from jupyter_mlops.domain.workspace import Notebook
 from jupyter_mlops.session import Session, set_current
 
 
@@ -48,6 +49,20 @@ def test_the_body_is_a_cell_in_the_users_namespace_and_a_run(
     ended, begun = [entry for entry in shared_session.audit() if entry.details.get("run_id") == run.id]
     assert ended.actor == begun.actor
     assert (begun.actor.via, begun.actor.cell) == ("magic", "In [1]")
+
+
+@pytest.mark.parametrize("code", ["with mlops.run('asks'): pass", "mlops.runs()"])
+def test_a_notebook_without_a_magic_is_found_too(
+    shell: InteractiveShell, shared_session: Session, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.setattr(shared_session.context, "notebook", Notebook())
+    shell.user_ns["__vsc_ipynb_file__"] = str(shared_session.context.workspace.root / "mine.ipynb")
+    shell.run_cell("import jupyter_mlops as mlops", store_history=True)
+    assert shared_session.context.notebook.path == ""
+    assert shell.run_cell(code, store_history=True).success
+    assert shared_session.context.notebook.path == "mine.ipynb"
+    if "asks" in code:
+        assert latest(shared_session).notebook == "mine.ipynb"
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,25 @@ def test_saved_tables_that_the_code_reads_are_its_inputs(shared_session, client)
     assert get_source(held).to_dict() == {"tags": {"mlops.data": "prices@v3"}}
 
 
+def test_a_name_that_a_run_binds_itself_is_not_what_it_was_before(shared_session):
+    """In a loop over versions the last turn's table still stands under the name when the next run begins."""
+    import pandas as pd
+
+    class Namespace(dict): ...
+
+    tables = [pd.DataFrame({"a": [float(i)]}) for i in range(2)]
+    for i, table in enumerate(tables):
+        shared_session.context.known_tables.remember(table, f"turns@v{i}", "b3:" + str(i) * 32)
+    namespace = shared_session.context.namespace = Namespace(table=tables[0])
+    source = "for table in tables:\n    with mlops.run('turn'):\n        table = load()\n        fit(table)"
+    try:
+        with shared_session.run("turn", source=source) as run:
+            namespace["table"] = tables[1]
+    finally:
+        shared_session.context.namespace = None
+    assert run.result.data == ("turns@v1",)
+
+
 @pytest.mark.slow
 def test_a_tracking_server_gets_the_same(make_session, mlflow_server):
     from mlflow import MlflowClient

@@ -198,6 +198,22 @@ def test_hidden_state_gets_the_right_label_and_names_the_cell(case):
         assert why in found.reasons[culprit]
 
 
+@pytest.mark.parametrize("failing", ["mlops.data.load('no')[['a']].head(2)", "print(mlops.data.contract('no'))"])
+def test_a_failed_call_of_ours_changes_nothing_and_a_bound_one_can_be_looked_into(failing):
+    import jupyter_mlops
+
+    sources = [
+        "import jupyter_mlops as mlops\ndf = load()",
+        "c = mlops.data.check(df)\nfor finding in c.findings:\n    print(finding)",
+        "saved = mlops.data.save(df, name='t')",
+        failing,
+        "with mlops.run('fit'):\n    LogisticRegression().fit(df, mlops.data.load('t'))",
+    ]
+    cells = [Cell(s, i, str(i), i, outcome="error" if s == failing else "ok") for i, s in enumerate(sources, 1)]
+    found = assess(cells, [Standing(cell.id, cell.source) for cell in cells], live={"mlops": jupyter_mlops})
+    assert (found.label, found.reasons) == ("consistent", {})
+
+
 def test_there_are_enough_cases():
     assert len(CASES) >= 25
     labels = [case[2] for case in CASES.values()]

@@ -79,8 +79,8 @@ def _columns(subject: Subject) -> Iterator[Finding]:
         same, first = bool(equal), (equal or alike)[0]
         if subject.target in (first.name, column.name):
             continue  # the check for target leakage tells of it
-        if not same and len(column.uniques) == np.count_nonzero(column.codes >= 0):
-            continue  # two columns of different values only: they tell nothing of each other
+        if not same and 2 * len(column.uniques) > np.count_nonzero(column.codes >= 0):
+            continue  # two columns of hardly any value twice: they tell nothing of each other
         if not same and not _repeats_elsewhere(subject, column):
             continue  # the same but for rows that are there twice as a whole
         told = "repeats" if same else "says the same in other words as"

@@ -110,7 +110,9 @@ def look(subject: Subject) -> Iterator[Finding]:
     counts = np.bincount(labels, minlength=len(target.uniques))
     kept = np.flatnonzero(counts >= FEWEST_A_CLASS)
     features = [
-        c for c in subject.features if c.kind != "other" and (c.continuous or len(c.uniques) < len(c.codes) / 2)
+        c
+        for c in subject.features
+        if c.kind != "other" and len(c.uniques) > 1 and (c.continuous or len(c.uniques) < len(c.codes) / 2)
     ]
     if len(rows) < FEWEST_ROWS or not 2 <= len(kept) <= MOST_CLASSES or not features:
         return
