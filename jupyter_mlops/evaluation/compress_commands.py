@@ -51,7 +51,8 @@ class CompressCommands(CommandSet):
         metric
             What is compared; the task's first by default.
         tolerance
-            How much of it leaving out trees or columns may cost.
+            How much of it leaving out trees or columns may cost: in points of a share, of an error in the target's units
+            (mae, rmse) the part of it.
         name
             The name to register the candidates under; empty registers nothing.
         edge

@@ -24,6 +24,7 @@ __all__ = ["WAYS", "Made", "Maker"]
 Array = np.ndarray[Any, Any]
 
 LEAVES = 128
+ERRORS = ("mae", "rmse")  # in the units of the target, so that no number of points fits all
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,12 @@ class Maker:
         while low < high:  # the fewest whose loss is borne; more trees are taken to be no worse
             middle = (low + high) // 2
             worth = value_of(self.metric, self._measured(self._first(known, middle)))
-            if abs(worth - whole) <= self.tolerance or self._better(worth, whole):
+            if self._borne(worth, whole):
                 high = middle
             else:
                 low = middle + 1
         if high == len(held):
-            raise NotReady(f"every one of its {len(held)} trees is needed to stay within {self.tolerance:g}.")
+            raise NotReady(f"every one of its {len(held)} trees is needed to stay within {self._within()}.")
         return Made(f"the first {high} of {len(held)} trees", self._first(known, high))
 
     def features(self) -> Made:
@@ -149,12 +150,12 @@ class Maker:
                 found = worth(fitted(kept, first), kept)
             except (ValueError, TypeError, KeyError) as error:
                 raise InvalidArgument(f"it cannot be fitted with fewer columns: {str(error)[:120]}.") from error
-            if abs(found - base) <= self.tolerance or self._better(found, base):
+            if self._borne(found, base):
                 high = middle
             else:
                 low = middle + 1
         if high == len(names):
-            raise NotReady(f"every one of its {high} columns is needed to stay within {self.tolerance:g}.")
+            raise NotReady(f"every one of its {high} columns is needed to stay within {self._within()}.")
         kept = [n for n in names if n in weighty[:high]]
         model = fitted(kept, np.arange(len(self.truth)))
         return Made(
@@ -179,11 +180,16 @@ class Maker:
         found: EvaluationRows = rows_of(model, self.subject, self.at)
         return found
 
-    def _better(self, worth: float, whole: float) -> bool:
+    def _borne(self, worth: float, whole: float) -> bool:
+        """Whether it is better, or worse by at most the tolerance: points of a share, a part of an error."""
         from .measures import MEANS
 
         lower = self.metric in MEANS and not MEANS[self.metric].higher_is_better
-        return worth < whole if lower else worth > whole
+        loss = worth - whole if lower else whole - worth
+        return loss <= self.tolerance * (abs(whole) if self.metric in ERRORS else 1.0)
+
+    def _within(self) -> str:
+        return f"{self.tolerance:.3g}" if self.metric not in ERRORS else f"{self.tolerance:.3g} times the {self.metric}"
 
     def _split(self) -> tuple[Any, Any]:
         steps = getattr(self.model, "steps", None)

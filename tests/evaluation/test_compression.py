@@ -146,12 +146,12 @@ def test_missing_texts_are_filled_in_as_they_were_fitted() -> None:
 
 @pytest.mark.slow
 def test_trees_and_columns_of_a_regression(shared_session: Session) -> None:
-    table = TABLE[list("abcd")].assign(y=SCORE)
+    table = TABLE[list("abcd")].assign(y=1e6 * SCORE)  # of errors a part is borne, whatever the unit
     model = GradientBoostingRegressor(n_estimators=60, random_state=0).fit(table[list("abcd")], table["y"])
     told = shared_session.compress(
         model, data=table, ways=["trees", "distil", "features"], metric="mae", tolerance=0.05
     )
-    assert told["trees"].value < told["as it is"].value + 0.06
+    assert told["trees"].value < told["as it is"].value * 1.1
     assert told["trees"].bytes < told["as it is"].bytes
     assert told.metric == "mae"
 
