@@ -143,10 +143,10 @@ class Lineage(Displayed, Record):
         The thing itself always stays.
         """
         graph = self
-        for by_neighbours in (True, False):
-            if len(graph.nodes) <= most:
-                break
-            graph = graph._merged(graph._groups(by_neighbours=by_neighbours), most)
+        # at last what only hung on things that are one by then, and is alike by that: the models of a sweep's trials
+        for by_neighbours, wanted in ((True, most), (False, most), (True, 0 if len(self) > most else most)):
+            if len(graph.nodes) > wanted:
+                graph = graph._merged(graph._groups(by_neighbours=by_neighbours), wanted)
         return graph
 
     def _groups(self, *, by_neighbours: bool) -> list[list[LineageNode]]:

@@ -37,6 +37,19 @@ def test_in_a_graph_without_circles_every_edge_goes_to_the_right(pairs: list[tup
     assert all((layers[node.key] == 0) == (node.key not in into) for node in nodes)
 
 
+def test_what_hangs_on_runs_drawn_as_one_is_drawn_as_one_too() -> None:
+    """A sweep's trials have a model each: drawn singly those would be a column of boxes that all say "model"."""
+    parts = [
+        (LineageNode("run", f"{n:032x}", f"trial-{n}"), LineageNode("model", f"m-{n}", "model")) for n in range(35)
+    ]
+    edges = [LineageEdge("data:adult@v1", run.key) for run, _ in parts]
+    edges += [LineageEdge(run.key, model.key, "made") for run, model in parts]
+    nodes = (LineageNode("data", "adult@v1"), *(node for pair in parts for node in pair))
+    small = Lineage("data:adult@v1", nodes, tuple(edges)).collapsed(60)
+    assert sorted(node.label for node in small.nodes) == ["35 models", "35 runs", "adult@v1"]
+    assert len(small.edges) == 2
+
+
 def test_a_sweep_of_many_runs_is_drawn_as_one_node_with_their_number() -> None:
     runs = [LineageNode("run", f"{n:032x}", f"trial-{n}") for n in range(300)]
     nodes = (LineageNode("data", "adult@v1"), *runs, LineageNode("model", "clf@1"))
