@@ -412,9 +412,8 @@ def _is_drawing(value: Any) -> bool:
 
 
 def _is_callable(value: Any) -> bool:
-    return callable(value) or isinstance(
-        value, ModuleType
-    )  # ours, as others that load lazily, is of a class of its own
+    # a module that loads late, as ours does, has a class of its own
+    return callable(value) or isinstance(value, ModuleType)
 
 
 def _copies_on_write(value: Any) -> bool:

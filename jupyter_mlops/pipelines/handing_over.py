@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import tempfile
 from collections.abc import Collection, Sequence
@@ -13,7 +12,6 @@ from typing import Literal
 from ..domain.context import Context
 from ..domain.pipeline import Pipeline, Verification
 from ..errors import MLOpsError, NotReady
-from ..tracking.identity import find_notebook
 from .edits import Edited, Previous, previous
 from .export import Taken, shown, write_project
 from .new_folder import new_folder
@@ -44,7 +42,7 @@ def hand_over(
     """
     output = output.expanduser()
     if not notebook and not context.notebook.path:  # who calls by Python has not asked for it yet
-        _look_for_notebook(context)
+        context.hooks["session"]().locate_notebook(context.namespace)
     if edited == "beside" and output.exists():
         output, edited = output.with_name(f"{output.name}.new"), ""
     with (
@@ -69,12 +67,6 @@ def hand_over(
             verify=verify,
         )
         return work.forms() if whole else work.made("functions")
-
-
-def _look_for_notebook(context: Context) -> None:
-    with contextlib.suppress(Exception):  # whatever a server answers, a notebook is exported without its headings
-        path = find_notebook(context.settings, context.namespace or {})
-        context.notebook = replace(context.notebook, path=path)
 
 
 @dataclass
