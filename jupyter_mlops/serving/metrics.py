@@ -290,9 +290,15 @@ def openmetrics(deployment: str, workers: Sequence[WorkerCounts], *, now_ms: int
     lines.append(f"mlops_queue_requests{labels()} {sum(w.in_flight for w in workers)}")
     family("mlops_predictions_not_logged", "counter", "Predictions answered that the inference log does not hold.")
     lines.append(f"mlops_predictions_not_logged_total{labels()} {sum(w.not_logged for w in workers)}")
-    family("mlops_log_lag_seconds", "gauge", "Since the inference log was last written.", "seconds")
+    family(
+        "mlops_log_lag_seconds",
+        "gauge",
+        "Since the log was last written; 0 while it holds all that was answered.",
+        "seconds",
+    )
     newest = max((w.logged_ms for w in workers), default=0)
-    lines.append(f"mlops_log_lag_seconds{labels()} {max(now_ms - newest, 0) / 1000 if newest else 0.0!r}")
+    behind = newest > 0 and any(w.unnoted for w in workers)
+    lines.append(f"mlops_log_lag_seconds{labels()} {max(now_ms - newest, 0) / 1000 if behind else 0.0!r}")
     lines += monitored.splitlines()
     lines.append("# EOF")
     return "\n".join(lines) + "\n"

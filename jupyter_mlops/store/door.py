@@ -33,18 +33,27 @@ def mlflow_errors(store: str) -> Iterator[None]:
     import sqlalchemy.exc
     from mlflow.exceptions import MlflowException
 
-    hint = "Check that it is up and that its address is right; `%mlops connect URI` chooses another."
     try:
         yield
     except MlflowException as error:
         kind = CODES.get(error.error_code, StoreUnavailable)
         text = _reason(str(error.message))
         if kind is StoreUnavailable:
-            raise StoreUnavailable(f"the MLflow store {store} failed: {text}.", hint=hint) from error
+            raise StoreUnavailable(f"the MLflow store {store} failed: {text}.", hint=_hint(text)) from error
         raise kind(text if text.endswith(".") else f"{text}.") from error
     except (sqlalchemy.exc.SQLAlchemyError, requests.RequestException, OSError) as error:
         text = _reason(str(error))
-        raise StoreUnavailable(f"the MLflow store {store} does not answer: {text}.", hint=hint) from error
+        raise StoreUnavailable(f"the MLflow store {store} does not answer: {text}.", hint=_hint(text)) from error
+
+
+def _hint(reason: str) -> str:
+    """What to do about a store that fails for this reason."""
+    plain = reason.lower()
+    if "disk is full" in plain or "no space left" in plain:
+        return "Make room on its disk; what waits for it is stored then."
+    if "readonly database" in plain or "permission denied" in plain or "read-only file system" in plain:
+        return "Give yourself the right to write there; what waits for it is stored then."
+    return "Check that it is up and that its address is right; `%mlops connect URI` chooses another."
 
 
 def _reason(text: str) -> str:

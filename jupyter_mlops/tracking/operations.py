@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import time
+from dataclasses import replace
 from typing import Any
 
 from ..domain.operation import Duty, Operation
@@ -19,6 +21,8 @@ from .writing import label_tags
 __all__ = ["DUTIES", "OPERATIONS", "pending"]
 
 CURVE_POINTS = 500
+MOST_CHILDREN = 1_000
+FEW = 5  # of a run's children are named
 MOST_CURVES = 40
 
 
@@ -55,7 +59,23 @@ def search(host: Host, *, filter: str = "", limit: int = 20, order_by: str = "",
 def get(host: Host, *, run: str) -> dict[str, Any]:
     """One run with everything: by id, by the first characters of one, or the newest of a name."""
     drains(host).turn(host, seconds=2.0)
-    return _truthful(host, host.store.runs.find(run)).to_dict()
+    found = _truthful(host, host.store.runs.find(run))
+    return replace(found, facts={**_family(host, found), **found.facts}).to_dict()
+
+
+def _family(host: Host, run: Run) -> dict[str, str]:
+    """In words which run it is part of, and which are its children."""
+    store, told = host.store.runs, {}
+    if run.parent:
+        with contextlib.suppress(NotFound):  # deleted since
+            told["part of"] = f"{store.get(run.parent).name} ({run.parent})"
+    children, more = store.search(filter=f"tags.`{tags.PARENT}` = '{run.id}'", limit=MOST_CHILDREN)
+    if len(children):
+        first = ", ".join(f"{child.name} ({child.id[:8]})" for child in children[:FEW])
+        count = f"{len(children):,}" + (" or more" if more else "")
+        rest = f", ...; runs --filter \"tags.{tags.PARENT} = '{run.id}'\"" if len(children) > FEW else ""
+        told["children"] = f"{count}: {first}{rest}"
+    return told
 
 
 def ids(host: Host, *, keys: list[str], seconds: float = 20.0) -> dict[str, str]:

@@ -57,6 +57,18 @@ def test_several_processes_are_added_up(tmp_path: Path) -> None:
     assert {f.type for f in families.values()} == {"counter", "gauge", "histogram"}
 
 
+def test_a_log_that_holds_all_does_not_lag_however_long_nothing_was_asked(tmp_path: Path) -> None:
+    counters = Counters(tmp_path / "1.counts")
+    counters.logged(3, 0, 1_000)  # three are missing, and the log says so itself since
+    assert 'mlops_log_lag_seconds{deployment="people"} 0.0' in openmetrics(
+        "people", [*read_counters(tmp_path)], now_ms=9_000
+    )
+    counters.logged(4, 1, 1_000)
+    assert 'mlops_log_lag_seconds{deployment="people"} 8.0' in openmetrics(
+        "people", [*read_counters(tmp_path)], now_ms=9_000
+    )
+
+
 def test_an_empty_server_tells_valid_metrics(tmp_path: Path) -> None:
     assert list(text_string_to_metric_families(openmetrics("d", list(read_counters(tmp_path)), now_ms=0)))
 

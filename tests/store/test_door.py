@@ -32,6 +32,21 @@ def test_what_does_not_answer_is_unavailable_with_its_address(error: Exception) 
         raise error
 
 
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (sqlalchemy.exc.OperationalError("x", {}, Exception("database or disk is full")), "Make room"),
+        (OSError(28, "No space left on device"), "Make room"),
+        (sqlalchemy.exc.OperationalError("x", {}, Exception("attempt to write a readonly database")), "right to write"),
+        (requests.ConnectionError("refused"), "is up"),
+    ],
+)
+def test_what_to_do_is_told_by_what_went_wrong(error: Exception, hint: str) -> None:
+    with pytest.raises(StoreUnavailable) as raised, mlflow_errors("sqlite:///x"):
+        raise error
+    assert hint in (raised.value.hint or "")
+
+
 def test_our_own_errors_pass_through() -> None:
     with pytest.raises(NotFound), mlflow_errors("x"):
         raise NotFound("no.")

@@ -81,6 +81,8 @@ def test_a_run_inside_a_run_is_its_child(shared_session, client):
     assert shared_session.context.recorder is None
     assert client.get_run(inner.result.id).data.tags["mlflow.parentRunId"] == outer.id
     assert inner.result.parent == outer.id
+    assert shared_session.runs(outer.id).facts["children"].startswith(f"2: inner 1 ({inner.result.id[:8]}), inner 0 (")
+    assert shared_session.runs(inner.result.id).facts["part of"] == f"outer ({outer.id})"
     assert inner.result.metrics == {"m": 1.0}
 
 
