@@ -68,7 +68,8 @@ class WorkerStatus(Record):
     Parameters
     ----------
     health
-        ``healthy``, or ``silent`` when its ``/health`` did not answer.
+        ``healthy``; ``silent`` when its ``/health`` did not answer; ``refusing`` when it refuses predictions because the
+        inference log cannot be written, ``unlogged`` when it answers them nevertheless.
     memory
         Bytes of resident memory.
     requests
@@ -179,6 +180,8 @@ class Deployment(Displayed, Record):
         told += [f"{v.model} computes by {v.path}: {v.path_reason}" for v in self.versions if v.path_reason]
         if self.contract:
             told.append(f"requests have to keep the contract of {self.contract}")
+        if self.log_failing:
+            told.append(self.log_failing)
         if self.not_logged:
             told.append(f"{self.not_logged} predictions were answered and could not be logged")
         told += [f"{d.what}: {d.why}" for d in reversed(self.traffic.decisions)]
@@ -187,6 +190,14 @@ class Deployment(Displayed, Record):
         if self.other_release:
             told.append(self.outdated())
         return "\n".join(told)
+
+    @property
+    def log_failing(self) -> str:
+        """That the inference log cannot be written, and what comes of it; empty while it can."""
+        found = {worker.health for worker in self.workers}
+        if "refusing" in found:
+            return f"{self.name} refuses predictions with 503: its log cannot be written; `%mlops logs {self.name}` tells why"
+        return f"{self.name} answers without a log, which cannot be written" if "unlogged" in found else ""
 
     def outdated(self) -> str:
         """What its processes run, what is installed, and what to do."""
@@ -252,6 +263,7 @@ class DeploymentTable(Displayed, Record):
         if self.named:
             return "\n".join([*told, *(line for d in self.deployments for line in d.text().splitlines()[1:])])
         told += [f"{d.name}: {n.what}: {n.why}" for d in self.deployments for n in reversed(d.traffic.decisions[-2:])]
+        told += [d.log_failing for d in self.deployments if d.log_failing]
         told += [d.outdated() for d in self.deployments if d.other_release]
         return "\n".join(told)
 

@@ -66,6 +66,8 @@ class LogWriter:
         self._why = ""
         self._pause_until = 0.0
         self.not_logged = 0
+        self.refusing = False
+        """Whether the newest entries were refused, because they could not be written."""
         self.written_ms = 0
         self.clock: Callable[[], float] = time.monotonic
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,8 +95,13 @@ class LogWriter:
         if self._mask is not None:
             entries = tuple(self._mask.entry(entry) for entry in entries)
         if rules.unwritable == "refuse":
-            with self._lock:
-                self._write(entries)
+            try:
+                with self._lock:
+                    self._write(entries)
+            except OSError:
+                self.refusing = True
+                raise
+            self.refusing = False
             return
         began = self.clock()
         if began < self._pause_until:

@@ -40,7 +40,7 @@ MAGIC = 0x6D6C6D31
 MODEL_BYTES = 192
 VERSIONS = 32
 GLOBALS = (
-    8  # magic, pid, in flight, log not written, last log time, number of versions, of it not noted in the log, spare
+    8  # magic, pid, in flight, log not written, last log time, number of versions, of it not noted in the log, refusing
 )
 # of a version: requests by class of status 1xx to 5xx, rows, slow, sum of microseconds, buckets, batches by size, their sum
 PER_VERSION = 5 + 1 + 1 + 1 + (len(EDGES) + 1) + (len(SIZES) + 1) + 1
@@ -128,9 +128,20 @@ class Counters:
         """Tell how many requests are being answered."""
         self._globals[2] = max(requests, 0)
 
-    def logged(self, not_logged: int, unnoted: int, time_ms: int) -> None:
-        """Tell how many predictions could not be logged, how many of them the log has no note of yet, and when it was last written."""
-        self._globals[3], self._globals[6], self._globals[4] = not_logged, unnoted, time_ms
+    def logged(self, not_logged: int, unnoted: int, time_ms: int, *, refusing: bool = False) -> None:
+        """Tell how the log is.
+
+        Parameters
+        ----------
+        not_logged, unnoted
+            How many predictions could not be logged, and how many of them the log has no note of yet.
+        time_ms
+            When it was last written.
+        refusing
+            Whether requests are refused because it cannot be written.
+        """
+        counts = self._globals
+        counts[3], counts[6], counts[4], counts[7] = not_logged, unnoted, time_ms, refusing
 
 
 @dataclass
@@ -205,6 +216,7 @@ class WorkerCounts:
     logged_ms: int
     versions: dict[str, VersionCounts]
     unnoted: int = 0
+    refusing: bool = False
 
 
 def read_counters(folder: Path) -> Iterator[WorkerCounts]:
@@ -224,7 +236,7 @@ def read_counters(folder: Path) -> Iterator[WorkerCounts]:
         for place in range(min(head[5], VERSIONS)):
             name = raw[NAMES_AT + place * MODEL_BYTES : NAMES_AT + (place + 1) * MODEL_BYTES].rstrip(b"\0").decode()
             versions[name] = _version(counts[place * PER_VERSION : (place + 1) * PER_VERSION].tolist())
-        yield WorkerCounts(head[1], head[2], head[3], head[4], versions, head[6])
+        yield WorkerCounts(head[1], head[2], head[3], head[4], versions, head[6], bool(head[7]))
 
 
 def _version(counts: list[int]) -> VersionCounts:

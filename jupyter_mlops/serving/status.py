@@ -34,9 +34,11 @@ def release_of(states: Sequence[WorkerState]) -> dict[str, str]:
 
 def worker_of(pid: int, counted: Sequence[WorkerCounts], *, silent: bool) -> WorkerStatus:
     """One living worker."""
-    mine = add_up([worker for worker in counted if worker.pid == pid])
+    mine = [worker for worker in counted if worker.pid == pid]
     health = "silent" if silent else "healthy"
-    return WorkerStatus(pid, health, memory_of(pid), sum(counts.requests for counts in mine.values()))
+    if health == "healthy" and any(worker.refusing or worker.unnoted for worker in mine):
+        health = "refusing" if any(worker.refusing for worker in mine) else "unlogged"
+    return WorkerStatus(pid, health, memory_of(pid), sum(counts.requests for counts in add_up(mine).values()))
 
 
 def versions_of(

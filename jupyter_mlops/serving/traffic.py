@@ -197,6 +197,7 @@ class LiveRouter:
             sum(slot.writer.not_logged for slot in slots),
             sum(slot.writer.unnoted for slot in slots),
             max((slot.writer.written_ms for slot in slots), default=0),
+            refusing=any(slot.writer.refusing for slot in slots),
         )
 
     def metrics(self) -> str:

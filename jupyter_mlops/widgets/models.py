@@ -187,6 +187,7 @@ def _told(one: Deployment, decisions: int) -> list[str]:
     return [
         *([one.error] if one.error else []),
         *(f"{v.model} computes by {v.path}: {v.path_reason}" for v in one.versions if v.path_reason),
+        *([one.log_failing] if one.log_failing else []),
         *([f"{one.not_logged:,} predictions were answered and could not be logged"] if one.not_logged else []),
         *(f"{d.what}: {d.why}" for d in reversed(one.traffic.decisions[-decisions:])),
         *([one.outdated()] if one.other_release else []),

@@ -313,10 +313,12 @@ def test_a_full_disk_refuses_or_counts_as_it_was_told(tmp_path: Path, monkeypatc
     monkeypatch.setattr(os, "write", no_space)
     with pytest.raises(OSError, match="No space"):
         refusing.append(entry(1, [row(1)]))
+    assert refusing.refusing
     for number in range(3):
         serving.append(entry(number, [row(1), row(2)]))
     monkeypatch.undo()
     refusing.append(entry(1, [row(1)]))
+    assert not refusing.refusing
     serving.append(entry(4, [row(4)]))  # the log is still left alone
     assert (count(tmp_path / "a"), count(tmp_path / "b"), serving.not_logged, serving.unnoted) == (1, 0, 7, 7)
     now += 2

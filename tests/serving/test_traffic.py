@@ -4,6 +4,7 @@ under load without one failed or unlogged request."""
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 import time
@@ -150,6 +151,43 @@ def test_what_is_deployed_is_told_truthfully(deployed: Session) -> None:
     assert told.versions[0].path
     assert 0 < told.versions[0].p50_ms <= told.versions[0].p99_ms
     assert [s.model for s in deployed.traffic("kids")] == ["kids@1"]
+
+
+def test_a_log_that_cannot_be_written_is_told_while_it_lasts(deployed: Session) -> None:
+    stored = find(deployed.context.workspace.home, "kids")
+    headers = {
+        "Content-Type": "application/json",
+        "Authorization": f"Bearer {DeploymentFolder.of(deployed.context.workspace.home, 'kids').token()}",
+    }
+
+    def statuses() -> set[int]:
+        found = set()
+        for _ in range(12):  # each of two workers is asked
+            connection = HTTPConnection(stored.host, stored.port, timeout=30)
+            connection.request("POST", "/invocations", body_of(TABLE.head(1)), headers)
+            found.add(connection.getresponse().status)
+            connection.close()
+        return found
+
+    def told_in_time(wanted: bool) -> bool:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            statuses()
+            if ("refuses predictions with 503" in deployed.deployments().text()) is wanted:
+                return True
+        return False
+
+    pids = [worker.pid for worker in deployed.deployments()[0].workers]
+    for pid in pids:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))  # as if the disk were full
+    try:
+        assert 503 in statuses()
+        assert told_in_time(True)
+    finally:
+        for pid in pids:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert told_in_time(False)
+    assert statuses() == {200}
 
 
 def test_a_canary_gets_its_share_and_keys_stick(deployed: Session) -> None:
