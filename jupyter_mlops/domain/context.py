@@ -147,7 +147,7 @@ class Context:
         return self.service.call(operation, progress=self.progress, **arguments)
 
     def locate_notebook(self) -> None:
-        """Find out which notebook this kernel runs, where nobody has yet: a magic asks by itself, a function does not."""
+        """Find out which notebook this kernel runs, where nobody has yet: whatever surface asks comes by here."""
         find = self.hooks.get("locate_notebook")
         if find is not None:
             find()

@@ -161,7 +161,6 @@ class Magic:
                 "run takes a cell.", hint=f"Begin the cell with `%%{self.name} run`, or write `with mlops.run():`."
             )
         into = _checked_name(call.own.get("into"))
-        self.locate_notebook()
         name = call.command.name if call.command is not None else "status"
         result = self.session.invoke(name, self._objects(call, variables), via="magic")
         if into:
@@ -177,7 +176,6 @@ class Magic:
             raise InvalidArgument("there is nothing to run: the cell is empty.")
         assert call.command is not None  # noqa: S101 whoever calls has seen to it
         into = _checked_name(call.own.get("into"))
-        self.locate_notebook()
         first = next(a.name for a in call.command.arguments if a.positional)
         given = self._objects(call, variables)
         word = call.given.get(first)
@@ -204,7 +202,6 @@ class Magic:
         if not cell.strip():
             raise InvalidArgument("there is nothing to run: the cell is empty.")
         into = _checked_name(call.own.get("into"))
-        self.locate_notebook()
         self._body.run(
             call.given.get("name"),
             cell,

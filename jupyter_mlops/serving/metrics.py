@@ -39,9 +39,8 @@ MONITORED_FILE = "monitored.om"
 MAGIC = 0x6D6C6D31
 MODEL_BYTES = 192
 VERSIONS = 32
-GLOBALS = (
-    8  # magic, pid, in flight, log not written, last log time, number of versions, of it not noted in the log, refusing
-)
+# of a process: magic, pid, in flight, log not written, last log time, number of versions, of it not noted, refusing
+GLOBALS = 8
 # of a version: requests by class of status 1xx to 5xx, rows, slow, sum of microseconds, buckets, batches by size, their sum
 PER_VERSION = 5 + 1 + 1 + 1 + (len(EDGES) + 1) + (len(SIZES) + 1) + 1
 NAMES_AT = 8 * GLOBALS

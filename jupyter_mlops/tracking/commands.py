@@ -162,6 +162,7 @@ class TrackingCommands(CommandSet):
                 "track is for notebooks: there are no cells here.", hint="In a script, write `with mlops.run():`."
             )
         if state == "on":
+            self.context.locate_notebook()  # the runs are named after it
             automatic.begin()
         elif state == "off":
             automatic.end()
