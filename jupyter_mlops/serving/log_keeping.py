@@ -33,7 +33,7 @@ log = logging.getLogger("jupyter_mlops.service")
 
 DAY_MS = 86_400_000
 LOOK_SECONDS = 0.1
-STAND_BACK = 19  # a segment takes about half as much of a processor as answering what is in it did
+STAND_BACK = 10
 MANY = 16  # segments; where more have piled up, the one who makes Parquet of them no longer stands back
 
 
