@@ -17,7 +17,7 @@ from .operations import Operation
 
 __all__ = ["FORMAT", "Plan"]
 
-FORMAT = 3
+FORMAT = 4
 PLAN, TREES = "plan.msgpack", "trees.bin"
 
 

@@ -1,8 +1,9 @@
 """Walk: large forests, laid out for one row's way through every tree and walked by machine code that LLVM makes of ``walk.ll``.
 
 ONNX Runtime keeps some 300 bytes a node. A forest of full-grown trees then fits no cache, and a row costs a memory access at
-nearly every node. Here a node is 16 bytes, and the one that a comparison leads to on its left is the next. llvmlite alone is
-ready in a few hundredths of a second; numba, which brings it along, takes more than one to load a function it has compiled.
+nearly every node. Here a node is 16 bytes, the two beneath it lie side by side, and many ways are walked abreast. llvmlite
+alone is ready in a few hundredths of a second; numba, which brings it along, takes more than one to load a function it has
+compiled.
 """
 
 from __future__ import annotations
@@ -25,13 +26,12 @@ Array = np.ndarray[Any, Any]
 LARGE = 50_000
 """Nodes from which on a forest is walked: below, ONNX Runtime's copy stays in a core's cache."""
 
-NODE = np.dtype([("split", "f8"), ("feature", "i4"), ("right", "i4")])
-"""Of a leaf `split` is its value, `feature` below 0 and `right` its target."""
+NODE = np.dtype([("split", "f8"), ("column", "i4"), ("first", "i4")])
+"""As ``walk.ll`` reads it; of a leaf `split` is its value."""
 
-MISSING_LEFT = 1 << 30  # added to the feature's number
 MOST_NODES = 2**31 - 1
 LLVM = (0, 45)  # the llvmlite from which on LLVM reads pointers without a type
-SIGNATURE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, ctypes.c_int64, ctypes.c_void_p, *[ctypes.c_int64] * 2, ctypes.c_void_p, ctypes.c_int64)  # fmt: skip
+SIGNATURE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_void_p, *[ctypes.c_int64] * 2)
 
 
 def walkable(forest: Forest) -> bool:
@@ -49,39 +49,48 @@ def lay_out(forest: Forest) -> bytes:
     """A forest as `Walk` reads it."""
     parts, roots, at = [], [], 0
     for tree in forest.trees:
-        parts.append(_laid(tree, at, forest.mode))
+        parts.append(_laid(tree, at, forest))
         roots.append(at)
         at += len(tree.left)
-    nodes, starts = np.concatenate(parts), np.asarray(roots, dtype=np.int64)
-    return msgspec.msgpack.encode({"targets": forest.targets, "roots": starts.tobytes(), "nodes": nodes.tobytes()})
+    starts, targets = (np.asarray(of, dtype=np.int64) for of in (roots, [tree.target for tree in forest.trees]))
+    return msgspec.msgpack.encode(
+        {
+            "features": forest.features,
+            "targets": forest.targets,
+            "roots": starts.tobytes(),
+            "target": targets.tobytes(),
+            "nodes": np.concatenate(parts).tobytes(),
+        }
+    )
 
 
-def _laid(tree: Tree, at: int, mode: int) -> Array:
-    order = _depth_first(tree)
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(at, at + len(order))
-    leaf = tree.leaf
-    split = np.nextafter(tree.split, -np.inf) if mode == LESS else tree.split  # below a float is at most the one before
-    nodes = np.empty(len(order), dtype=NODE)
-    nodes["split"] = np.where(leaf, tree.value, split)
-    nodes["feature"] = np.where(leaf, -1, tree.feature + MISSING_LEFT * tree.missing_left)
-    nodes["right"] = np.where(leaf, tree.target, place[np.where(leaf, 0, tree.right)])
-    return nodes[order]
+def _laid(tree: Tree, at: int, forest: Forest) -> Array:
+    """A tree's nodes from place `at` on: the root, then the two beneath each inner node, in the inner nodes' order.
 
-
-def _depth_first(tree: Tree) -> Array:
-    """The nodes in the order in which each is followed by the one on its left."""
+    The second of two is taken where a cell is at least `split`, so never for a missing value. Where that goes to the right,
+    the right one is the first, and the feature's negative is compared.
+    """
+    count, features = len(tree.left), forest.features
     inner = np.flatnonzero(~tree.leaf)
-    if (tree.left[inner] == inner + 1).all():  # scikit-learn's trees stand so
-        return np.arange(len(tree.left))
-    left, right = tree.left.tolist(), tree.right.tolist()
-    order, waiting = [], [0]
-    while waiting:
-        node = waiting.pop()
-        order.append(node)
-        if left[node] >= 0:
-            waiting += (right[node], left[node])
-    return np.asarray(order)
+    missing_left = tree.missing_left[inner]
+    pair = 1 + 2 * np.arange(len(inner))
+    place = np.zeros(count, dtype=np.int64)
+    place[tree.left[inner]] = pair + ~missing_left
+    place[tree.right[inner]] = pair + missing_left
+    most = tree.split[inner]  # what still goes to the left
+    if forest.mode == LESS:
+        most = np.nextafter(most, -np.inf)
+    above = np.nextafter(most, np.inf)
+    above[np.isposinf(most)] = np.nan  # above it there is nothing
+    nodes = np.empty(count, dtype=NODE)
+    nodes["split"][place] = tree.value
+    nodes["column"] = 2 * features
+    nodes["first"] = np.arange(at, at + count)
+    inside = place[inner]
+    nodes["split"][inside] = np.where(missing_left, above, -most)
+    nodes["column"][inside] = tree.feature[inner] + features * ~missing_left
+    nodes["first"][inside] = at + pair
+    return nodes
 
 
 class Walk:
@@ -102,18 +111,24 @@ class Walk:
 
     def __init__(self, laid: bytes) -> None:
         told = msgspec.msgpack.decode(laid)
-        self.targets = int(told["targets"])
+        self._features, self._cells = int(told["features"]), 2 * int(told["features"]) + 1
         self._roots = np.frombuffer(told["roots"], dtype=np.int64)
+        self._sums = np.frombuffer(told["target"], dtype=np.int64) + self._cells
         self._nodes = np.frombuffer(told["nodes"], dtype=NODE)
-        self._where = (self._nodes.ctypes.data, self._roots.ctypes.data, len(self._roots))
+        self._where = (self._nodes.ctypes.data, self._roots.ctypes.data, self._sums.ctypes.data, len(self._roots))
+        self._last = np.zeros(1 + int(told["targets"]))  # a cell that holds no number, and the sums
+        self._last[0] = np.nan
         _, self._walk = _compiled()
 
     def sums(self, features: Array) -> Array:
         """What the leaves add up to: rows x targets, float64; trees in their order, as the library adds them."""
-        rows = np.ascontiguousarray(features, dtype=np.float64)
-        found = np.zeros((len(rows), self.targets))
-        self._walk(*self._where, rows.ctypes.data, *rows.shape, found.ctypes.data, self.targets)
-        return found
+        count, cells = self._features, self._cells
+        rows = np.empty((len(features), cells - 1 + len(self._last)))
+        rows[:, :count] = features
+        np.negative(rows[:, :count], out=rows[:, count : cells - 1])
+        rows[:, cells - 1 :] = self._last
+        self._walk(*self._where, rows.ctypes.data, *rows.shape)
+        return rows[:, cells:]
 
 
 @cache
