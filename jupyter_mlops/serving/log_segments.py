@@ -54,6 +54,8 @@ class LogWriter:
         self.model = model
         self.rules = rules or LogRules()
         self._mask = Mask.of(self.rules, folder)
+        self._not_all = self.rules.sample < 1.0 or self._mask is not None
+        self._refuses = self.rules.unwritable == "refuse"
         self._facts = (model, inputs if self._mask is None else self._mask.signature(inputs), tuple(classes))
         self._limit = segment_bytes
         self._lock = threading.Lock()
@@ -74,7 +76,7 @@ class LogWriter:
         try:
             self._begin()
         except OSError as error:
-            if self.rules.unwritable == "refuse":
+            if self._refuses:
                 raise
             self._miss((), str(error.strerror or error))
 
@@ -86,15 +88,11 @@ class LogWriter:
         OSError
             They could not be written whole, and the rules say to refuse; nothing of them is left.
         """
-        rules = self.rules
-        if rules.sample < 1.0:
-            kept = tuple(e for e in entries if zlib.crc32(e.id.encode()) < rules.sample * 4294967296)
-            if not kept:
+        if self._not_all:
+            entries = self._kept(entries)
+            if not entries:
                 return
-            entries = kept
-        if self._mask is not None:
-            entries = tuple(self._mask.entry(entry) for entry in entries)
-        if rules.unwritable == "refuse":
+        if self._refuses:
             try:
                 with self._lock:
                     self._write(entries)
@@ -115,7 +113,7 @@ class LogWriter:
             self._pause_until = self.clock() + PAUSE_SECONDS
             return
         took = self.clock() - began
-        if took * 1000 > rules.slow_ms:
+        if took * 1000 > self.rules.slow_ms:
             self._why = f"the disk took {took * 1000:.0f} ms for a write"
             self._pause_until = self.clock() + PAUSE_SECONDS
 
@@ -132,6 +130,13 @@ class LogWriter:
         """Give the file back; a segment without an entry is removed."""
         with self._lock:
             self._close()
+
+    def _kept(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        """Those of the sample, masked."""
+        share = self.rules.sample
+        if share < 1.0:
+            entries = tuple(e for e in entries if zlib.crc32(e.id.encode()) < share * 4294967296)
+        return entries if self._mask is None else tuple(self._mask.entry(entry) for entry in entries)
 
     def _miss(self, entries: Sequence[Entry], why: str) -> None:
         rows = sum(entry.counted for entry in entries)
@@ -185,15 +190,15 @@ class LogWriter:
             self._missed -= missed
 
     def _put(self, frame: bytes) -> None:
-        written = 0
         try:
             written = os.write(self._file, frame)
-        finally:
-            if written < len(frame):
-                self._take_back()
+        except OSError:
+            self._take_back()
+            raise
         if written < len(frame):
+            self._take_back()
             raise OSError(28, "no space left for the inference log")
-        self._size += len(frame)
+        self._size += written
 
     def _take_back(self) -> None:
         """Cut off a frame that was written in part; if even that fails, go on in a new segment."""
