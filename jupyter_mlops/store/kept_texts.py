@@ -30,7 +30,7 @@ MOST_KEPT = 50_000
 """Runs whose texts are kept, about 1 kB each for 20 metrics and 10 parameters."""
 
 WORTH = 500
-"""Runs that were read anew, from which on the file is written again."""
+"""New runs, from which on the file is written again, and they are read before somebody asks for them."""
 
 FORMAT = 1
 
@@ -61,6 +61,7 @@ class KeptTexts:
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._unwritten = 0
+        self._newest_run = 0
         self._writing: threading.Thread | None = None
         self._lock = threading.Lock()
         self._kept: dict[str, Texts] = {side: {} for side in SIDES}
@@ -88,6 +89,16 @@ class KeptTexts:
                 self._writing = threading.Thread(target=self.write, name="mlops-kept-texts", daemon=True)
                 self._writing.start()
             return found
+
+    def behind(self, connection: Any) -> bool:
+        """Whether many runs were made since this was last so: enough to read them before somebody asks."""
+        from sqlalchemy import text
+
+        newest = connection.execute(text("SELECT max(rowid) FROM runs")).scalar() or 0
+        if abs(newest - self._newest_run) < WORTH:
+            return False
+        self._newest_run = newest
+        return True
 
     def write(self) -> None:
         """Write the file, whole or not at all; whoever asked has been answered by then."""

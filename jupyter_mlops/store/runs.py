@@ -229,6 +229,11 @@ class Runs:
             found = sql_reads.run_table(self._store, wanted=filter, order=order, limit=limit, top=top)
         return found if found is not None else self._search_by_client(filter, limit, order, top=top)
 
+    def read_ahead(self) -> None:
+        """Read what takes longest of the newest runs before somebody asks, where many were made since the last time."""
+        with self._door():
+            sql_reads.read_ahead(self._store)
+
     def _search_by_client(
         self, wanted: str, limit: int, order: list[str], *, top: bool = False
     ) -> tuple[list[Run], bool]:

@@ -197,6 +197,10 @@ def _busy(host: Host) -> bool:
     return drains(host).busy()
 
 
+def _read_ahead(host: Host) -> None:
+    host.store.runs.read_ahead()
+
+
 OPERATIONS: dict[str, Operation] = {
     "tracking.flush": Operation(flush),
     "tracking.search": Operation(search),
@@ -209,4 +213,7 @@ OPERATIONS: dict[str, Operation] = {
     "tracking.results": Operation(results),
 }
 
-DUTIES: tuple[Duty, ...] = (Duty("tracking.drain", every=0.3, turn=_turn, busy=_busy),)
+DUTIES: tuple[Duty, ...] = (
+    Duty("tracking.drain", every=0.3, turn=_turn, busy=_busy),
+    Duty("tracking.read_ahead", every=5.0, turn=_read_ahead, busy=lambda _host: False),
+)

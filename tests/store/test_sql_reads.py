@@ -325,6 +325,32 @@ def test_the_next_process_reads_only_what_was_added(store, tmp_path, monkeypatch
         assert len(asked) == 2
 
 
+def test_runs_are_read_before_somebody_asks(store, monkeypatch):
+    """Once where many were made since the last time, and what is asked for afterwards is the same."""
+    first = table_of(store)
+    asked = []
+    real = sql_reads._sides
+    monkeypatch.setattr(
+        sql_reads,
+        "_sides",
+        lambda dialect: {k: lambda ids, q=q: asked.append(1) or q(ids) for k, q in real(dialect).items()},
+    )
+    monkeypatch.setattr(kept_texts, "WORTH", 3)
+    store.kept_texts = KeptTexts()
+    for _ in range(2):
+        store.runs.read_ahead()
+        assert len(asked) == 2
+    assert table_of(store) == first
+    assert len(asked) == 2
+    for number in range(2):
+        store.runs.create(f"n{number}", key=f"n{number}", started_ms=9000, tags={"mlops.run_key": f"n{number}"})
+    store.runs.read_ahead()
+    assert len(asked) == 2
+    store.runs.create("n2", key="n2", started_ms=9000, tags={"mlops.run_key": "n2"})
+    store.runs.read_ahead()
+    assert len(asked) == 4
+
+
 def test_a_store_with_very_many_runs_keeps_few_texts(store, monkeypatch):
     monkeypatch.setattr(kept_texts, "MOST_KEPT", 3)
     assert table_of(store) == table_of(store)
