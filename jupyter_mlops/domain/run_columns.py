@@ -90,6 +90,10 @@ class RunColumns(Sequence["Run"]):
         number = side[0][i]
         return [] if number is None else self.sets[number].split(BETWEEN)
 
+    def running(self) -> list[Run]:
+        """The runs that claim to be running."""
+        return [self._run(i) for i, status in enumerate(self.plain["status"]) if status == "RUNNING"]
+
     def metric_columns(
         self, read: Callable[[list[str], int], Any] | None = None, empty: Callable[[], Any] | None = None
     ) -> dict[str, Any]:

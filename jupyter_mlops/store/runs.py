@@ -25,7 +25,7 @@ __all__ = ["Runs"]
 MOST_METRICS, MOST_OTHERS = 800, 100  # in one request: MLflow takes 1,000 in all, and of parameters and tags 100
 MOST_FOUND = 1000
 MOST_ARTIFACTS = 200
-MOST_PLACES = 10_000
+MOST_PLACES = READ_AHEAD = 10_000
 LONGEST_NOTE = 4000
 SHORTEST_ID = 4
 NAMED = 8
@@ -230,9 +230,11 @@ class Runs:
         return found if found is not None else self._search_by_client(filter, limit, order, top=top)
 
     def read_ahead(self) -> None:
-        """Read what takes longest of the newest runs before somebody asks, where many were made since the last time."""
+        """Read the newest runs before somebody asks for them, where many were made since the last time."""
         with self._door():
-            sql_reads.read_ahead(self._store)
+            behind = sql_reads.behind(self._store)
+        if behind:
+            self.search(limit=READ_AHEAD)
 
     def _search_by_client(
         self, wanted: str, limit: int, order: list[str], *, top: bool = False

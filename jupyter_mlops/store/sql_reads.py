@@ -23,7 +23,7 @@ from .run_entities import OUR_TAGS, PLAIN, run_fields
 if TYPE_CHECKING:
     from .store import Store
 
-__all__ = ["READABLE", "curve", "database_of", "read_ahead", "run_table"]
+__all__ = ["READABLE", "behind", "curve", "database_of", "run_table"]
 
 READABLE = frozenset({"dc11669786a5"})
 """Alembic revisions of MLflow's schema whose tables `runs latest_metrics metrics params tags inputs datasets input_tags`
@@ -31,7 +31,6 @@ are as read here: MLflow 3.17. A store at another revision is read by the client
 
 FEW = 500  # run ids that are named one by one
 CACHE_KB = 65_536
-AHEAD = 10_000  # runs that are read before somebody asks
 FACTS = 5  # columns of `_facts`
 READ_TAGS = [name for name in OUR_TAGS if name != tags.RUN_NAME]  # a run's name stands in a column of its own
 
@@ -100,21 +99,13 @@ def run_table(
     return None if columns is None else (columns, more)
 
 
-def read_ahead(store: Store) -> None:
-    """Read the texts of the `AHEAD` newest runs before somebody asks, where many were made since: see `kept_texts`."""
+def behind(store: Store) -> bool:
+    """Whether many runs were made since this was last so, which are worth being read before somebody asks."""
     database = readable(store)
     if database is None or database.engine.dialect.name != "sqlite":
-        return
-    from mlflow.store.tracking.dbmodels.models import SqlRun
-    from sqlalchemy import select
-
-    run = SqlRun.__table__.c
-    mine = select(run.run_uuid).where(run.experiment_id == int(store.experiment_id), run.lifecycle_stage == "active")
+        return False
     with _reading(database) as session:
-        connection = session.connection()
-        if store.kept_texts.behind(connection):
-            ids = connection.execute(mine.order_by(run.start_time.desc()).limit(AHEAD)).scalars().all()
-            store.kept_texts.of(connection, ids, _sides("sqlite"))
+        return store.kept_texts.behind(session.connection())
 
 
 @contextmanager

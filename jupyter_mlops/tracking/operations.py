@@ -10,6 +10,7 @@ from typing import Any
 
 from ..domain.operation import Duty, Operation
 from ..domain.run import Run, RunComparison, RunTable
+from ..domain.run_columns import RunColumns
 from ..errors import InvalidArgument, NotFound
 from ..store import tags
 from ..store.host import Host
@@ -47,7 +48,7 @@ def search(host: Host, *, filter: str = "", limit: int = 20, order_by: str = "",
     """Runs, newest first."""
     drains(host).turn(host, seconds=2.0)
     found, more = host.store.runs.search(filter=filter, limit=limit, order_by=order_by, top=top)
-    if any([_truthful(host, run) is not run for run in found if run.status == "RUNNING"]):  # noqa: C419 each is looked at
+    if any([_truthful(host, run) is not run for run in RunColumns.of(found).running()]):  # noqa: C419 each is looked at
         found, more = host.store.runs.search(filter=filter, limit=limit, order_by=order_by, top=top)
     told = RunTable(found, host.workspace.experiment, filter, more)
     metric = metric_of_order(order_by)
