@@ -44,8 +44,9 @@ class MonitoringCommands(CommandSet):
         Parameters
         ----------
         reference
-            A deployment or the model it serves; or, with CURRENT, the table to compare with: a DataFrame, a CSV or
-            Parquet file, or a data version such as ``adult@v3``.
+            A deployment or the model it serves, with ``@2`` or ``@challenger`` another version that it asks, a canary;
+            or, with CURRENT, the table to compare with: a DataFrame, a CSV or Parquet file, or a data version such as
+            ``adult@v3``.
         current
             The table to judge.
         last
@@ -78,6 +79,7 @@ class MonitoringCommands(CommandSet):
         %mlops drift adult-clf
         %mlops drift adult-clf --last 500 --threshold psi=0.2
         %mlops drift adult-clf --window 1d --against previous
+        %mlops drift adult-clf@challenger
         %mlops drift adult-clf --every 1d
         %mlops drift train new_customers
         %mlops drift january.parquet february.parquet --memory 2GiB

@@ -15,7 +15,7 @@ from ..store.host import Host
 from .operations_alerts import alerts, busy, look_at_all, monitor, monitors, prometheus, silence, unmonitor
 from .operations_arms import arms
 from .operations_performance import expire_labels, forget_labels, label, performance, rows_for_shap
-from .operations_places import log_called
+from .operations_places import arm_called
 from .operations_traffic_samples import sample_traffic
 from .operations_windows import compare_windows, history
 
@@ -43,7 +43,7 @@ def drift(
     limits = Thresholds.read(thresholds or [])
     chosen = detectors or []
     chosen_detectors(chosen, limits)
-    where = log_called(host, name)
+    where = arm_called(host, name)
     if window or against != "training":
         found = compare_windows(host, where, window=window, against=against, thresholds=limits, detectors=chosen)
         return host.store.reports.record(replace(found, id=host.request[:ID_LENGTH])).to_dict()
@@ -71,7 +71,7 @@ def drift_history(
 
     limits = Thresholds.read(thresholds or [])
     chosen_detectors(detectors or [], limits)
-    where = log_called(host, name)
+    where = arm_called(host, name)
     return history(host, where, every=every, against=against, thresholds=limits, detectors=detectors or []).to_dict()
 
 

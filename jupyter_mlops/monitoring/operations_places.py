@@ -7,9 +7,10 @@ from typing import Any
 from ..errors import InvalidArgument, NotFound
 from ..serving.operations import log_of
 from ..serving.operations import names as deployment_names
+from ..store import model_versions
 from ..store.host import Host
 
-__all__ = ["log_called"]
+__all__ = ["arm_called", "log_called"]
 
 
 def log_called(host: Host, name: str) -> dict[str, Any]:
@@ -28,3 +29,20 @@ def log_called(host: Host, name: str) -> dict[str, Any]:
         known = deployment_names(host)
         hint = "Deploy the model first: `%mlops deploy MODEL@ALIAS`; or give two tables to compare."
         raise NotFound.among("deployment", name, known, hint=hint) from None
+
+
+def arm_called(host: Host, name: str) -> dict[str, Any]:
+    """As `log_called`; of ``clf@2`` or ``clf@challenger`` what that version is asked under the deployment, a canary say.
+
+    Raises
+    ------
+    NotFound
+        There is no such deployment, or no such version of its model.
+    """
+    called, _, which = name.partition("@")
+    where = log_called(host, called)
+    if not which:
+        return where
+    version = model_versions.find(host.store.models, f"{where['model'].partition('@')[0]}@{which}")
+    model = f"{version.name}@{version.version}"
+    return where if model == where["model"] else {**where, "model": model, "files": ""}

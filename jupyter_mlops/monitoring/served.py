@@ -55,11 +55,13 @@ def read_window(
     if not own.any():
         asked = f" in the {last:,} newest rows" if last else ""
         asked += " since then" if since_ms else ""
-        before = f"; {others:,} rows were answered by other versions" if others else ""
-        raise NotReady(
-            f"{deployment} has logged no predictions of {model}{asked}{before}.",
-            hint=f"Ask it first: `%mlops predict {deployment} TABLE`, or take a longer stretch.",
-        )
+        hint = f"Ask it first: `%mlops predict {deployment} TABLE`, or take a longer stretch."
+        before = ""
+        if others:
+            other = str(window.models.iloc[-1])
+            before = f"; {others:,} rows were answered by other versions, the newest by {other}"
+            hint = f"Judge that one: `%mlops drift {deployment}@{other.partition('@')[2]}`. {hint}"
+        raise NotReady(f"{deployment} has logged no predictions of {model}{asked}{before}.", hint=hint)
     if not others:
         return window, 0
     kept = Window(window.inputs[own], window.predictions[own], window.times[own], window.models[own])

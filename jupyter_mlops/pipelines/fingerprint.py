@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -360,10 +361,11 @@ def _outputs_difference(expected: Fingerprint, value: Any, folder: Path) -> str:
 
 def _output(estimator: Any, method: str, data: Any) -> Any:
     try:
-        result = getattr(estimator, method)(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it warns of, it has warned the notebook of
+            return getattr(estimator, method)(data)
     except Exception:  # a method that this estimator has not, or cannot do with this data
         return None
-    return result
 
 
 def _params(estimator: Any) -> dict[str, str]:

@@ -217,7 +217,12 @@ def serve(
             say(f"error {' '.join(str(error).split())[:2000]}")
             raise CannotStart from error
 
-    Crew(workers, work, partial(crew_lives, place), partial(crew_brought_back, place)).run(say)
+    def beat() -> None:
+        crew_lives(place)
+        if not folder.path.exists():
+            raise NotFound(f"{folder.path} is gone, so nothing is to be served.")
+
+    Crew(workers, work, beat, partial(crew_brought_back, place)).run(say)
 
 
 def _answer(

@@ -15,6 +15,7 @@ import logging
 import os
 import random
 import secrets
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -280,6 +281,10 @@ class Follower:
                 self._router.tell()
                 self._retire()
             except Exception:
+                if not self._generation.parent.exists():  # somebody has removed the whole deployment, or its project
+                    log.error("%s is gone, so nothing is to be served", self._generation)  # noqa: TRY400 no fault of ours
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    return
                 log.exception("the traffic cannot be followed")
                 self._stop.wait(1.0)
 

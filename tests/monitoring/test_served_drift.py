@@ -25,22 +25,25 @@ def adult() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def served(shared_session, adult):
     """A classifier of people under forty, registered with its training data, deployed, and asked about a few."""
-    from sklearn.compose import make_column_transformer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
     session, young = shared_session, adult[adult["age"] < 40]
-    encode = make_column_transformer(
-        (StandardScaler(), INPUTS[:3]), (OneHotEncoder(handle_unknown="ignore"), INPUTS[3:])
-    )
-    model = make_pipeline(encode, LogisticRegression(max_iter=300)).fit(young[INPUTS], young["income"])
-    session.register(model, name="clf", data=young[INPUTS])
+    session.register(fitted(young), name="clf", data=young[INPUTS])
     session.deploy("clf")
     with pytest.raises(NotReady, match="clf has logged no predictions of clf@1.*mlops predict clf"):
         session.drift("clf")
     session.predict("clf", young[INPUTS].sample(600, random_state=1))
     return session
+
+
+def fitted(rows):
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    encode = make_column_transformer(
+        (StandardScaler(), INPUTS[:3]), (OneHotEncoder(handle_unknown="ignore"), INPUTS[3:])
+    )
+    return make_pipeline(encode, LogisticRegression(max_iter=300)).fit(rows[INPUTS], rows["income"])
 
 
 @pytest.mark.extended
@@ -78,6 +81,28 @@ def test_the_loop(served, adult):
 
     served.undeploy("clf")
     assert served.drift("clf", last=400).drifted == served.drift("clf", last=400, threshold={"ks": 0.1}).drifted
+
+
+@pytest.mark.extended
+def test_another_version_that_a_deployment_asks_is_judged_by_itself(served, adult):
+    young, old = adult[adult["age"] < 40], adult[adult["age"] >= 40]
+    served.register(fitted(old), name="clf", data=old[INPUTS], alias="challenger")
+    served.deploy("clf@1", name="two", canary="clf@2=50%")
+    for part in range(14):
+        served.predict("two", young[INPUTS].iloc[part * 50 : part * 50 + 50])
+    one, other = served.drift("two"), served.drift("two@challenger")
+    assert (one.model, other.model) == ("clf@1", "clf@2")
+    assert one.current_rows + other.current_rows == 700
+    assert "age" in other.drifted
+    assert "age" not in one.drifted
+    assert other == served.report(other.id)
+    with pytest.raises(NotFound, match="no model version 'clf@9'"):
+        served.drift("two@9")
+    with pytest.raises(
+        NotReady, match=r"answered by other versions, the newest by clf@[12]. Judge that one: `%mlops drift two@[12]`"
+    ):
+        served.drift(f"two@{2 if served.predict('two', young[INPUTS].head(5)).model == 'clf@1' else 1}", last=5)
+    served.undeploy("two")
 
 
 @pytest.mark.extended

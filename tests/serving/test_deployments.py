@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import time
@@ -232,6 +233,23 @@ def cmdline(process: Path) -> str:
         return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return ""
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_servers_of_a_deployment_whose_folder_was_removed_end(registered: Session, workers: int) -> None:
+    """As of a whole project that somebody has removed: nobody would ever end them."""
+    name = f"doomed{workers}"
+    registered.deploy("people@1", name=name, workers=workers)
+    folder = folder_of(registered, name)
+
+    def running() -> list[Path]:
+        return [p for p in Path("/proc").iterdir() if p.name.isdigit() and f"{folder.path} " in cmdline(p)]
+
+    assert len(running()) == (1 if workers == 1 else 1 + workers)
+    shutil.rmtree(folder.path)
+    wait_until(lambda: not running())
+    assert name not in [deployment.name for deployment in registered.deployments()]
 
 
 @pytest.mark.extended
