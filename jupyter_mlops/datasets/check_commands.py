@@ -145,7 +145,7 @@ def masked(context: Context, frame: Any, columns: Sequence[str] | None) -> tuple
     """A masked copy of a table, and what was masked as what kind; ``auto`` among the columns finds the rest."""
     from .personal import mask_key, mask_table
 
-    wanted = [columns] if isinstance(columns, str) else list(columns) if columns is not None else [AUTO]
+    wanted = [AUTO] if columns is None else list(columns)
     named = [column for column in wanted if column != AUTO]
     key = mask_key(context.workspace.home)
     found: dict[str, str] = {}

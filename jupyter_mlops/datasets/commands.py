@@ -227,7 +227,7 @@ class DataCommands(
 
     def _diff(self, before: Any, after: Any, key: list[str] | None) -> DataDiff | FolderDiff:
         names = (table_name(self.context, before, "before"), table_name(self.context, after, "after"))
-        keys = [key] if isinstance(key, str) else key or []
+        keys = key or []
         with contextlib.ExitStack() as stack:
             one, other = (self._side(given, stack) for given in (before, after))
             folders = [

@@ -65,13 +65,13 @@ class FeatureCommands(CommandSet):
 
         told = Declared(
             check_name(name, "feature view"),
-            _several(on),
-            _several(entity),
+            tuple(on),
+            tuple(entity),
             time,
             created,
             seconds_of(ttl),
             unit_of(ttl),
-            _several(features),
+            tuple(features or ()),
             about,
         )
         return declare(self.context, told)
@@ -137,7 +137,7 @@ class FeatureCommands(CommandSet):
 
         if name:
             check_name(name, "data version")
-        found = [read_view(self.context, ref) for ref in _several(views)]
+        found = [read_view(self.context, ref) for ref in views]
         if not found:
             raise InvalidArgument("no view was named.", hint="`%mlops data views` lists them.")
         called = table_name(self.context, labels, "labels")
@@ -201,7 +201,7 @@ class FeatureCommands(CommandSet):
                 (v.ref, [replace(c, name=n) for c, n in zip(v.features, names, strict=True)]) for v, names in pairs
             ]
         else:
-            parts = [(v.ref, list(v.features)) for v in (read_view(self.context, ref) for ref in _several(views))]
+            parts = [(v.ref, list(v.features)) for v in (read_view(self.context, ref) for ref in views)]
         return transformation(parts, steps)
 
     @command("data feast", stage="datasets", changes=False)
@@ -229,7 +229,7 @@ class FeatureCommands(CommandSet):
         from .features.feast import write_repository
         from .features.view import read_view, view_rows
 
-        found = [read_view(self.context, ref) for ref in _several(views)]
+        found = [read_view(self.context, ref) for ref in views]
         target = Path(output).expanduser()
         rows = write_repository([(view, view_rows(self.context, view)) for view in found], target)
         return f"{len(found)} feature views with {rows:,} rows stand in {target}; go on there with: feast apply"
@@ -242,7 +242,3 @@ class FeatureCommands(CommandSet):
             version = DataVersion.from_dict(self.context.call("data.locate", ref=ref)["version"])
             found.update(dict.fromkeys(version.personal))
         return list(found)
-
-
-def _several(given: list[str] | tuple[str, ...] | str | None) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given or ())

@@ -73,10 +73,10 @@ class SelectionCommands(CommandSet):
 
         frame = as_table(self.context, table)
         known_column(frame, target)
-        wanted = [columns] if isinstance(columns, str) else columns or [str(c) for c in frame.columns if c != target]
+        wanted = columns or [str(c) for c in frame.columns if c != target]
         for name in wanted:
             known_column(frame, name)
-        asked = [method] if isinstance(method, str) else method or list(METHODS)
+        asked = method or list(METHODS)
         inputs = _usable(frame[wanted])
         if inputs.shape[1] < 2:
             raise InvalidArgument(

@@ -7,6 +7,7 @@ Positional-or-keyword parameters are positional on a command line; keyword-only 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import types
@@ -178,7 +179,7 @@ class Command:
 
 
 def command(name: str, *, stage: str, changes: bool) -> Callable[[F], F]:
-    """Declare the method below as a command.
+    """Declare the method below as a command; a text that it is given for a list stands for a list of that one.
 
     Parameters
     ----------
@@ -191,10 +192,29 @@ def command(name: str, *, stage: str, changes: bool) -> Callable[[F], F]:
     """
 
     def declare(function: F) -> F:
-        setattr(function, _MARK, {"name": name, "stage": stage, "changes": changes})
-        return function
+        @functools.wraps(function)
+        def called(owner: Any, /, *args: Any, **named: Any) -> Any:
+            if str in map(type, (*args, *named.values())):
+                places, lists = _lists(function)
+                args = tuple(
+                    [value] if isinstance(value, str) and at in places else value for at, value in enumerate(args)
+                )
+                named = {k: [value] if isinstance(value, str) and k in lists else value for k, value in named.items()}
+            return function(owner, *args, **named)
+
+        setattr(called, _MARK, {"name": name, "stage": stage, "changes": changes})
+        return typing.cast("F", called)
 
     return declare
+
+
+@functools.cache
+def _lists(function: Callable[..., Any]) -> tuple[frozenset[int], frozenset[str]]:
+    """The places and the names of a method's parameters that take a list."""
+    arguments = Command("", "", function, changes=False).arguments
+    lists = {argument.name for argument in arguments if argument.many and not argument.variadic}
+    positional = [argument.name for argument in arguments if argument.positional]
+    return frozenset(at for at, name in enumerate(positional) if name in lists), frozenset(lists)
 
 
 def collect(owner: type, group: str = "") -> dict[str, Command]:

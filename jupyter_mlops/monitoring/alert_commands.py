@@ -105,9 +105,9 @@ class AlertCommands(CommandSet):
             "monitoring.monitor",
             name=model,
             every=every,
-            rules=_many(when),
-            then=_many(then) or ["alert"],
-            sinks=_many(to),
+            rules=list(when or ()),
+            then=list(then or ()) or ["alert"],
+            sinks=list(to or ()),
             retrain=rules.to_dict(),
         )
         return Monitor.from_dict(answer)
@@ -235,7 +235,3 @@ class AlertCommands(CommandSet):
         """
         until = 0 if off else now_ms() + parse_length(length)
         return Monitor.from_dict(self.context.call("monitoring.silence", name=model, rule=rule, until_ms=until))
-
-
-def _many(given: list[str] | str | None) -> list[str]:
-    return [given] if isinstance(given, str) else list(given or ())

@@ -84,7 +84,7 @@ class MonitoringCommands(CommandSet):
         %mlops drift train new_customers
         %mlops drift january.parquet february.parquet --memory 2GiB
         """
-        limits, chosen = _thresholds(threshold), [detector] if isinstance(detector, str) else list(detector or ())
+        limits, chosen = _thresholds(threshold), list(detector or ())
         timed = [o for o, given in (("--last", last is not None), ("--since", since), ("--window", window)) if given]
         if len(timed) > 1 or (every and timed):
             raise InvalidArgument(f"{', '.join([*timed, *(['--every'] if every else [])])} exclude one another.")
@@ -204,8 +204,8 @@ def _alone(given: Any) -> InvalidArgument:
     )
 
 
-def _thresholds(given: list[str] | Mapping[str, float] | str | None) -> list[str]:
-    """In Python a mapping or a single one will do."""
+def _thresholds(given: list[str] | Mapping[str, float] | None) -> list[str]:
+    """In Python a mapping will do."""
     if isinstance(given, Mapping):
         return [f"{name}={value}" for name, value in given.items()]
-    return [given] if isinstance(given, str) else list(given or ())
+    return list(given or ())

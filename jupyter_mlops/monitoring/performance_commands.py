@@ -146,7 +146,7 @@ class PerformanceCommands(CommandSet):
         if shap and not why:
             raise InvalidArgument("--shap goes with --why.", hint="Add --why.")
         moved = self._shap(model, allow_pickle=allow_pickle) if shap else None
-        columns = [by] if isinstance(by, str) else list(by or ())
+        columns = list(by or ())
         answer = self.context.call(
             "monitoring.performance",
             name=model,

@@ -180,9 +180,9 @@ class PipelineCommands(CommandSet):
         return verification
 
 
-def _targets(given: Sequence[str] | str) -> list[str]:
+def _targets(given: Sequence[str]) -> list[str]:
     """The targets asked for, each checked."""
-    names = [name for text in ([given] if isinstance(given, str) else given) for name in text.replace(",", " ").split()]
+    names = [name for text in given for name in text.replace(",", " ").split()]
     for name in names:
         if name not in TARGETS:
             raise InvalidArgument.unknown("target", name, TARGETS)

@@ -63,7 +63,7 @@ class PipelineRunCommands(CommandSet):
         from .running import run_project
 
         options: list[str] = []
-        for text in [set] if isinstance(set, str) else set:
+        for text in set:
             options += ["--set", text]
         options += ["--jobs", str(jobs)] if jobs else []
         options += ["--dask", dask] if dask else []

@@ -125,7 +125,7 @@ class ParityCommands(CommandSet):
     def _servers_of(self, ref: str, asked: list[str] | None) -> list[StoredDeployment]:
         home = self.context.workspace.home
         if asked:
-            return [find(home, name) for name in ([asked] if isinstance(asked, str) else asked)]
+            return [find(home, name) for name in asked]
         return [
             stored
             for stored in stored_deployments(home)

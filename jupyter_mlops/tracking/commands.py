@@ -129,7 +129,7 @@ class TrackingCommands(CommandSet):
         --------
         %mlops compare baseline 4f2a91c0
         """
-        given = [getattr(run, "id", run) for run in ([runs] if isinstance(runs, str) else runs)]
+        given = [getattr(run, "id", run) for run in runs]
         if len(given) < 2:
             raise InvalidArgument(
                 f"compare takes at least two runs, not {len(given)}.", hint="`%mlops runs` lists what there is."

@@ -73,7 +73,7 @@ class ReproductionCommands(CommandSet):
         context = self.context
         began = time.perf_counter()
         stored = stored_run(context, str(getattr(run, "id", run)))
-        accepted = [accept] if isinstance(accept, str) else list(accept)
+        accepted = list(accept)
 
         def verdict(found: Mapping[str, Any], again: Mapping[str, Any] | None) -> Reproduction:
             now = tracker_of(self.context).surroundings.assessment(stored.run.id)

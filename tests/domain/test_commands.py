@@ -80,6 +80,20 @@ def test_what_does_not_fit_is_named(buy: Command, given: dict[str, Any], message
     assert message in str(told.value)
 
 
+def test_a_text_stands_for_a_list_of_that_one(buy: Command) -> None:
+    assert Shop().buy("hat", colour="red") == buy.call(Shop(), {"what": "hat", "colour": ["red"]})  # type: ignore[arg-type]
+    assert Shop().buy("hat", colour=["red"]).endswith("['red']")
+    assert Shop().buy("hat").startswith("hat s")
+
+    class Bag:
+        @command("fill", stage="workspace", changes=False)
+        def fill(self, things: list[str], *more: str, with_: list[str] | None = None) -> list[Any]:
+            """Fill it."""
+            return [things, more, with_]
+
+    assert Bag().fill("a", "b", "c", with_="d") == [["a"], ("b", "c"), ["d"]]  # type: ignore[arg-type]
+
+
 def test_a_variadic_argument_is_a_list_for_surfaces_and_spread_for_the_method() -> None:
     class Zoo:
         @command("meet", stage="workspace", changes=False)
