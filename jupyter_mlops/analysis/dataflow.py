@@ -127,6 +127,9 @@ class _Linker:
     constants: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
     _told: dict[int, set[str]] = field(default_factory=dict)
+    _told_to_draw: dict[int, bool] = field(default_factory=dict)
+    _seeded: set[str] = field(default_factory=set)
+    """The global random generators that the notebook sets the seed of."""
     _drawings: set[str] = field(default_factory=set)
     ever_bound: set[str] = field(default_factory=set)
 
@@ -134,6 +137,7 @@ class _Linker:
         statements = list(statements)
         self._drawings = {n for n, value in self.live.items() if _is_drawing(value)}
         self.ever_bound = stored_names([statement.node for statement in statements])
+        self._seeded = set().union(*(GENERATORS if s.seeds else effects_of(s.node).outside.seeded for s in statements))
         for statement in statements:
             node = statement.node
             effects = effects_of(node, self.modules)
@@ -172,7 +176,7 @@ class _Linker:
             mutates |= effects.surely & self.modules  # an option set on a module
         maybe = (effects.maybe | set().union(*(f.writes for f in inner))) - effects.writes
         self._remember(statement, effects, shared)
-        drawn = {RANDOM} if effects.outside.draws else set()
+        drawn = {RANDOM} if effects.outside.draws or self._seen_to_draw(statement, effects) else set()
         seeded = {RANDOM} if effects.outside.seeds else set()
         return Flow(
             statement,
@@ -196,6 +200,26 @@ class _Linker:
             told = set().union(*(e.mutates | e.writes | e.maybe for e in firsts))
             self._told[id(statement.execution)] = told
         return (set(seen.changed) - told - self.modules) & self.seen
+
+    def _seen_to_draw(self, statement: Statement, effects: Effects) -> bool:
+        """Whether the cell was seen to draw random numbers though no text of it says so: any call of it may have."""
+        seen, around = statement.execution.evidence, statement.execution.statements
+        if seen is None or not seen.drew & self._seeded or not (effects.calls or hasattr(statement.node, "body")):
+            return False
+        told = self._told_to_draw.get(id(statement.execution))
+        if (
+            told is None
+            and seen.drew == {"random"}
+            and any(isinstance(s.node, (ast.Import, ast.ImportFrom)) for s in around)
+        ):
+            told = True  # a library that is loaded may draw from Python's own generator for itself
+        elif told is None:
+            firsts = [effects_of(s.node, self.modules) for s in around]
+            outside = [first.outside for first in firsts]
+            outside += [self.functions[n].outside for first in firsts for n in self._used_functions(first.reads)]
+            told = any(one.draws or one.seeds for one in outside)
+        self._told_to_draw[id(statement.execution)] = told
+        return not told
 
     def _draws(self, effects: Effects) -> bool:
         """Whether a statement draws."""

@@ -169,7 +169,8 @@ class _Taker:
             if value.dtype.kind == "O":
                 items = self._items([(str(i), v) for i, v in enumerate(value.ravel())], name)
                 return {"kind": "items", "type": "array of objects", "shape": list(value.shape), "items": items}
-            return take_array(value, self.folder)
+            locked = self.depth == 1 and getattr(value, "base", 0) is None and not value.flags.writeable
+            return {**take_array(value, self.folder), **({"locked": True} if locked else {})}
         if from_package(value, "scipy") and hasattr(value, "tocsr"):
             small = math.prod(value.shape) <= LARGEST_COPY
             return take_array(value.toarray(), self.folder) if small else take_sparse(value)

@@ -27,7 +27,9 @@ def drawing(value: Any) -> Any:
         return (type(value).__name__, value.frame, value.names)
     _settle(value if hasattr(value, "draw_without_rendering") else getattr(value, "figure", None))
     if hasattr(value, "get_axes") and hasattr(value, "get_size_inches"):
-        return ("figure", [drawing(axes) for axes in value.get_axes()], [text.get_text() for text in value.texts])
+        size = [float(side) for side in value.get_size_inches()]
+        texts = [_artist(text) for text in value.texts]
+        return {"figure": [drawing(axes) for axes in value.get_axes()], "texts": texts, "size": size}
     if hasattr(value, "set_children") and hasattr(value, "frozen"):  # a transform: what it consists of, not who uses it
         worked_out = (*_OF_USE, "_points") if "_bbox" in vars(value) else _OF_USE
         return (type(value).__name__, {k: v for k, v in vars(value).items() if k not in worked_out})
@@ -55,7 +57,9 @@ def drawing(value: Any) -> Any:
 
 
 def _axes(axes: Any) -> Any:
-    shown = [_artist(child) for child in (*axes.lines, *axes.patches, *axes.collections, *axes.images, *axes.texts)]
+    shown = [_artist(child) for child in (*axes.lines, *axes.patches, *axes.collections, *axes.images)]
+    fitted = {id(text) for child in axes.collections for text in getattr(child, "labelTexts", ())}  # to a contour
+    shown += [text.get_text() if id(text) in fitted else _artist(text) for text in axes.texts]
     legend = axes.get_legend()
     texts = [text.get_text() for text in legend.get_texts()] if legend is not None else []
     fixed = [
@@ -64,7 +68,22 @@ def _axes(axes: Any) -> Any:
         if type(axis.get_major_locator()).__name__ == "FixedLocator"
     ]
     cells = [cell.get_text().get_text() for table in axes.tables for cell in table.get_celld().values()]
-    return ("axes", axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), axes.get_xscale(), axes.get_yscale(), shown, texts, _limits(axes), fixed, cells)  # fmt: skip
+    frame = {
+        "visible": [axes.get_visible(), axes.axison, *(spine.get_visible() for spine in axes.spines.values())],
+        "grid": [axis.get_tick_params().get("gridOn") for axis in (axes.xaxis, axes.yaxis)],
+        "colour": _colour(axes.get_facecolor()),
+    }
+    return {
+        "title": [axes.get_title(loc=place) for place in ("left", "center", "right")],
+        "labels": [axes.get_xlabel(), axes.get_ylabel()],
+        "scales": [axes.get_xscale(), axes.get_yscale()],
+        "shown": shown,
+        "legend": texts,
+        "limits": _limits(axes),
+        "ticks": fixed,
+        "table": cells,
+        "frame": frame,
+    }
 
 
 def _limits(axes: Any) -> list[float]:
@@ -88,27 +107,47 @@ def _artist(value: Any) -> Any:
     import numpy as np
 
     kind = type(value).__name__
+    look = _look(value)
     if hasattr(value, "get_xydata"):
         style = (_colour(value.get_color()), str(value.get_linestyle()), str(value.get_marker()))
-        return (kind, np.asarray(value.get_xydata(), dtype=float), style)
+        return (kind, np.asarray(value.get_xydata(), dtype=float), style, look)
     if hasattr(value, "get_bbox") and hasattr(value, "get_width"):
-        return (kind, [float(v) for v in value.get_bbox().bounds], _colour(value.get_facecolor()))
+        return (kind, [float(v) for v in value.get_bbox().bounds], _colour(value.get_facecolor()), look)
     if hasattr(value, "get_patch_transform") and not hasattr(value, "get_arrowstyle"):  # an arrow stands in points
         outline = value.get_patch_transform().transform_path(value.get_path())
-        return (kind, np.asarray(outline.vertices, dtype=float), _colour(value.get_facecolor()))
+        return (kind, np.asarray(outline.vertices, dtype=float), _colour(value.get_facecolor()), look)
     if hasattr(value, "get_offsets"):
         sizes = [float(size) for size in value.get_sizes()] if hasattr(value, "get_sizes") else []
         paths = [np.asarray(path.vertices) for path in value.get_paths()[:200]]
         array = value.get_array()
         colours = np.asarray(value.get_facecolor(), dtype=float)
-        return (kind, np.asarray(value.get_offsets(), dtype=float), paths, None if array is None else np.asarray(array), colours, sizes)  # fmt: skip
+        return (kind, np.asarray(value.get_offsets(), dtype=float), paths, None if array is None else np.asarray(array), colours, sizes, look)  # fmt: skip
     if hasattr(value, "get_array"):
         array = value.get_array()
         extent = [float(v) for v in value.get_extent()] if kind == "AxesImage" else []
         shades = (value.get_cmap().name, [None if v is None else float(v) for v in value.get_clim()])
-        return (kind, None if array is None else np.asarray(array), extent, shades)
+        return (kind, None if array is None else np.asarray(array), extent, shades, look)
     if hasattr(value, "get_xy") and not callable(getattr(value, "get_text", None)):
         return (kind, np.asarray(value.get_xy(), dtype=float))
     if hasattr(value, "get_text"):
-        return (kind, value.get_text())
+        places = [value.get_position(), *([value.xy] if hasattr(value, "xy") else [])]  # an annotation points at xy
+        size, colour = float(value.get_fontsize()), _colour(value.get_color())
+        return (kind, value.get_text(), [_number(v) for place in places for v in place], size, colour, look)
     return None
+
+
+def _look(value: Any) -> dict[str, Any]:
+    """What an artist has been given to look by: whether it is seen, how much shines through, how wide its lines are."""
+    asked = ("visible", "alpha", "zorder", "linewidth", "markersize", "hatch", "edgecolor")
+    return {name: _number(getattr(value, f"get_{name}")()) for name in asked if hasattr(value, f"get_{name}")}
+
+
+def _number(value: Any) -> Any:
+    """A number, or an array of them, of NumPy or of units, as plain data."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, (tuple, list)):
+        return [_number(item) for item in value]
+    return float(value) if isinstance(value, (int, float)) else str(value)

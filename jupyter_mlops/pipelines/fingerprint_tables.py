@@ -79,6 +79,7 @@ def take_pandas(value: Any, folder: Path | None, name: str, *, without: Collecti
             "dtype": _dtype(table.dtypes.iloc[i]),
             "digest": "measured" if label in without else _column_digest(table.iloc[:, i]),
             "summary": {} if label in without else _summary(table.iloc[:, i]),
+            "cells": "" if label in without else _kinds_digest(table.iloc[:, i]),
         }
         for i, label in enumerate(table.columns)
     ]
@@ -125,6 +126,16 @@ def _column_digest(column: Any) -> str:
     except TypeError:  # an extension type without a hash
         hashes = pd.util.hash_pandas_object(column.map(_cell_text), index=False)
     return hashlib.sha256(hashes.to_numpy().tobytes()).hexdigest()[:32]
+
+
+def _kinds_digest(column: Any) -> str:
+    """What kinds of cells a column of objects holds: None, NaN and NaT are all missing, and still three things."""
+    if column.dtype != object:
+        return ""
+    kinds = (
+        "nan" if isinstance(v, float) and math.isnan(v) else type(v).__name__.rstrip("0123456789_") for v in column
+    )
+    return hashlib.sha256("\0".join(kinds).encode()).hexdigest()[:32]
 
 
 def _cell_text(value: Any) -> str:
@@ -182,6 +193,8 @@ def table_difference(expected: Fingerprint, found: Fingerprint, value: Any, fold
         place = _first_cell(copy.iloc[:, i], table.iloc[:, i])
         if place:
             return f"{where}, {place}"
+        if was.get("cells", now["cells"]) != now["cells"]:  # exports of earlier versions have none
+            return f"{where} holds other kinds of cells: None, NaN and NaT, or numbers and texts, are not the same"
     if expected["index"] != found["index"]:
         return "the index differs"
     if expected.get("labels", found["labels"]) != found["labels"]:  # exports of earlier versions have none
@@ -297,6 +310,8 @@ def array_difference(expected: Fingerprint, found: Fingerprint, value: Any, fold
             return f"{what} was {expected.get(what, 'ndarray')}, is {found.get(what, 'ndarray')}"
     if expected.get("mask") != found.get("mask"):
         return "other elements are masked"
+    if expected.get("locked") != found.get("locked"):
+        return "was made read-only, can be written to" if "locked" in expected else "could be written to, is read-only"
     if expected["digest"] == found["digest"]:
         return ""
     if "copy" not in expected or not (folder / expected["copy"]).exists():

@@ -228,8 +228,9 @@ def _seeded_first(execution: Execution) -> set[str]:
 
 
 def _known(execution: Execution) -> bool:
-    """Whether the text tells that the cell draws, so that what draws is kept."""
-    return any(effects_of(s.node).outside.draws or effects_of(s.node).outside.seeds for s in execution.statements)
+    """Whether the text tells what of the cell draws, so that it is kept: any call of it, where none is known to."""
+    told = [effects_of(s.node) for s in execution.statements]
+    return any(effects.calls or effects.outside.draws or effects.outside.seeds for effects in told)
 
 
 def _draws_itself(execution: Execution) -> bool:

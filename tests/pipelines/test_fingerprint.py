@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import sqlite3
 import threading
 import zipfile
@@ -377,6 +378,12 @@ class _Recent:
         self.cache = {key: 1}
 
 
+def _locked(values: list[float], *, locked: bool) -> Any:
+    made = np.array(values)
+    made.flags.writeable = not locked
+    return made
+
+
 DAILY = pd.Series(range(3), index=DAYS)
 LITTLE = [
     pytest.param(lambda n: TABLE.groupby("c")[["n"] if n else ["s"]], id="which columns of groups"),
@@ -394,6 +401,20 @@ LITTLE = [
     pytest.param(lambda n: _bars(lambda axes: axes.table([[str(n)]])), id="a table in a drawing"),
     pytest.param(lambda n: _bars(lambda axes: axes.scatter([1, 2], [1, 2], s=10 + n)), id="the size of dots"),
     pytest.param(lambda n: _bars(lambda axes: axes.fill([1, 2, 3], [1, 2, n])), id="a polygon"),
+    pytest.param(lambda n: _bars(lambda axes: axes.text(n, 1, "here")), id="where a text stands"),
+    pytest.param(
+        lambda n: _bars(lambda axes: axes.annotate("this", (n, 1), (2, 2))), id="what an annotation points at"
+    ),
+    pytest.param(lambda n: _bars(lambda axes: axes.plot([1, 2], linewidth=n + 1)), id="the width of a line"),
+    pytest.param(lambda n: _bars(lambda axes: axes.scatter([1], [1], alpha=0.5 + n / 2)), id="what shines through"),
+    pytest.param(lambda n: _bars(lambda axes: axes.bar([1], [1], edgecolor="rg"[n])), id="the colour of an edge"),
+    pytest.param(lambda n: _bars(lambda axes: axes.grid(bool(n))), id="a grid"),
+    pytest.param(lambda n: _bars(lambda axes: axes.axis("off" if n else "on")), id="axes that are not shown"),
+    pytest.param(lambda n: _bars(lambda axes: axes.set_title(str(n), loc="left")), id="a title at the left"),
+    pytest.param(lambda n: _bars(lambda axes: axes.figure.set_size_inches(4, 4 + n)), id="the size of a figure"),
+    pytest.param(lambda n: pd.Series([None if n else math.nan, "a"], dtype=object), id="None where NaN was"),
+    pytest.param(lambda n: pd.Series([math.nan if n else None, "a"], dtype=object), id="NaN where None was"),
+    pytest.param(lambda n: _locked([1.0, 2.0], locked=bool(n)), id="an array that was made read-only"),
 ]
 
 

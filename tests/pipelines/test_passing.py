@@ -102,7 +102,7 @@ def test_any_plain_data_comes_back(tmp_path: Path, value: Any) -> None:
 
 def test_everything_else(tmp_path: Path) -> None:
     values: dict[str, Any] = {
-        "array": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "dates": np.array(["2024-01-01", "NaT"], "datetime64[D]"),
+        "array": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "locked": np.broadcast_to(1.5, 3), "dates": np.array(["2024-01-01", "NaT"], "datetime64[D]"),
         "objects": np.array([[1, "a"], [None, [2]]], dtype=object), "scalar": np.float32(0.1), "inf": [float("inf"), float("-inf")],
         "masked": np.ma.masked_array([1.0, 2.0], [False, True]), "stamp": pd.Timestamp("2024-01-01 12:00", tz="UTC"),
         "delta": pd.Timedelta("1D"), "span": dt.timedelta(days=1), "number": decimal.Decimal("1.10"), "path": Path("a/b"),
@@ -114,6 +114,8 @@ def test_everything_else(tmp_path: Path) -> None:
         assert type(again[name]) is type(value), name
         assert repr(again[name]) == repr(value), name
     assert again["array"].flags.f_contiguous
+    assert again["array"].flags.writeable
+    assert not again["locked"].flags.writeable
 
 
 def test_generators_go_on_where_they_were(tmp_path: Path) -> None:

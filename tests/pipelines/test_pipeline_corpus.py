@@ -73,6 +73,7 @@ MUTATIONS = [
     ("seeds that NumPy takes itself", 'restore_random_state("2")', "pass", "seeds that are not given again"),
     ("async", "work(2), work(3)", "work(3), work(2)", "what is awaited in another order"),
     ("a seed halfway", "np.random.seed(4)", "pass", "a dropped seed"),
+    ("a library that draws", "np.random.seed(12345)", "pass", "a dropped seed of what a library draws"),
     ("frames", "df.loc[df.key == 'A', 'ratio'] = 0", "pass", "a dropped assignment to cells"),
     ("frames", "indexed.index.name = 'k'", "pass", "a dropped name of an index"),
     ("functions and globals", "    rate = 10", "    pass", "a stale global"),

@@ -113,7 +113,8 @@ def _encode_numpy(value: Any, writer: Writer) -> dict[str, Any] | None:
             return {"$": "objects", "shape": list(value.shape), "v": [writer.encode(item) for item in value.ravel()]}
         kind = type(value).__name__
         made = writer.file("npy", lambda path: np.save(path, np.asarray(value), allow_pickle=False))
-        return {"$": "array", "class": kind if kind in ("matrix", "recarray") else "", **made}
+        locked = {} if value.flags.writeable else {"locked": True}
+        return {"$": "array", "class": kind if kind in ("matrix", "recarray") else "", **locked, **made}
     if isinstance(value, np.generic):
         array = np.asarray(value)
         buffer = io.BytesIO()
@@ -136,6 +137,7 @@ def _decode_numpy(kind: str, node: dict[str, Any], reader: Reader) -> Any:
 
     if kind == "array":
         array = np.load(reader.path(node), allow_pickle=False)
+        array.flags.writeable = "locked" not in node
         return array.view({"matrix": np.matrix, "recarray": np.recarray}[node["class"]]) if node["class"] else array
     if kind == "masked":
         data, mask = (reader.decode(part) for part in node["v"])
