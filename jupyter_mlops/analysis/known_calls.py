@@ -144,6 +144,7 @@ READS_FILE = words(
     """
     open load loadtxt genfromtxt read_text read_bytes glob rglob listdir iterdir exists imread isfile isdir is_file
     is_dir getsize getmtime scandir walk stat fromfile memmap loadmat ZipFile TarFile Image namelist
+    run_path run_module import_module
     """
 )
 

@@ -270,8 +270,8 @@ class _Reader:
         run_name = stem if option and "n" in option else "__main__"
         call = f'runpy.run_path({file!r}{shares}, run_name="{run_name}")'
         names = sorted(seen.bound - stored_names(ast.parse(self.execution.text).body))
-        taken = f"ran_{len(self.taken)}"
-        lines = [f"{taken} = {call}", *(f"{n} = {taken}[{n!r}]" for n in names)] if names else [call]
+        ran = self._free(f"ran_{stem}")
+        lines = [f"{ran} = {call}", *(f"{n} = {ran}[{n!r}]" for n in names)] if names else [call]
         self._code("import runpy\n" + "\n".join(lines), in_run=in_run, magic=magic.title)
         return True
 
@@ -291,9 +291,7 @@ class _Reader:
             self.trace.timed.setdefault(self.execution.cell.count, set()).update(seen.changed)
             return False
         times, body = runs
-        name = f"timed_{self.execution.cell.count}"
-        name = next(n for n in chain((name,), (f"{name}_{i}" for i in count(2))) if n not in self.taken)
-        self.taken.add(name)
+        name = self._free(f"timed_{self.execution.cell.count}")
         self._code(
             f"def {name}():\n{indent(body)}\nfor {name}_run in range({times}):\n    {name}()",
             in_run=in_run,
@@ -324,9 +322,14 @@ class _Reader:
     def _named(self, name: str, value: ast.expr, segment: Segment, *, in_run: bool) -> Statement:
         """Keep what was logged or shown under a name of its own."""
         name = f"{name}_" if keyword.iskeyword(name) else name
+        free = self._free(name)
+        return self._keep(f"{free} = {self._written(value)}", segment.line, in_run=in_run, metric=free)
+
+    def _free(self, name: str) -> str:
+        """A name that nothing else has, as near to this one as can be."""
         free = next(n for n in chain((name,), (f"{name}_{i}" for i in count(2))) if n not in self.taken)
         self.taken.add(free)
-        return self._keep(f"{free} = {self._written(value)}", segment.line, in_run=in_run, metric=free)
+        return free
 
     def _written(self, value: ast.expr) -> str:
         """An expression as the author wrote it; Python 3.11 does not tell where it stands inside an f-string."""
@@ -339,6 +342,8 @@ class _Reader:
 
     def _within(self, text: str) -> tuple[str, str, bool]:
         """Mend what stands inside a statement: runs, logging, displays and magics in loops and functions."""
+        if "__builtins__" in text:  # the module in a notebook, a dict in a module that is imported
+            self._once("import builtins as __builtins__", 1)
         if not any(
             word in text for word in ("get_ipython", "display", *self.scope.ours, *self.scope.mlflow, *self.scope.runs)
         ):

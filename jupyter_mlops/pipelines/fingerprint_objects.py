@@ -12,7 +12,9 @@ import enum
 import functools
 import io
 import itertools
+import os
 import re
+import tempfile
 import types
 import warnings
 from collections.abc import Iterable
@@ -101,6 +103,8 @@ def placed(value: Any) -> Any:
         value = _ADDRESS.sub(" at 0x", value) if " at 0x" in value else value
         for here, there in PLACES.items():
             value = value.replace(here, there)
+        if (folder := tempfile.gettempdir()) in value:  # `tempfile` gives what it makes a name by chance
+            value = re.sub(re.escape(folder + os.sep) + r"tmp[a-z0-9_]{8}(?![a-z0-9_])", f"{folder}{os.sep}tmp", value)
     return value
 
 
@@ -153,7 +157,7 @@ def state_of(value: Any) -> Any:
         raise NotComparable("a progress bar, which belongs to what it is shown in")
     if root in ("ipywidgets", "ipympl") and hasattr(value, "trait_values"):
         return _widget(value)
-    special = {"matplotlib": drawing, "mpl_toolkits": drawing, "seaborn": drawing, "pandas": _pandas, "scipy": _scipy, "sqlalchemy": _sqlalchemy, "statsmodels": _statsmodels, "numpy": _numpy, "random": _random, "sqlite3": _database, "zipfile": _archive, "_thread": _lock, "threading": _thread, "concurrent": _executor}.get(root)  # fmt: skip
+    special = {"matplotlib": drawing, "mpl_toolkits": drawing, "seaborn": drawing, "pandas": _pandas, "scipy": _scipy, "sqlalchemy": _sqlalchemy, "statsmodels": _statsmodels, "numpy": _numpy, "random": _random, "sqlite3": _database, "zipfile": _archive, "_csv": _csv, "_thread": _lock, "threading": _thread, "concurrent": _executor}.get(root)  # fmt: skip
     found = special(value) if special is not None else None
     return found if found is not None else _reduced(value)
 
@@ -354,6 +358,12 @@ def _archive(value: Any) -> Any:
         return None
     members = [(member.filename, member.file_size, member.CRC) for member in value.infolist()]
     return ("archive", str(value.filename or ""), value.mode, value.fp is None, members)
+
+
+def _csv(value: Any) -> Any:
+    """What reads or writes CSV: how it does so, and how far it has read."""
+    how = value.dialect
+    return ("csv", getattr(value, "line_num", -1), how.delimiter, how.quotechar, how.quoting) if how is not None else None
 
 
 def _lock(value: Any) -> Any:

@@ -74,6 +74,8 @@ MUTATIONS = [
     ("async", "work(2), work(3)", "work(3), work(2)", "what is awaited in another order"),
     ("a seed halfway", "np.random.seed(4)", "pass", "a dropped seed"),
     ("a library that draws", "np.random.seed(12345)", "pass", "a dropped seed of what a library draws"),
+    ("files that are run, and the builtins", "    next(read)\n", "    pass\n", "a table read less far"),
+    ("files that are run, and the builtins", "return x + 1", "return x + 2", "another file that is run"),
     ("frames", "df.loc[df.key == 'A', 'ratio'] = 0", "pass", "a dropped assignment to cells"),
     ("frames", "indexed.index.name = 'k'", "pass", "a dropped name of an index"),
     ("functions and globals", "    rate = 10", "    pass", "a stale global"),
