@@ -149,7 +149,9 @@ class _Linker:
             if not statement.execution.ok:
                 _doubt(statement, effects)
             elif statement.failed:
-                effects.maybe, effects.writes = effects.maybe | effects.writes, set()
+                seen = statement.execution.evidence
+                perhaps = effects.maybe | effects.writes
+                effects.maybe, effects.writes = perhaps & seen.bound if seen is not None else perhaps, set()
             yield self._flow(statement, effects)
 
     def _flow(self, statement: Statement, effects: Effects) -> Flow:
@@ -376,7 +378,11 @@ def slice_back(flows: list[Flow], targets: Iterable[str]) -> Slice:
     missing = [
         Missing(name, reader)
         for name, reader in needed.items()
-        if reader is not None and name not in KNOWN and name not in perhaps and not name.startswith("<")
+        if reader is not None
+        and name not in KNOWN
+        and name not in perhaps
+        and not name.startswith("<")
+        and not (reader.failed and reader.execution.evidence and reader.execution.evidence.error == "NameError")
     ]
     return Slice(kept[::-1], sorted(missing, key=lambda m: m.name), dropped[::-1])
 

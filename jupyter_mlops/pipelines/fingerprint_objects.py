@@ -363,7 +363,9 @@ def _archive(value: Any) -> Any:
 def _csv(value: Any) -> Any:
     """What reads or writes CSV: how it does so, and how far it has read."""
     how = value.dialect
-    return ("csv", getattr(value, "line_num", -1), how.delimiter, how.quotechar, how.quoting) if how is not None else None
+    return (
+        ("csv", getattr(value, "line_num", -1), how.delimiter, how.quotechar, how.quoting) if how is not None else None
+    )
 
 
 def _lock(value: Any) -> Any:

@@ -250,7 +250,8 @@ def _bind(step: PlannedStep, module: Module, before: Collection[str]) -> dict[st
             if name not in bound and name not in outside and name in before and name not in step.inputs:
                 step.inputs.append(name)
         bound |= flow.writes
-        for name in _in_order(flow, flow.writes | flow.maybe | (flow.mutates & (spoken | bound))):
+        there = {*before, *bound, *made, *flow.maybe}  # what failed to be made has nothing to be changed
+        for name in _in_order(flow, flow.writes | flow.maybe | (flow.mutates & (spoken | bound) & there)):
             if name not in outside and not name.startswith("<"):
                 made[name] = None
     return made
