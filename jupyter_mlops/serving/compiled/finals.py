@@ -98,10 +98,10 @@ class Final:
         """What the model adds up for every row."""
         if self.weights.size:
             return np.asarray(features @ self.weights + self.bias)
+        if self._walk is not None:
+            return np.asarray((self._walk.sums(features, single=self.single) + self.base) / self.divide)
         if self.single:
             features = features.astype(np.float32)
-        if self._walk is not None:
-            return np.asarray((self._walk.sums(features) + self.base) / self.divide)
         if self._session is None:
             return np.tile(self.base, (len(features), 1)) / self.divide
         found = self._run(OUTPUTS, {"x": np.ascontiguousarray(features, dtype=np.float64)}, None)[0]
@@ -115,11 +115,15 @@ class Final:
         """
         if not self._of_two:
             return None
-        if self._run is None or self.single:
+        if self._walk is None and (self._run is None or self.single):
             found: list[float] = self.sums(features)[:, 0].tolist()
         else:
             base, divide = self._base, self.divide
-            found = [(value + base) / divide for value in self._run(OUTPUTS, {"x": features}, None)[0].ravel().tolist()]
+            if self._walk is not None:
+                added = self._walk.sums(features, single=self.single)
+            else:
+                added = self._run(OUTPUTS, {"x": features}, None)[0]
+            found = [(value + base) / divide for value in added.ravel().tolist()]
         above = self.above
         told: list[float] = []
         if self.link == "share":

@@ -2,11 +2,12 @@
 ; A way alone waits for memory at every node, and for the branch that was not foreseen: abreast they wait together, and none
 ; branches. A node is a float64 to compare with, the column whose cell is compared, and the place of the first of the two
 ; nodes beneath, which stand side by side: the second is taken where the cell is at least as large. A leaf is its value, a
-; column that holds no number, and its own place, so whoever has come there stays. Sums stand at the end of a row's cells.
+; column that holds no number, and its own place, so whoever has come there stays. A row's cells are its features, rounded to
+; float32 where the library does so, their negatives, one that holds no number, and its sums.
 
 %node = type { double, i32, i32 }
 
-define void @walk(ptr %nodes, ptr %roots, ptr %sums, i64 %trees, ptr %rows, i64 %count, i64 %width) {
+define void @walk(ptr %nodes, ptr %roots, ptr %sums, i64 %trees, ptr %given, i64 %count, i64 %features, i1 %single, ptr %rows, i64 %width) {
 start:
   %places = alloca [16 x i64]
   %few = icmp slt i64 %count, 4 ; from so many rows on, a tree that is in the cache is walked by all of them
@@ -15,10 +16,58 @@ start:
   %row.step = select i1 %few, i64 0, i64 1
   %tree.step = select i1 %few, i64 1, i64 0
   %cell.step = select i1 %few, i64 0, i64 %width
-  br label %next.outer
+  %no.number = shl i64 %features, 1
+  %first.told = add i64 %no.number, 1
+  br label %next.row
+
+next.row:
+  %r = phi i64 [ 0, %start ], [ %r.next, %row.there ]
+  %rows.left = icmp slt i64 %r, %count
+  br i1 %rows.left, label %fill, label %next.outer
+
+fill:
+  %given.first = mul i64 %r, %features
+  %given.at = getelementptr double, ptr %given, i64 %given.first
+  %row.start = mul i64 %r, %width
+  %row.at = getelementptr double, ptr %rows, i64 %row.start
+  %negatives.at = getelementptr double, ptr %row.at, i64 %features
+  br label %each.cell
+
+each.cell:
+  %c = phi i64 [ 0, %fill ], [ %c.next, %each.cell ]
+  %double.at = getelementptr double, ptr %given.at, i64 %c
+  %double = load double, ptr %double.at
+  %float = fptrunc double %double to float
+  %rounded = fpext float %float to double
+  %feature.value = select i1 %single, double %rounded, double %double
+  %negative = fneg double %feature.value
+  %cell.at = getelementptr double, ptr %row.at, i64 %c
+  store double %feature.value, ptr %cell.at
+  %negative.at = getelementptr double, ptr %negatives.at, i64 %c
+  store double %negative, ptr %negative.at
+  %c.next = add i64 %c, 1
+  %cells.left = icmp slt i64 %c.next, %features
+  br i1 %cells.left, label %each.cell, label %cells.there
+
+cells.there:
+  %no.number.at = getelementptr double, ptr %row.at, i64 %no.number
+  store double 0x7FF8000000000000, ptr %no.number.at
+  br label %zero
+
+zero:
+  %z = phi i64 [ %first.told, %cells.there ], [ %z.next, %zero ]
+  %zero.at = getelementptr double, ptr %row.at, i64 %z
+  store double 0.0, ptr %zero.at
+  %z.next = add i64 %z, 1
+  %zeros.left = icmp slt i64 %z.next, %width
+  br i1 %zeros.left, label %zero, label %row.there
+
+row.there:
+  %r.next = add i64 %r, 1
+  br label %next.row
 
 next.outer:
-  %a = phi i64 [ 0, %start ], [ %a.next, %end.inner ]
+  %a = phi i64 [ 0, %next.row ], [ %a.next, %end.inner ]
   %outer.left = icmp slt i64 %a, %outer
   br i1 %outer.left, label %next.inner, label %end
 
@@ -63,9 +112,9 @@ visit:
   %feature.at = getelementptr %node, ptr %node.at, i64 0, i32 1
   %feature = load i32, ptr %feature.at
   %first.at = getelementptr %node, ptr %node.at, i64 0, i32 2
-  %first.told = load i32, ptr %first.at
+  %first.place = load i32, ptr %first.at
   %column = zext i32 %feature to i64
-  %first = zext i32 %first.told to i64
+  %first = zext i32 %first.place to i64
   %cell = getelementptr double, ptr %cells, i64 %column
   %value = load double, ptr %cell
   %is.second = fcmp oge double %value, %split

@@ -8,7 +8,9 @@ compiled.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import mmap
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -31,7 +33,16 @@ NODE = np.dtype([("split", "f8"), ("column", "i4"), ("first", "i4")])
 
 MOST_NODES = 2**31 - 1
 LLVM = (0, 45)  # the llvmlite from which on LLVM reads pointers without a type
-SIGNATURE = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, ctypes.c_int64, ctypes.c_void_p, *[ctypes.c_int64] * 2)
+SIGNATURE = ctypes.CFUNCTYPE(
+    None,
+    *[ctypes.c_void_p] * 3,
+    ctypes.c_int64,
+    ctypes.c_void_p,
+    *[ctypes.c_int64] * 2,
+    ctypes.c_bool,
+    ctypes.c_void_p,
+    ctypes.c_int64,
+)
 
 
 def walkable(forest: Forest) -> bool:
@@ -111,24 +122,36 @@ class Walk:
 
     def __init__(self, laid: bytes) -> None:
         told = msgspec.msgpack.decode(laid)
-        self._features, self._cells = int(told["features"]), 2 * int(told["features"]) + 1
+        self._cells = 2 * int(told["features"]) + 1  # that hold no sum
+        self._width = self._cells + int(told["targets"])
         self._roots = np.frombuffer(told["roots"], dtype=np.int64)
         self._sums = np.frombuffer(told["target"], dtype=np.int64) + self._cells
-        self._nodes = np.frombuffer(told["nodes"], dtype=NODE)
+        self._nodes = np.frombuffer(_on_large_pages(told["nodes"]), dtype=NODE)
         self._where = (self._nodes.ctypes.data, self._roots.ctypes.data, self._sums.ctypes.data, len(self._roots))
-        self._last = np.zeros(1 + int(told["targets"]))  # a cell that holds no number, and the sums
-        self._last[0] = np.nan
         _, self._walk = _compiled()
 
-    def sums(self, features: Array) -> Array:
-        """What the leaves add up to: rows x targets, float64; trees in their order, as the library adds them."""
-        count, cells = self._features, self._cells
-        rows = np.empty((len(features), cells - 1 + len(self._last)))
-        rows[:, :count] = features
-        np.negative(rows[:, :count], out=rows[:, count : cells - 1])
-        rows[:, cells - 1 :] = self._last
-        self._walk(*self._where, rows.ctypes.data, *rows.shape)
-        return rows[:, cells:]
+    def sums(self, features: Array, *, single: bool = False) -> Array:
+        """What the leaves add up to: rows x targets, float64; trees in their order, as the library adds them.
+
+        Parameters
+        ----------
+        single
+            Whether features are rounded to float32 first.
+        """
+        if features.dtype != np.float64 or not features.flags.c_contiguous:
+            features = np.ascontiguousarray(features, dtype=np.float64)
+        rows = np.empty((len(features), self._width))
+        self._walk(*self._where, features.ctypes.data, *features.shape, single, rows.ctypes.data, self._width)
+        return rows[:, self._cells :]
+
+
+def _on_large_pages(held: bytes) -> mmap.mmap:
+    """A copy on pages of 2 MB where the system has such: on those of 4 kB a row's way touches another at nearly every node."""
+    memory = mmap.mmap(-1, len(held), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(AttributeError, OSError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    memory[:] = held
+    return memory
 
 
 @cache
