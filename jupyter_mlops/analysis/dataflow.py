@@ -22,7 +22,7 @@ from .known_calls import SHOWING
 from .names import dotted_name, shared_names, stored_names
 from .outside import GENERATORS, depends_on_file
 from .statement_reader import effects_of
-from .trace import Statement
+from .trace import Execution, Statement
 
 __all__ = ["RANDOM", "STYLE", "Flow", "Missing", "Slice", "link", "slice_back"]
 
@@ -176,7 +176,9 @@ class _Linker:
         mutates = mutates.union(*(self.aliases.get(name, set()) for name in mutates))
         if not _is_display_option(statement.node):
             mutates |= effects.surely & self.modules  # an option set on a module
-        maybe = (effects.maybe | set().union(*(f.writes for f in inner))) - effects.writes
+        maybe = (effects.maybe | self._seen_to_bind(statement, effects)).union(
+            *(f.writes for f in inner)
+        ) - effects.writes
         self._remember(statement, effects, shared)
         drawn = {RANDOM} if effects.outside.draws or self._seen_to_draw(statement, effects) else set()
         seeded = {RANDOM} if effects.outside.seeds else set()
@@ -194,19 +196,29 @@ class _Linker:
     def _seen_to_change(self, statement: Statement, effects: Effects) -> set[str]:
         """What the cell was seen to change though no text of it says so: any call of it may have done that."""
         seen = statement.execution.evidence
-        if seen is None or not seen.changed or not (effects.calls or hasattr(statement.node, "body")):
+        if seen is None or not seen.changed or not _acts(statement, effects):
             return set()
-        told = self._told.get(id(statement.execution))
+        return (set(seen.changed) - self._told_by(statement.execution) - self.modules) & self.seen
+
+    def _seen_to_bind(self, statement: Statement, effects: Effects) -> set[str]:
+        """What the cell was seen to bind though no text of it says so: ``exec`` and ``globals()`` do that."""
+        seen = statement.execution.evidence
+        if seen is None or not seen.bound or not _acts(statement, effects):
+            return set()
+        return set(seen.bound) - self._told_by(statement.execution)
+
+    def _told_by(self, execution: Execution) -> set[str]:
+        """What the text of a cell says that it may bind or change."""
+        told = self._told.get(id(execution))
         if told is None:
-            firsts = [effects_of(s.node, self.modules) for s in statement.execution.statements]
-            told = set().union(*(e.mutates | e.writes | e.maybe for e in firsts))
-            self._told[id(statement.execution)] = told
-        return (set(seen.changed) - told - self.modules) & self.seen
+            firsts = [effects_of(s.node, self.modules) for s in execution.statements]
+            told = self._told[id(execution)] = set().union(*(e.mutates | e.writes | e.maybe for e in firsts))
+        return told
 
     def _seen_to_draw(self, statement: Statement, effects: Effects) -> bool:
         """Whether the cell was seen to draw random numbers though no text of it says so: any call of it may have."""
         seen, around = statement.execution.evidence, statement.execution.statements
-        if seen is None or not seen.drew & self._seeded or not (effects.calls or hasattr(statement.node, "body")):
+        if seen is None or not seen.drew & self._seeded or not _acts(statement, effects):
             return False
         told = self._told_to_draw.get(id(statement.execution))
         if (
@@ -291,9 +303,10 @@ class _Linker:
     def _remember(self, statement: Statement, effects: Effects, shared: dict[str, set[str]]) -> None:
         bound = effects.writes | effects.maybe
         for name in effects.writes:
-            for others in self.aliases.values():
-                others.discard(name)
-            self.aliases.pop(name, None)
+            if name not in effects.surely:  # `a += 1` binds the object that it has changed
+                for others in self.aliases.values():
+                    others.discard(name)
+                self.aliases.pop(name, None)
             self.functions.pop(name, None)
             self.modules.discard(name)
             self.iterators.discard(name)
@@ -385,6 +398,11 @@ def slice_back(flows: list[Flow], targets: Iterable[str]) -> Slice:
         and not (reader.failed and reader.execution.evidence and reader.execution.evidence.error == "NameError")
     ]
     return Slice(kept[::-1], sorted(missing, key=lambda m: m.name), dropped[::-1])
+
+
+def _acts(statement: Statement, effects: Effects) -> bool:
+    """Whether a statement may do what its text does not show: it calls something, or is no Python at all."""
+    return bool(effects.calls or statement.opaque or hasattr(statement.node, "body"))
 
 
 def _doubt(statement: Statement, effects: Effects) -> None:

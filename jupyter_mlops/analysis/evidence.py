@@ -7,15 +7,18 @@ is not seen. It is used to add to what is read in the text, never to take away f
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import random
 import sys
 import timeit
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
-__all__ = ["CellEvidence", "Watch", "is_variable"]
+__all__ = ["CellEvidence", "Watch", "deeds", "is_variable"]
 
 SMALL = 2_048  # bytes: smaller arrays are looked at whole
 SAMPLES = 16
@@ -27,6 +30,7 @@ _SHELL_NAMES = frozenset(("In", "Out", "exit", "quit", "open", "get_ipython"))
 _HOLDS_BACK = 5  # where a mark of the generators says that NumPy holds a normal number back
 _UNUSED = ((623,), (624,))
 """Where NumPy's generator stands as long as nothing was drawn: as it seeds itself, and after a seed was set."""
+_CACHED = type(functools.cache(int))
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type, type(sys))
 
 
@@ -65,6 +69,23 @@ class CellEvidence:
     drew: frozenset[str] = frozenset()
     entropy: tuple[int, ...] = ()
     timed: tuple[int, ...] = ()
+
+
+def deeds(seen: Iterable[CellEvidence]) -> CellEvidence | None:
+    """All that executions of one cell were seen to bind, change and draw, of whichever of them; None for no execution.
+
+    Examples
+    --------
+    >>> deeds([CellEvidence(3, changed=frozenset("a")), CellEvidence(5, bound=frozenset("b"))])
+    CellEvidence(count=3, bound=frozenset({'b'}), deleted=frozenset(), changed=frozenset({'a'}), outside=frozenset(), error='', error_line=0, body_line=0, drew=frozenset(), entropy=(), timed=())
+    """
+    every = list(seen)
+    if not every:
+        return None
+    bound, changed, drew = (
+        frozenset[str]().union(*(getattr(one, name) for one in every)) for name in ("bound", "changed", "drew")
+    )
+    return CellEvidence(every[0].count, bound=bound, changed=changed, drew=drew)
 
 
 class _Entropy:
@@ -234,14 +255,17 @@ def _numpy_generator() -> Any:
 
 
 def _random_mark() -> tuple[Any, ...]:
-    """A few words of the generators' states; any draw moves the position or rewrites the words."""
+    """A few words of the generators' states; any draw moves the position or rewrites the words.
+
+    Of Python's the second word: the first is the same after any seed.
+    """
     internal = random.getstate()[1]
     generator = _numpy_generator()
     if generator is None:
-        return (internal[-1], internal[0], None)
+        return (internal[-1], internal[1], None)
     state = generator.get_state(legacy=False)
     keys = state["state"]["key"]
-    return (internal[-1], internal[0], int(state["state"]["pos"]), int(keys[0]), int(keys[-1]), state["has_gauss"], state["gauss"])  # fmt: skip
+    return (internal[-1], internal[1], int(state["state"]["pos"]), int(keys[0]), int(keys[-1]), state["has_gauss"], state["gauss"])  # fmt: skip
 
 
 def _short_random_mark() -> tuple[Any, ...]:
@@ -256,7 +280,7 @@ def _short_random_mark() -> tuple[Any, ...]:
 
     words = (ctypes.c_uint32 * 625).from_address(source.ctypes.state_address)  # 624 words, and the position
     internal = random.getstate()[1]
-    return (internal[-1], internal[0], words[624], words[0], words[623])
+    return (internal[-1], internal[1], words[624], words[0], words[623])
 
 
 def _moved(before: tuple[Any, ...], after: tuple[Any, ...]) -> frozenset[str]:
@@ -305,6 +329,10 @@ def _mark(value: Any) -> tuple[Any, ...]:
         return (len(value), *map(id, value[:SAMPLES]), *map(id, value[-2:]))
     if kind in (set, frozenset):
         return (len(value), *[id(v) for v, _ in zip(value, range(SAMPLES), strict=False)])
+    if kind is FunctionType:
+        return _function_mark(value)
+    if kind is _CACHED:
+        return (value.cache_info().currsize,)
     root = kind.__module__.partition(".")[0]
     if root == "numpy" and hasattr(value, "strides"):
         return _array_mark(value)
@@ -314,6 +342,16 @@ def _mark(value: Any) -> tuple[Any, ...]:
     if state is not None:
         return (len(state), *[(k, id(v)) for k, v in zip(state, state.values(), strict=False)][: 4 * SAMPLES])
     return ()
+
+
+def _function_mark(function: FunctionType) -> tuple[Any, ...]:
+    """What a function keeps from one call to the next: its defaults, and the variables it shares with where it was made."""
+    held = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):  # not bound yet
+            held.append(cell.cell_contents)
+    plain = (*_PLAIN, FunctionType)
+    return tuple((id(value), *(() if isinstance(value, plain) else _mark(value))) for value in held[:SAMPLES])
 
 
 def _last(value: dict[Any, Any]) -> tuple[int, ...]:

@@ -22,7 +22,8 @@ class RunSummary:
     @classmethod
     def of(cls, handle: Any) -> RunSummary:
         """The line for what `Session.run` handed out."""
-        run = handle.known if handle.automatic else handle.result
+        # What a cell logs with MLflow itself only the store knows, and has made the run there already.
+        run = handle.result if handle.known_id or not handle.automatic else handle.known
         # What the user measured says more than what scikit-learn measured on the training data.
         ordered = sorted(run.metrics.items(), key=lambda item: item[0].startswith("training_"))
         return cls(replace(run, metrics=dict(ordered)))
@@ -50,9 +51,7 @@ class RunSummary:
 
 
 def hazards(run: Run) -> list[str]:
-    """What keeps the notebook from giving the run again, named by cell; nothing where all is well."""
+    """The run's trust label, and what keeps the notebook from giving the run again, named by cell."""
     told = [f"{cell} {why}".strip() for cell, why in run.trust_reasons.items() if cell]
-    if not told:
-        return []
     more = f", and {len(told) - 1} more" if len(told) > 1 else ""
-    return [f"{run.trust}: {told[0]}{more}" if run.trust != "consistent" else f"{told[0]}{more}"]
+    return [f"{run.trust}: {told[0]}{more}" if told else run.trust]

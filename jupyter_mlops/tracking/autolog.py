@@ -147,7 +147,7 @@ class Autolog:
             return None
         return None if autologs_sklearn() else self._tracker.current
 
-    def _inside(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def unwatched(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call with everything below passed over."""
         __tracebackhide__ = True
         thread = threading.get_ident()
@@ -171,15 +171,15 @@ class Autolog:
     def _fit(self, recording: Recording, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
         if autologs(model):  # XGBoost's, say: logged by MLflow, once
-            return self._inside(method, model, *args, **kwargs)
+            return self.unwatched(method, model, *args, **kwargs)
         logger = self._fits_of(recording)
         fit = self._quietly(recording, logger.begin, model)
         if fit is None:
-            return self._inside(method, model, *args, **kwargs)
+            return self.unwatched(method, model, *args, **kwargs)
         failed = True
         self._quietly(recording, fit.live.begin)
         try:
-            result = self._inside(method, model, *args, **kwargs)
+            result = self.unwatched(method, model, *args, **kwargs)
             failed = False
         finally:
             self._quietly(recording, partial(fit.live.end, failed=failed))
@@ -188,7 +188,7 @@ class Autolog:
 
     def _partial_fit(self, recording: Recording, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
-        result = self._inside(method, model, *args, **kwargs)
+        result = self.unwatched(method, model, *args, **kwargs)
         if recording.key not in self._parts:
             self._parts[recording.key] = PartialFits(self._fits_of(recording))
         self._quietly(recording, self._parts[recording.key].fitted, method, model, args, kwargs)
@@ -202,13 +202,13 @@ class Autolog:
 
     def _predict(self, recording: Recording, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
-        result = self._inside(method, model, *args, **kwargs)
+        result = self.unwatched(method, model, *args, **kwargs)
         self._quietly(recording, self._metrics_of(recording).predicted, result, args, kwargs, sys._getframe(2))  # noqa: SLF001
         return result
 
     def _score(self, recording: Recording, method: Any, model: Any, args: Any, kwargs: Any) -> Any:
         __tracebackhide__ = True
-        result = self._inside(method, model, *args, **kwargs)
+        result = self.unwatched(method, model, *args, **kwargs)
         logger = self._metrics_of(recording)
         self._quietly(recording, logger.scored, model, result, args, kwargs, sys._getframe(2))  # noqa: SLF001
         return result
@@ -218,7 +218,7 @@ class Autolog:
         recording = self._outermost(caller)
         if recording is None:
             return function(*args, **kwargs)
-        result = self._inside(function, *args, **kwargs)
+        result = self.unwatched(function, *args, **kwargs)
         self._quietly(recording, self._metrics_of(recording).measured, name, result, args, kwargs)
         return result
 
@@ -231,7 +231,7 @@ class Autolog:
         failed = True
         self._quietly(recording, live.begin)
         try:
-            result = self._inside(function, *args, **kwargs)
+            result = self.unwatched(function, *args, **kwargs)
             failed = False
         finally:
             self._quietly(recording, partial(live.end, failed=failed))
@@ -241,7 +241,7 @@ class Autolog:
     def _quietly(self, recording: Recording, log: Callable[..., T], *args: Any) -> T | None:
         """Log what was called; what goes wrong there is a note on the run and nothing else."""
         try:
-            return cast("T", self._inside(log, *args))
+            return cast("T", self.unwatched(log, *args))
         except Exception as error:
             recording.note(f"not logged: {type(error).__name__}: {error}")
             return None

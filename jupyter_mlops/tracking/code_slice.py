@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..analysis.dataflow import SIDE_EFFECT_IMPORTS, link
+from ..analysis.evidence import CellEvidence, deeds
 from ..analysis.magic_lines import plain_transform
 from ..analysis.parse import parse_cells
 from ..analysis.trace import Execution
@@ -68,9 +69,17 @@ def read_trace(
     live: Mapping[str, Any] | None = None,
     *,
     keep_shown: bool = False,
+    seen: Mapping[int, CellEvidence] | None = None,
 ) -> tuple[Provenance, Execution | None]:
-    """What was made by cells that ran in this order, and the last one's execution; None for one that is no Python."""
-    trace = parse_cells(cells, transform=transform, taken=live, keep_shown=keep_shown)
+    """What was made by cells that ran in this order, and the last one's execution; None for one that is no Python.
+
+    Parameters
+    ----------
+    seen
+        What the cells were seen to do, by their numbers.
+    """
+    deeds_of = {count: one for count, each in (seen or {}).items() if (one := deeds([each])) is not None}
+    trace = parse_cells(cells, transform=transform, taken=live, keep_shown=keep_shown, evidence=deeds_of)
     last = next((one for one in trace.executions if one.cell is cells[-1]), None)
     flows = link(trace.statements, star_names=star_names, live=live)
     return trace_provenance(flows, live), last
@@ -92,7 +101,8 @@ def needed(history: Provenance, last: Execution, transform: Callable[[str], str]
     for name in names:
         made = next((maker for maker in reversed(earlier) if name in maker.flow.touches), None)
         wanted += [made] if made is not None else []
-    wanted += [maker for maker in earlier if _for_all(maker)]
+    lasting = {id(maker) for maker in history.settings.values()}
+    wanted += [maker for maker in earlier if id(maker) in lasting or _for_all(maker)]
     keep = {id(maker) for maker in (*history.behind(wanted), *wanted)} - {id(maker) for maker in own}
     return [maker for maker in history.statements if id(maker) in keep]
 

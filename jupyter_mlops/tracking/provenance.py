@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,10 @@ __all__ = ["Maker", "Provenance", "code_of", "trace_provenance"]
 FILE = "<file> "
 FITS = ("fit", "fit_transform", "fit_predict")
 IGNORED_SETTINGS = ("warnings.",)
+PATCHES = re.compile(r"\bpatch(\.\w+)?\(.*\)\.start\(\)", re.DOTALL)
+"""A mock that is left in place."""
+DRAWING = {"plt", "sns", "mpl", "matplotlib", "seaborn", "pyplot", "px", "pio"}
+"""What is set on these shows, and changes no result; anything else that is put into a module stays there when that is imported again."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ def trace_provenance(flows: Iterable[Flow], live: Mapping[str, Any] | None = Non
     seeded = any(flow.effects.outside.seeds for flow in flows)
     made = Provenance()
     current: dict[str, str] = {}
+    imported: set[str] = set()
     for flow in flows:
         random = seeded and not _fits_steadily(flow, live or {})
         reads = {name: current.get(name, "") for name in _needed(flow, current, random=random)}
@@ -93,8 +99,12 @@ def trace_provenance(flows: Iterable[Flow], live: Mapping[str, Any] | None = Non
         key = _digest(code, *(f"{name}={value}" for name, value in sorted(reads.items())))
         maker = Maker(key, flow, reads)
         made.statements.append(maker)
-        if flow.setting and not flow.statement.text.startswith(IGNORED_SETTINGS):
+        patches = PATCHES.search(flow.statement.text) or flow.effects.surely & imported - DRAWING
+        if (flow.setting or patches) and not flow.statement.text.startswith(IGNORED_SETTINGS):
             made.settings.setdefault(code, maker)
+        imported -= flow.writes
+        if isinstance(flow.statement.node, (ast.Import, ast.ImportFrom)):
+            imported |= flow.writes
         for name in _changed(flow, random=random):
             current[name] = _digest(key, name)
             made.makers.setdefault(current[name], maker)

@@ -17,12 +17,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..analysis.evidence import CellEvidence
 from ..analysis.trace import Execution
+from ..domain.context import Context
 from ..domain.run import Run
 from ..domain.run_columns import RunColumns
 from ..domain.workspace import Cell
 from .code_slice import needed, read_trace
-from .executions import executed, standing_cells, transform_of
+from .executions import Standing, executed, standing_cells, transform_of
 from .facts import Energy, Meter, environment, seeds_in
 from .provenance import Provenance
 from .trust import Assessment, assess
@@ -90,6 +92,8 @@ class Surroundings:
                 transform=transform_of(context),
                 live=context.namespace,
                 made=seen.made,
+                seen=_evidence(context),
+                here=Path.cwd(),
             )
             recording.trust = found
             recording.record("trust", label=found.label, reasons=found.reasons)
@@ -119,7 +123,7 @@ class Surroundings:
         for run in wanted:
             count = own[run.id][1]
             if count not in found:
-                found[count] = assess(cells[:count], standing, transform=transform_of(context), live=context.namespace)
+                found[count] = self._judge(cells[:count], standing)
             now = found[count]
             if run.trust == "reproducible" and now.label in ("consistent", "unknown"):
                 continue
@@ -138,13 +142,24 @@ class Surroundings:
         context = self._tracker.context
         cells = executed(context)
         standing = standing_cells(context, cells)
-        return assess(cells[: counts[0]], standing, transform=transform_of(context), live=context.namespace)
+        return self._judge(cells[: counts[0]], standing)
+
+    def _judge(self, cells: list[Cell], standing: list[Standing] | None) -> Assessment:
+        context = self._tracker.context
+        return assess(
+            cells,
+            standing,
+            transform=transform_of(context),
+            live=context.namespace,
+            seen=_evidence(context),
+            here=Path.cwd(),
+        )
 
     def _see(self, cell: Cell) -> _Seen:
         if self._seen is None or self._seen.cell is not cell:
             context = self._tracker.context
             cells = executed(context)
-            made = read_trace(cells, transform_of(context), context.namespace)
+            made = read_trace(cells, transform_of(context), context.namespace, seen=_evidence(context))
             self._seen = _Seen(cell, cells, made)
             history, last = made
             if last is not None:
@@ -195,6 +210,11 @@ class Surroundings:
         place = recording.stage(name)
         place.write_text(text[:LONGEST_TEXT], encoding="utf-8")
         recording.staged(place, PLACE)
+
+
+def _evidence(context: Context) -> dict[int, CellEvidence]:
+    """What the cells of this kernel were seen to do, by their numbers."""
+    return context.evidence.cells if context.evidence is not None else {}
 
 
 def _parsed(source: str) -> list[Any]:

@@ -15,9 +15,11 @@ from typing import Any, Protocol
 from ..domain.context import Context
 from ..domain.sweep import Sweep, Trial
 from ..errors import InvalidArgument, MissingDependency, MLOpsError
+from .fit_probes import Spare
 from .study import LOST, Study
 from .tracker import Tracker
 from .trial import Evaluation, Outcome, Payload, TrialModels, end_with, evaluate, evaluate_elsewhere
+from .user_mlflow import quiet_autologging
 
 __all__ = ["Search"]
 
@@ -91,6 +93,8 @@ class Search:
         self._asked: dict[int, tuple[int, dict[str, Any]]] = {}
         self._again = 0
         self._began = 0.0
+        self._spare = Spare()
+        self._weights: dict[str, float] = {}
 
     def run(self) -> Sweep:
         """Search, and tell what was found; an interrupt ends the search and keeps what there is.
@@ -127,6 +131,7 @@ class Search:
                 stopped = "interrupted: `--resume` goes on with it."
             finally:
                 workers.close()
+            self._weigh()
             found = self._told(stopped)
             if found.best is not None and found.best.value is not None:
                 recording.log_metrics({**found.best.metrics, plan["metric"]: found.best.value})
@@ -139,8 +144,7 @@ class Search:
         keys = self.study.run_keys()
         ids = self._ids([recording.key, *keys.values()])
         named = tuple(replace(t, run=ids.get(keys.get(t.number, ""), "")) for t in found.trials)
-        weights = self.study.importances()  # which fits a forest, and is therefore worked out after the run
-        return replace(found, trials=named, run=ids.get(recording.key, ""), model=self._model, importances=weights)
+        return replace(found, trials=named, run=ids.get(recording.key, ""), model=self._model)
 
     def _search(self, workers: Workers) -> None:
         left = self.trials - self.study.count()
@@ -214,7 +218,15 @@ class Search:
         self.context.progress(f"trial {done} of {self.trials}: {outcome.state}{value}{best}")
         show = self.context.hooks.get("show")
         if show is not None:
+            if outcome.state == "complete" and self._spare:
+                with self._spare.taken():  # a twentieth of the time
+                    self._weigh()
             show(f"sweep-{self.study.folder.name}", self._told(""))
+
+    def _weigh(self) -> None:
+        """Work out what each parameter explains; that fits a forest, which nobody may take for one of the user's."""
+        with quiet_autologging():
+            self._weights = self.tracker.autolog.unwatched(self.study.importances)
 
     def _told(self, stopped: str) -> Sweep:
         plan = self.study.plan
@@ -229,6 +241,7 @@ class Search:
             asked=self.trials,
             seed=plan["seed"],
             space=self.study.space.described(),
+            importances=self._weights,
             took_ms=(time.monotonic() - self._began) * 1000,
             notes=(stopped,) if stopped else (),
         )

@@ -63,7 +63,7 @@ class Tracker:
         """Where the journal goes, if not into the workspace."""
         self._mlflow = UserMLflow(self)
         autolog = Autolog(self)
-        self._autolog = autolog
+        self.autolog = autolog
         self._watchers = (autolog, self.figures, self._mlflow)
         self.automatic = Automatic(self, autolog)
         self._journal: Journal | None = None
@@ -156,7 +156,7 @@ class Tracker:
             with noting(recording, "the tables it uses"):
                 record_used_tables(recording, self.context)
             with noting(recording, "the models that it fitted in parts"):
-                self._autolog.finish(recording)
+                self.autolog.finish(recording)
             with noting(recording, "its figures"):
                 self.figures.save_all(recording)
             with noting(recording, "its surroundings"):

@@ -7,23 +7,31 @@ the two histories are walked back side by side to where they part.
 
 from __future__ import annotations
 
+import ast
 import builtins
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..analysis.dataflow import KNOWN, RANDOM
+from ..analysis.evidence import CellEvidence, deeds
 from ..analysis.magic_lines import plain_transform
+from ..analysis.names import dotted_name
 from ..analysis.trace import Execution
 from ..domain.run import Trust
 from ..domain.workspace import Cell
 from .code_slice import read_trace
 from .executions import Standing, find, same_code
+from .file_times import changed_files
 from .provenance import Maker, Provenance, code_of
 
 __all__ = ["Assessment", "assess"]
 
 MOST_REASONS = 8
+SHOWN_LAST = re.compile(r"_{1,3}|_\d+|Out")
+"""The names under which IPython keeps what was shown."""
 EDITED = "was edited since it ran"
 NO_FILE = "the notebook's file is not known, so its cells cannot be compared with what ran"
 
@@ -43,6 +51,8 @@ def assess(
     transform: Callable[[str], str] = plain_transform,
     live: Mapping[str, Any] | None = None,
     made: tuple[Provenance, Execution | None] | None = None,
+    seen: Mapping[int, CellEvidence] | None = None,
+    here: Path | None = None,
 ) -> Assessment:
     """Judge the run of the last of these cells.
 
@@ -54,6 +64,10 @@ def assess(
         The notebook's code cells as they stand; None if that is not known.
     live
         The kernel's variables.
+    seen
+        What the cells were seen to do, by their numbers.
+    here
+        The kernel's current folder, from which files that cells read are looked at; None looks at none.
     made
         What `read_trace` gave for the cells, where that is known.
 
@@ -67,7 +81,7 @@ def assess(
     if not cells:
         return Assessment("unknown")
     run = cells[-1]
-    history, last = made if made is not None else read_trace(cells, transform, live)
+    history, last = made if made is not None else read_trace(cells, transform, live, seen=seen)
     if last is None:
         return Assessment("unknown", {_label(run): "cannot be read as Python"})
     if standing is None:
@@ -80,10 +94,10 @@ def assess(
     fresh = [
         Cell(there.source, number, there.id, outcome="ok") for number, there in enumerate(standing[: place + 1], 1)
     ]
-    would, same = read_trace(fresh, transform, live)
+    would, same = read_trace(fresh, transform, live, seen=_seen_again(cells, standing, seen or {}))
     if same is None:
         return Assessment("unknown", {_label(run): "cannot be read as Python"})
-    return _Comparison(cells, standing, place, transform, history, would).judge(last, same, live or {})
+    return _Comparison(cells, standing, place, transform, history, would).judge(last, same, live or {}, here)
 
 
 @dataclass
@@ -99,22 +113,21 @@ class _Comparison:
     reasons: dict[str, str] = field(default_factory=dict)
     seen: set[tuple[str, str]] = field(default_factory=set)
 
-    def judge(self, last: Execution, same: Execution, live: Mapping[str, Any]) -> Assessment:
+    def judge(self, last: Execution, same: Execution, live: Mapping[str, Any], here: Path | None) -> Assessment:
         ran, runs = self.made.of(last), self.would.of(same)
         behind = [*self.made.behind(ran), *ran]
         for code, maker in self.made.settings.items():
             if code not in self.would.settings:
-                self._blame(maker, "<setting>", None)
+                self._blame(maker, f"a setting ({_set_by(maker)})", None)
         for code, maker in self.would.settings.items():
             if code not in self.made.settings:
-                self.reasons.setdefault(
-                    self._place(maker), f"sets something ({maker.flow.statement.text[:40]}), and had not run"
-                )
+                self.reasons.setdefault(self._place(maker), f"makes a setting ({_set_by(maker)}), and had not run")
         if [maker.key for maker in ran] != [maker.key for maker in runs]:
             for one, other in zip(ran, runs, strict=False):
                 self._walk(one, other)
             if not self.reasons:
                 self.reasons[""] = "run from top to bottom, the cells give it other inputs"
+        self.reasons |= changed_files(behind, self.made, live, here) if here is not None else {}
         if self.reasons:
             return Assessment("stale", dict(list(self.reasons.items())[:MOST_REASONS]))
         unseen = self._unseen(behind, live)
@@ -183,7 +196,9 @@ class _Comparison:
         for maker in behind:
             for name in maker.flow.uses:
                 lost = not maker.reads.get(name) and name in live and name not in KNOWN and not hasattr(builtins, name)
-                if lost and not name.startswith("_") and name not in ("In", "Out", "exit", "quit"):
+                if lost and SHOWN_LAST.fullmatch(name):
+                    found.setdefault(_label(maker.execution.cell), f"uses {name}, what a cell happened to show before")
+                elif lost and not name.startswith("_") and name not in ("In", "exit", "quit"):
                     found.setdefault(_label(maker.execution.cell), f"uses {name}, which no cell makes")
             opaque = maker.flow.statement.opaque
             if opaque and not _is_ours(opaque, live):
@@ -205,6 +220,18 @@ class _Comparison:
         return found
 
 
+def _seen_again(
+    cells: Sequence[Cell], standing: Sequence[Standing], seen: Mapping[int, CellEvidence]
+) -> dict[int, CellEvidence]:
+    """What cells that stand are known to do, by their place from 1 on: what their code was seen to do whenever it ran."""
+    known: dict[int, list[CellEvidence]] = {}
+    for cell in cells if seen else ():
+        place = find(standing, cell)
+        if place is not None and cell.count in seen and standing[place].source.strip() == cell.source.strip():
+            known.setdefault(place + 1, []).append(seen[cell.count])
+    return {place: found for place, each in known.items() if (found := deeds(each)) is not None}
+
+
 def _is_ours(opaque: str, live: Mapping[str, Any]) -> bool:
     """Whether a line or call is of our own, which change no variable: ``%mlops ...``, ``mlops.data.save()``."""
     root = live.get(opaque.partition(".")[0])
@@ -215,10 +242,19 @@ def _same_cell(one: Cell, other: Cell) -> bool:
     return one.id == other.id if one.id and other.id else one.source.strip() == other.source.strip()
 
 
+def _set_by(maker: Maker) -> str:
+    """What a statement sets, without the value: that may be a secret."""
+    node = maker.flow.statement.node
+    if isinstance(node, ast.Assign):
+        return ast.unparse(node.targets[0])
+    called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+    return f"{dotted_name(called)}()" if called is not None else type(node).__name__.lower()
+
+
 def _shown(name: str) -> str:
     if name == RANDOM:
         return "the state of the random generator"
-    return name.removeprefix("<file> ") if name.startswith("<file>") else "a setting" if name == "<setting>" else name
+    return name.removeprefix("<file> ") if name.startswith("<file>") else name
 
 
 def _label(cell: Cell) -> str:

@@ -15,7 +15,7 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .recording import Recording
     from .tracker import Tracker
 
-__all__ = ["FirstCalls", "UserMLflow", "autologs", "autologs_sklearn", "has_active_run"]
+__all__ = ["FirstCalls", "UserMLflow", "autologs", "autologs_sklearn", "has_active_run", "quiet_autologging"]
 
 ADDRESS = "MLFLOW_TRACKING_URI"
 AUTOLOGGING = "mlflow.autologging"
@@ -51,6 +51,20 @@ def autologs(model: Any) -> bool:
     False
     """
     return autologs_sklearn() or _autologged(type(model).__module__.partition(".")[0])
+
+
+@contextlib.contextmanager
+def quiet_autologging() -> Iterator[None]:
+    """Keep MLflow's autologging, where the user has switched it on, from what is fitted for our own sake.
+
+    Examples
+    --------
+    >>> with quiet_autologging():
+    ...     pass
+    """
+    utils: Any = sys.modules.get("mlflow.utils.autologging_utils")
+    with utils.disable_autologging() if utils is not None else contextlib.nullcontext():
+        yield
 
 
 def has_active_run() -> bool:

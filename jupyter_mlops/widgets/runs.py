@@ -118,7 +118,7 @@ def run_line(one: Run) -> Markup:
         pill(one.status, title=one.reason), " run ", tag("b", one.name), *([" ", code(one.id[:8])] if one.id else []),
         f" · {seconds(one.duration_ms)}" if one.duration_ms is not None else "",
         join([" · ", shown, rest]) if metrics else "",
-        *([" · ", trust(one), " ", tag("span", _hazard(one), class_="mlops-dim")] if one.trust_reasons else []),
+        " · ", trust(one), " ", tag("span", _hazard(one), class_="mlops-dim"),
         *([" · ", tag("span", f"note: {one.note}", class_="mlops-dim", title="; ".join(one.notes))] if one.notes else []),
     )  # fmt: skip
 

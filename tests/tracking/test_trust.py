@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import random
+import sys
 
 import pytest
 
+from jupyter_mlops.analysis.evidence import Watch
 from jupyter_mlops.domain.workspace import Cell
 from jupyter_mlops.tracking.executions import Standing, overlay
 from jupyter_mlops.tracking.trust import assess
@@ -212,6 +215,127 @@ def test_a_failed_call_of_ours_changes_nothing_and_a_bound_one_can_be_looked_int
     cells = [Cell(s, i, str(i), i, outcome="error" if s == failing else "ok") for i, s in enumerate(sources, 1)]
     found = assess(cells, [Standing(cell.id, cell.source) for cell in cells], live={"mlops": jupyter_mlops})
     assert (found.label, found.reasons) == ("consistent", {})
+
+
+SEEN = {
+    "a name was bound by exec": ("k = 1", "exec('k = 5')", "result = k"),
+    "a function keeps what it was given": ("def f(x, acc=[]):\n    acc.append(x)\n    return len(acc)", "f(1)", "result = f(1)"),
+    "a closure counts": (
+        "def make():\n    n = 0\n    def up():\n        nonlocal n\n        n += 1\n        return n\n    return up\nup = make()",
+        "up()",
+        "result = up()",
+    ),
+    "a cache holds what an earlier variable gave": (
+        "import functools\nk = 1\n@functools.lru_cache\ndef f(x):\n    return x + k",
+        "early = f(1)\nk = 10",
+        "result = f(1)",
+    ),
+    "a seed was set under another name": (
+        "import random\nrandom.seed(0)\nfrom random import seed as again",
+        "again(3)",
+        "result = random.random()",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SEEN, ids=lambda name: name.replace(" ", "-"))
+def test_what_cells_were_seen_to_do_counts_where_their_text_does_not_show_it(case):
+    first, gone, last = SEEN[case]
+    watch, space = Watch(), {}
+    cells = [
+        Cell(source, i, str(i), i, outcome="ok")
+        for i, source in enumerate((first, gone, f"with mlops.run():\n    {last}"), 1)
+    ]
+    for cell in cells:
+        watch.before(space, cell.count)
+        exec(cell.source.replace("with mlops.run():", "if True:"), space)
+        watch.after(space)
+    whole = [Standing(cell.id, cell.source) for cell in cells]
+    assert assess(cells, whole, live=space, seen=watch.cells).label == "consistent"
+    found = assess(cells, [whole[0], whole[2]], live=space, seen=watch.cells)
+    assert (found.label, list(found.reasons)) == ("stale", ["[2]"])
+
+
+@pytest.mark.parametrize(
+    "patch", ["math.sqrt = abs", "setattr(math, 'sqrt', abs)", "mock.patch('math.sqrt', return_value=7).start()"]
+)
+def test_a_module_that_was_patched_stays_so_when_it_is_imported_again(patch):
+    sources = [
+        "import math\nfrom unittest import mock",
+        patch,
+        "with mlops.run():\n    import math\n    r = math.sqrt(4)",
+    ]
+    cells = [Cell(source, i, str(i), i, outcome="ok") for i, source in enumerate(sources, 1)]
+    whole = [Standing(cell.id, cell.source) for cell in cells]
+    assert assess(cells, whole).label == "consistent"
+    found = assess(cells, [whole[0], whole[2]])
+    assert (found.label, list(found.reasons)) == ("stale", ["[2]"])
+
+
+def test_no_value_of_a_setting_is_told():
+    sources = ["import os\nos.environ['TOKEN'] = 'secret'", "with mlops.run():\n    x = 1"]
+    cells = [Cell(source, i, str(i), i, outcome="ok") for i, source in enumerate(sources, 1)]
+    whole = [Standing(cell.id, cell.source) for cell in cells]
+    for ran, stand in ((cells, whole[1:]), (cells[1:], whole)):
+        found = assess(ran, stand)
+        assert found.label == "stale"
+        assert "os.environ['TOKEN']" in str(found.reasons)
+        assert "secret" not in str(found.reasons)
+
+
+def test_what_was_shown_last_is_the_value_of_no_cell():
+    cell = Cell("with mlops.run():\n    r = _", 1, "a", 1, outcome="ok")
+    found = assess([cell], [Standing(cell.id, cell.source)], live={"_": 42})
+    assert (found.label, list(found.reasons)) == ("unknown", ["[1]"])
+
+
+def test_a_view_that_is_counted_up_twice_changes_its_array_twice():
+    sources = ["a = np.zeros(3)\nb = a.reshape(3, 1)", "b += 1", "b += 1", "with mlops.run():\n    r = a.sum()"]
+    cells = [
+        Cell(source, i, i_d, i, outcome="ok") for i, (source, i_d) in enumerate(zip(sources, "abbd", strict=True), 1)
+    ]
+    found = assess(cells, [Standing(cell.id, cell.source) for cell in (cells[0], cells[1], cells[3])])
+    assert found.label == "stale"
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        "t = pd.read_csv('t.csv')",
+        "FOLDER = found()\nt = pd.read_csv(FOLDER / 't.csv')",
+        "NAME = 't'\nt = open(f'{NAME}.csv').read()",
+        "import own_module_of_test",
+    ],
+)
+def test_a_file_that_is_another_one_since_a_cell_read_it_makes_the_run_stale(reading, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_module_of_test", raising=False)
+    file = tmp_path / ("own_module_of_test.py" if reading.startswith("import") else "t.csv")
+    file.write_text("a = 1\n")
+    if reading.startswith("import"):
+        importlib.import_module("own_module_of_test")
+    live = {"FOLDER": tmp_path, "NAME": "t", "t": None}
+    now = file.stat().st_ctime_ns // 1_000_000
+    sources = [
+        reading,
+        "with mlops.run():\n    r = own_module_of_test.a" if "import" in reading else "with mlops.run():\n    r = t",
+    ]
+
+    def label(read_ms: int) -> tuple[str, dict[str, str]]:
+        cells = [Cell(source, i, str(i), read_ms, read_ms, outcome="ok") for i, source in enumerate(sources, 1)]
+        found = assess(cells, [Standing(cell.id, cell.source) for cell in cells], live=live, here=tmp_path)
+        return found.label, found.reasons
+
+    assert label(now + 1) == ("consistent", {})
+    changed, why = label(now - 1)
+    assert (changed, list(why)) == ("stale", ["[1]"])
+    assert "since" in why["[1]"]
+    if not reading.startswith("import"):
+        file.unlink()
+        assert label(now + 1) == (
+            "stale",
+            {"[1]": f"read {file if 'FOLDER' in reading else 't.csv'}, which is no longer there"},
+        )
 
 
 def test_there_are_enough_cases():
