@@ -46,7 +46,7 @@ def parse_cells(
     taken: Mapping[str, Any] | None = None,
     evidence: Mapping[int, CellEvidence] | None = None,
     keep_shown: bool = False,
-    shown: Collection[int] = (),
+    shown: Collection[int] | None = (),
 ) -> Trace:
     r"""Read executed cells.
 
@@ -61,7 +61,7 @@ def parse_cells(
     keep_shown
         Leave statements that show a metric as they are, rather than keep what they show under a name.
     shown
-        The execution counts under which IPython keeps a value that was shown.
+        The execution counts under which IPython keeps a value that was shown; None leaves ``_`` and the like as they are.
 
     Examples
     --------
@@ -70,7 +70,8 @@ def parse_cells(
     (['x = 1  # one', 'x'], {'%matplotlib': ['[1]']})
     """
     trace = Trace()
-    texts = with_history(cells, [transform(cell.source) for cell in cells], shown)
+    texts = [transform(cell.source) for cell in cells]
+    texts = texts if shown is None else with_history(cells, texts, shown)
     parsed = [_parsed(text, transform) for text in texts]
     found = [n for _, body in parsed for node in body or () for n in ast.walk(node) if isinstance(n, ast.Name)]
     names = {*(taken or ()), *(n.id for n in found)}

@@ -79,7 +79,14 @@ def read_trace(
         What the cells were seen to do, by their numbers.
     """
     deeds_of = {count: one for count, each in (seen or {}).items() if (one := deeds([each])) is not None}
-    trace = parse_cells(cells, transform=transform, taken=live, keep_shown=keep_shown, evidence=deeds_of)
+    trace = parse_cells(
+        cells,
+        transform=transform,
+        taken=live,
+        keep_shown=keep_shown,
+        evidence=deeds_of,
+        shown=() if keep_shown else None,
+    )
     last = next((one for one in trace.executions if one.cell is cells[-1]), None)
     flows = link(trace.statements, star_names=star_names, live=live)
     return trace_provenance(flows, live), last

@@ -122,6 +122,8 @@ def test_what_the_cell_logs_with_mlflow_itself_lands_in_its_run(played):
     assert fitted.models == ()  # logged by MLflow alone, as it was told to
     assert all(run.status == "FINISHED" for run in (logged, trained, fitted))
     assert all(len(lines(shown[name])) == 1 for name in ("logged", "autologged", "estimator"))
+    assert "mine 0.5" in lines(shown["logged"])[0]  # what only MLflow's store knows is in the line too
+    assert lines(shown["logged"])[0].endswith(" · consistent")
 
 
 @pytest.mark.extended

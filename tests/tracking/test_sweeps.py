@@ -70,6 +70,17 @@ def test_the_trials_are_runs_below_the_sweeps_and_the_best_is_told(shared_sessio
     assert "<svg" in found._repr_mimebundle_()["text/html"]
 
 
+def test_importance_is_drawn_while_trials_run_and_its_forest_is_nobodys_fit(shared_session, monkeypatch):
+    drawn: list[Sweep] = []
+    monkeypatch.setitem(shared_session.context.hooks, "show", lambda _key, found: drawn.append(found))
+    found = shared_session.sweep(hill, space=["x=0.0..1.0", "y=0.0..1.0"], trials=8, metric="height", name="drawn")
+    told = [set(one.importances) for one in drawn]
+    assert told[:3] == [set()] * 3  # of fewer than four trials nothing can be told
+    assert told[3] == {"x", "y"}
+    assert set(found.importances) == {"x", "y"}
+    assert set(shared_session.runs("drawn").metrics) == {"height"}
+
+
 def test_a_seed_gives_the_same_trials_here_and_over_processes(shared_session):
     space = {"x": (0.0, 1.0), "y": [0.0, 1.0]}
     first = shared_session.sweep(hill, space=space, trials=5, method="random", seed=7)
