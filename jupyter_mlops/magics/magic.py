@@ -219,8 +219,10 @@ class Magic:
         }
 
     def locate_notebook(self) -> None:
-        """Find out which notebook this kernel runs, once."""
-        if not self._looked_for_notebook:
+        """Find out which notebook this kernel runs, once, and again when it was renamed or moved since."""
+        context = self.session.context
+        known = context.notebook.path
+        if not self._looked_for_notebook or (known and not (context.workspace.root / known).exists()):
             self._looked_for_notebook = True
             self.session.locate_notebook(self.shell.user_ns)
 

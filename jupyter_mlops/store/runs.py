@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,16 +141,27 @@ class Runs:
             self._store.client.set_terminated(run_id, status=status, end_time=ended_ms)
 
     def supersede(self, cell: str, notebook: str, run_id: str) -> None:
-        """Mark the earlier runs of a cell as superseded by its newest one."""
-        for earlier in self._of_cell(cell, notebook):
-            if earlier.info.run_id != run_id and tags.SUPERSEDED not in earlier.data.tags:
+        """Mark the runs of a cell that were begun before this one as superseded by it."""
+        found = self._of_cell(cell, notebook)
+        began = next((run.info.start_time for run in found if run.info.run_id == run_id), None)
+        for earlier in found if began is not None else ():
+            older = earlier.info.run_id != run_id and earlier.info.start_time <= began
+            if older and tags.SUPERSEDED not in earlier.data.tags:
                 with self._door():
                     self._store.client.set_tag(earlier.info.run_id, tags.SUPERSEDED, run_id)
 
-    def reopen(self, cell: str, notebook: str, key: str) -> str:
-        """Let the newest run of a cell go on under another key; give its id, empty if there is none."""
+    def reopen(self, cell: str, notebook: str, key: str, taken: Callable[[str], bool]) -> str:
+        """Let the newest run of a cell go on under another key; give its id, empty if there is none to go on with.
+
+        Parameters
+        ----------
+        taken
+            Whether a kernel, by its tag, may be recording still: its running run stays its own.
+        """
         for earlier in self._of_cell(cell, notebook)[:1]:
             run_id = str(earlier.info.run_id)
+            if earlier.info.status == "RUNNING" and taken(earlier.data.tags.get(tags.KERNEL, "")):
+                return ""
             with self._door():
                 self._store.client.set_tag(run_id, tags.RUN_KEY, key)
                 self._store.client.update_run(run_id, status="RUNNING")

@@ -93,6 +93,7 @@ class Search:
         self._asked: dict[int, tuple[int, dict[str, Any]]] = {}
         self._again = 0
         self._began = 0.0
+        self._out_of_time = ""
         self._spare = Spare()
         self._weights: dict[str, float] = {}
 
@@ -154,6 +155,8 @@ class Search:
             while running < workers.room and left > 0 and not over:
                 self._submit(workers)
                 running, left = running + 1, left - 1
+            if over and left > 0:
+                self._out_of_time = f"the time of {self.seconds:g} s was up: {left} more trials were not begun."
             if not running:
                 return
             for outcome in workers.next():
@@ -243,7 +246,7 @@ class Search:
             space=self.study.space.described(),
             importances=self._weights,
             took_ms=(time.monotonic() - self._began) * 1000,
-            notes=(stopped,) if stopped else (),
+            notes=tuple(filter(None, (stopped, self._out_of_time))),
         )
 
     def _ids(self, keys: list[str]) -> dict[str, str]:

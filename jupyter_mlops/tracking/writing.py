@@ -14,7 +14,7 @@ from ..errors import MLOpsError, StoreUnavailable
 from ..store import tags
 from ..store.host import Host
 from ..store.store import Store
-from .journal import FILES, Event
+from .journal import FILES, Event, alive
 
 __all__ = ["Writing", "label_tags"]
 
@@ -189,7 +189,9 @@ class Writing:
         run_id = ""
         reopened = told.get("again") == "resume" and bool(told.get("cell"))
         if reopened:
-            run_id = store.runs.id_of(told["key"]) or store.runs.reopen(told["cell"], told["notebook"], told["key"])
+            run_id = store.runs.id_of(told["key"]) or store.runs.reopen(
+                told["cell"], told["notebook"], told["key"], self._elsewhere
+            )
         run_id = run_id or store.runs.create(
             told["name"],
             key=told["key"],
@@ -215,6 +217,12 @@ class Writing:
         actor = Actor(told["user"], told["host"], told["via"], told["notebook"], told["where"], told["commit"])
         self._runs[str(event.run)]["actor"] = actor.to_dict()
         self._host.audit(f"run.start:{told['key']}", actor, "run.start", told["name"], {"run_id": run_id})
+
+    def _elsewhere(self, kernel: str) -> bool:
+        """Whether another kernel than this journal's, by its tag, may still be recording."""
+        workspace, _, journal = kernel.partition("/")
+        here = workspace == self._tag.partition("/")[0]
+        return kernel != self._tag and not (here and not alive(self._folder.parent / journal))
 
     def _artifact(self, run: dict[str, Any], event: Event) -> None:
         place = self._folder / event.payload["file"]

@@ -260,6 +260,26 @@ def test_a_tracking_server_gets_the_same(make_session, mlflow_server):
     assert session.status().runs == 1
 
 
+def test_a_run_that_another_kernel_records_stays_its_own(session):
+    """Two kernels at one cell: neither goes on with the other's run, and the one that began last is the newest."""
+    other = Session.open(root=session.context.workspace.root)
+    for each in (session, other):
+        each.cell_started("with mlops.run(): fit()", 7, "cell-1")
+    with session.run("first") as first:
+        first.log_metric("loss", 1.0)
+        assert first.id
+        with other.run("second", again="resume") as second:
+            second.log_metric("loss", 2.0)
+        other.cell_finished("ok")
+        other.cell_started("with mlops.run(): fit()", 8, "cell-1")
+        with other.run("third", again="supersede") as third:
+            third.log_metric("loss", 3.0)
+    assert len({run.result.id for run in (first, second, third)}) == 3
+    assert first.result.metrics["loss"] == 1.0
+    told = {run.name: run.superseded_by for run in session.runs()}
+    assert told == {"first": third.result.id, "second": third.result.id, "third": ""}
+
+
 def test_a_cell_that_runs_again_supersedes_resumes_or_stands_beside(session):
     def ran(again: str, failing: bool = False):
         session.cell_started("with mlops.run(): fit()", 7, "cell-1")

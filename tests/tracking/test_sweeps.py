@@ -81,6 +81,12 @@ def test_importance_is_drawn_while_trials_run_and_its_forest_is_nobodys_fit(shar
     assert set(shared_session.runs("drawn").metrics) == {"height"}
 
 
+def test_a_budget_that_lets_few_trials_begin_is_told(shared_session):
+    found = shared_session.sweep(hill, space="x=0.0..1.0", trials=50, seconds=1e-9, metric="height", name="hasty")
+    assert found.notes == (f"the time of 1e-09 s was up: {50 - len(found)} more trials were not begun.",)
+    assert found.notes[0] in found.text()
+
+
 def test_a_seed_gives_the_same_trials_here_and_over_processes(shared_session):
     space = {"x": (0.0, 1.0), "y": [0.0, 1.0]}
     first = shared_session.sweep(hill, space=space, trials=5, method="random", seed=7)
