@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -55,7 +56,7 @@ class Extension:
             self.shell.Completer.custom_matchers.remove(self.matcher)
         for kind in ("line", "cell"):
             self.shell.magics_manager.magics[kind].pop(self.name, None)
-        for hook in ("transform_cell", "live", "show"):
+        for hook in ("transform_cell", "live", "show", "listen_to_displays"):
             self.session.context.hooks.pop(hook, None)
         self.session.context.namespace = None
         self.session.context.progress = lambda _line: None
@@ -74,6 +75,24 @@ class Extension:
         context.hooks["locate_notebook"] = self.magic.locate_notebook
         # What long work shows of itself on the way; taken away when the result is there.
         context.hooks["show"] = self.progress.show
+        # What cells show during a run.
+        context.hooks["listen_to_displays"] = self._listen
+
+    def _listen(self, shown: Callable[[Any], None]) -> Callable[[], None]:
+        """Call `shown` with whatever is displayed from now on; gives what ends that."""
+        formatter: Any = self.shell.display_formatter
+        before = formatter.format
+
+        def listening(thing: Any, *args: Any, **kwargs: Any) -> Any:
+            shown(thing)
+            return before(thing, *args, **kwargs)
+
+        def forget() -> None:
+            if vars(formatter).get("format") is listening:
+                del formatter.format
+
+        formatter.format = listening
+        return forget
 
     def _live(self) -> bool:
         """Whether a frontend that runs our labextension may be at the other end of this kernel.

@@ -114,7 +114,11 @@ class Energy:
         data = self._tracker.final_emissions_data
         modes = [getattr(part, "_mode", "") for part in getattr(self._tracker, "_hardware", ())]
         power = POWER.get(next((str(mode) for mode in modes if mode), ""), "power assumed")
-        method = f"codecarbon {self._version} offline; {data.cpu_model}: {power}; electricity mix of {self._country}"
+        seen = any(type(part).__name__ == "GPU" for part in getattr(self._tracker, "_hardware", ()))
+        gpu = "GPU measured" if seen else "no GPU that could be measured"
+        method = (
+            f"codecarbon {self._version} offline; {data.cpu_model}: {power}; {gpu}; electricity mix of {self._country}"
+        )
         return {
             "energy": f"{data.energy_consumed * 1000:.6f} Wh",
             "CO2": f"{data.emissions * 1000:.6f} g",

@@ -23,6 +23,7 @@ from .identity import git_state, uncommitted
 from .journal import Journal
 from .names import make_name
 from .recording import Recording
+from .shown_tables import ShownTables
 from .surroundings import Surroundings
 from .used_tables import record_used_tables
 from .user_mlflow import UserMLflow
@@ -64,7 +65,7 @@ class Tracker:
         self._mlflow = UserMLflow(self)
         autolog = Autolog(self)
         self.autolog = autolog
-        self._watchers = (autolog, self.figures, self._mlflow)
+        self._watchers = (autolog, self.figures, ShownTables(self), self._mlflow)
         self.automatic = Automatic(self, autolog)
         self._journal: Journal | None = None
         self._runs = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from IPython.core.error import UsageError
@@ -49,6 +50,29 @@ def test_the_body_is_a_cell_in_the_users_namespace_and_a_run(
     ended, begun = [entry for entry in shared_session.audit() if entry.details.get("run_id") == run.id]
     assert ended.actor == begun.actor
     assert (begun.actor.via, begun.actor.cell) == ("magic", "In [1]")
+
+
+def test_tables_that_are_shown_are_in_the_run_without_personal_data(
+    shell: InteractiveShell, shared_session: Session
+) -> None:
+    shell.run_cell(
+        "import pandas as pd\npeople = pd.DataFrame({'mail': ['ann@example.org', 'bob@example.org'], 'v': [7, 8]})"
+    )
+    shell.run_cell("%%mlops run tables\ndisplay(people)\ndisplay('no table')\npeople.describe()", store_history=True)
+    shell.run_cell("display(people)")
+    assert "format" not in vars(shell.display_formatter)
+    run = shared_session.runs("tables")
+    kept = [path for path in run.artifacts if path.startswith("mlops/tables/")]
+    assert kept == ["mlops/tables/01-table.html", "mlops/tables/02-table.html"]
+    assert run.notes == ()
+    folder = Path(
+        MlflowClient(shared_session.context.workspace.tracking_uri).download_artifacts(run.id, "mlops/tables")
+    )
+    first, second = ((folder / Path(path).name).read_text() for path in kept)
+    assert "<td>7</td>" in first
+    assert "example.org" not in first
+    assert "2 rows, 2 columns" in first
+    assert "mean" in second
 
 
 @pytest.mark.parametrize("code", ["with mlops.run('asks'): pass", "mlops.runs()"])

@@ -24,6 +24,7 @@ def test_energy_is_estimated_and_its_method_told():
     assert float(told["CO2"].split()[0]) > 0
     assert "offline" in told["energy method"]
     assert "electricity mix of FRA" in told["energy method"]
+    assert "GPU" in told["energy method"]
 
 
 def test_energy_without_codecarbon_says_what_to_install(monkeypatch):
