@@ -69,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = str(error) if "\n@@ " in str(error) else str(error).replace("\n", " ")  # a diff keeps its lines
         print(f"{PROGRAM}: {text}", file=sys.stderr)
         return next(code for cls, code in EXIT_CODES.items() if isinstance(error, cls))
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"{PROGRAM}: {stopped if stopped.args else 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it does not fail once more

@@ -19,6 +19,10 @@ def test_every_error_survives_the_wire_as_itself(cls: type[MLOpsError]) -> None:
     assert str(back) == "what was asked. What to do."
 
 
+def test_what_to_do_stands_below_what_takes_several_lines() -> None:
+    assert str(InvalidArgument("edited:\n+ a", hint="Choose.")) == "edited:\n+ a\nChoose."
+
+
 def test_codes_are_unique_and_all_derive_from_the_root() -> None:
     codes = [cls.code for cls in every_class()]
     assert len(set(codes)) == len(codes)

@@ -66,6 +66,13 @@ class Said(str):
         printer.text(str(self))
 
 
+class Interrupted(KeyboardInterrupt):
+    """A line that was interrupted: said in a line, as the places in our own code tell its user nothing."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"KeyboardInterrupt: {self or 'interrupted'}"]
+
+
 class MagicFunction:
     """What IPython calls for ``%mlops``; its docstring, which ``%mlops?`` shows, lists every command once somebody reads it."""
 
@@ -129,11 +136,17 @@ class Magic:
         ------
         UsageError
             The user's mistake, or what the command cannot do; shown without a traceback, and the cell fails.
+        Interrupted
+            The user has interrupted a line.
         """
         try:
             result, silent = self._carry_out(line, cell, {**self.shell.user_ns, **(local_ns or {})})
         except MLOpsError as error:
             raise UsageError(str(error)) from error
+        except KeyboardInterrupt as stopped:
+            if cell is not None:  # where a cell of one's own was is worth knowing
+                raise
+            raise Interrupted(*stopped.args) from None
         finally:
             self.progress.finish()
         return None if silent else result

@@ -74,7 +74,7 @@ class Previous:
         """
         if self.edited:
             raise Conflict(
-                f"{self.shown}: {', '.join(self.edited)} edited since it was exported:\n{self.diff()}\n",
+                f"{self.shown}: {', '.join(self.edited)} edited since it was exported:\n{self.diff()}",
                 hint="`--merge` brings the edits into the new export, `--beside` writes it to "
                 f"{self.shown}.new and leaves this one alone, `--overwrite` gives the edits up.",
             )

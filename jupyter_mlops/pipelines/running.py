@@ -61,6 +61,8 @@ def run_project(context: Context, directory: Path, *, python: str, options: Sequ
         interrupted = isinstance(broken, KeyboardInterrupt)
         told.end(parent, "KILLED" if interrupted else "FAILED", "interrupted" if interrupted else str(broken))
         told.close()
+        if interrupted:
+            raise KeyboardInterrupt(f"{given} was interrupted; run it again to go on from there") from None
         raise
     metrics = {name: float(value) for name, value in (end.get("metrics") or {}).items()}
     told.texts(parent, "param", end.get("parameters") or {})

@@ -280,3 +280,17 @@ def test_loading_the_extension_costs_no_heavy_library(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def test_an_interrupted_line_is_said_in_a_line(
+    loaded: InteractiveShell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def invoke(*_arguments: Any, **_keywords: Any) -> Any:
+        raise KeyboardInterrupt("it was interrupted; run it again to go on from there")
+
+    monkeypatch.setattr(Session, "invoke", invoke)
+    result = loaded.run_cell("%mlops status", store_history=True)
+    assert isinstance(result.error_in_exec, KeyboardInterrupt)
+    said = capsys.readouterr()
+    assert "KeyboardInterrupt: it was interrupted; run it again to go on from there" in said.out + said.err
+    assert "magic.py" not in said.out + said.err
