@@ -13,7 +13,7 @@ from typing import Any
 
 from ..domain.context import Context
 from ..domain.pipeline import PipelineRun, StepRun
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, NotReady
 from ..settings import child_environment
 from ..tracking.told_run import ToldRuns
 from .export import read_description
@@ -35,6 +35,8 @@ def run_project(context: Context, directory: Path, *, python: str, options: Sequ
     ------
     InvalidArgument
         There is no exported pipeline, an option does not fit, or no such interpreter.
+    NotReady
+        The runner was killed; what is done is kept.
     """
     given = str(directory)
     directory = directory.expanduser().absolute()
@@ -72,6 +74,8 @@ def run_project(context: Context, directory: Path, *, python: str, options: Sequ
     told.end(parent, "FAILED" if failed or not end.get("ok") else "FINISHED", failed)
     told.close()
     if error and not end:
+        if any(step.state != "not run" for step in steps.values()):
+            raise NotReady(f"{given} stopped halfway: {error}.", hint="Run it again: it goes on from what is done.")
         raise InvalidArgument(f"{given} cannot be run: {error}.", hint="Mend that, and run it again.")
     took = (time.perf_counter() - began) * 1000
     return PipelineRun(given, tuple(steps.values()), metrics, took, str(description["name"]), failed)
@@ -119,7 +123,11 @@ def _events(command: list[str]) -> Iterator[Iterator[dict[str, Any]]]:
                     yield found
         if child.wait() not in (0, 1, 2):
             last = (child.stderr.read() if child.stderr else "").strip().splitlines()
-            yield {"event": "error", "message": last[-1] if last else f"the runner ended with {child.returncode}"}
+            killed = (
+                f"the runner was killed by {signal.Signals(-child.returncode).name}" if child.returncode < 0 else ""
+            )
+            ended = killed or f"the runner ended with {child.returncode}"
+            yield {"event": "error", "message": last[-1] if last and not killed else ended}
 
     try:
         yield events()

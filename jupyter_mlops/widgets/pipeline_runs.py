@@ -14,8 +14,8 @@ TONES = {"ran": "good", "cached": "good", "failed": "bad"}
 def pipeline_run(done: PipelineRun) -> Markup:
     """What became of every step, and the metrics that came out."""
     ran, cached = (sum(step.state == state for step in done.steps) for state in ("ran", "cached"))
-    head = [pill("done" if done.ok else "failed", "good" if done.ok else "bad")]
-    head += [f" {ran} ran, {cached} as kept ({seconds(done.took_ms)})"]
+    head = pill("done" if done.ok else "failed", "good" if done.ok else "bad")
+    counted = f" {ran} ran, {cached} as kept ({seconds(done.took_ms)})"
     rows = [
         [
             tag("b", step.name),
@@ -35,7 +35,7 @@ def pipeline_run(done: PipelineRun) -> Markup:
         told.append(done.error)
     return page(
         tag("div", "pipeline ", code(done.directory), class_="mlops-title"),
-        tag("div", *head),
+        tag("div", head, counted),
         grid(["step", "", "took", ""], rows) if rows else "",
         grid(["metric", "value"], [[name, Number(value)] for name, value in done.metrics.items()])
         if done.metrics

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,24 @@ def test_it_goes_on_after_the_runner_was_stopped(session: Session, sign: signal.
     Path("wait").unlink()
     assert states(finished(start())) == {"load": "cached", "work": "ran", "finish": "ran"}
     assert states(finished(start())) == dict.fromkeys(("load", "work", "finish"), "cached")
+
+
+@pytest.mark.slow
+def test_a_killed_runner_is_told_as_what_it_is(session: Session) -> None:
+    Path("wait").touch()
+
+    def kill() -> None:
+        while not (found := steps_of("work")):
+            time.sleep(0.05)
+        os.kill(int(Path(f"/proc/{found[0]}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(NotReady, match=r"stopped halfway: the runner was killed by SIGKILL.*goes on from what is done"):
+        session.pipeline.run()
+    killer.join()
+    Path("wait").unlink()
+    assert session.pipeline.run().ok
 
 
 @pytest.mark.slow
