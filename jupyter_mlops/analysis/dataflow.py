@@ -124,6 +124,8 @@ class _Linker:
     aliases: dict[str, set[str]] = field(default_factory=dict)
     made_by: dict[str, set[str]] = field(default_factory=dict)
     """Names bound to what a function or class of the notebook has made: it may run again when they are used."""
+    caches: set[str] = field(default_factory=set)
+    """Functions that keep what they gave, and were used: they give that on when what they read has changed."""
     constants: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
     _told: dict[int, set[str]] = field(default_factory=dict)
@@ -179,6 +181,9 @@ class _Linker:
         maybe = (effects.maybe | self._seen_to_bind(statement, effects)).union(
             *(f.writes for f in inner)
         ) - effects.writes
+        touched = effects.writes | maybe | mutates
+        mutates |= {name for name in self.caches if self.functions[name].reads & touched} - effects.writes
+        self.caches |= {name for name in effects.reads & self.functions.keys() if self.functions[name].caches}
         self._remember(statement, effects, shared)
         drawn = {RANDOM} if effects.outside.draws or self._seen_to_draw(statement, effects) else set()
         seeded = {RANDOM} if effects.outside.seeds else set()
@@ -308,6 +313,7 @@ class _Linker:
                     others.discard(name)
                 self.aliases.pop(name, None)
             self.functions.pop(name, None)
+            self.caches.discard(name)
             self.modules.discard(name)
             self.iterators.discard(name)
             self.made_by.pop(name, None)

@@ -42,6 +42,8 @@ class FunctionEffects:
     calls: list[Call] = field(default_factory=list)
     """What it calls, with those of its parameters that it hands on."""
     is_generator: bool = False
+    caches: bool = False
+    """Whether it keeps what it gave: ``functools.cache``."""
     outside: Outside = field(default_factory=Outside)
 
 

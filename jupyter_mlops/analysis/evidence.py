@@ -8,7 +8,6 @@ is not seen. It is used to add to what is read in the text, never to take away f
 from __future__ import annotations
 
 import contextlib
-import functools
 import random
 import sys
 import timeit
@@ -30,7 +29,6 @@ _SHELL_NAMES = frozenset(("In", "Out", "exit", "quit", "open", "get_ipython"))
 _HOLDS_BACK = 5  # where a mark of the generators says that NumPy holds a normal number back
 _UNUSED = ((623,), (624,))
 """Where NumPy's generator stands as long as nothing was drawn: as it seeds itself, and after a seed was set."""
-_CACHED = type(functools.cache(int))
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type, type(sys))
 
 
@@ -331,8 +329,6 @@ def _mark(value: Any) -> tuple[Any, ...]:
         return (len(value), *[id(v) for v, _ in zip(value, range(SAMPLES), strict=False)])
     if kind is FunctionType:
         return _function_mark(value)
-    if kind is _CACHED:
-        return (value.cache_info().currsize,)
     root = kind.__module__.partition(".")[0]
     if root == "numpy" and hasattr(value, "strides"):
         return _array_mark(value)

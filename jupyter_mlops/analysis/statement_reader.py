@@ -205,7 +205,8 @@ class _Visitor(ast.NodeVisitor):
         self._arguments(node.args)
         if node.returns is not None:
             self.visit(node.returns)
-        self.found.functions[node.name] = self._inner(node, node.body)
+        made = self.found.functions[node.name] = self._inner(node, node.body)
+        made.caches = any(dotted_name(d).rpartition(".")[2] in ("cache", "lru_cache") for d in node.decorator_list)
         self._bind(node.name)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:

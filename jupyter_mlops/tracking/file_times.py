@@ -8,6 +8,7 @@ written themselves is left to their provenance.
 from __future__ import annotations
 
 import ast
+import glob
 import os
 import re
 import sys
@@ -24,6 +25,7 @@ __all__ = ["changed_files"]
 
 READERS = re.compile(r"read_\w+|open|load|loadtxt|genfromtxt|fromfile|memmap|loadmat|Path|scan_\w+")
 A_FILE = re.compile(r"[^\n{}<>|]+\.\w{1,12}")
+MOST_MATCHES = 1_000
 PATH_NAMES = ("file", "filename", "fname", "path", "filepath_or_buffer", "source", "io")
 
 
@@ -45,21 +47,40 @@ def changed_files(behind: Sequence[Maker], made: Provenance, live: Mapping[str, 
     every = {id(m.execution.cell): m.execution.cell for m in made.statements}
     writers = [m.execution.cell for m in made.statements if m.flow.effects.outside.files_written]
     for maker in behind:
-        cell = maker.execution.cell
+        cell = _reader(maker, behind)
         for file in _files_read(maker, live):
-            since = _since(here / file, cell.ended_ms)
-            if since and not any(c.started_ms <= since <= (c.ended_ms or since) for c in writers):
-                found.setdefault(f"[{cell.count}]", f"read {file}, which was written since")
-            elif since is None and not writers and A_FILE.fullmatch(file):
-                found.setdefault(f"[{cell.count}]", f"read {file}, which is no longer there")
+            many = any(c in file for c in "*?[")
+            for each in _matching(here, file) if many else [here / file]:
+                since = _since(each, cell.ended_ms)
+                if since and not any(c.started_ms <= since <= (c.ended_ms or since) for c in writers):
+                    found.setdefault(f"[{cell.count}]", f"read {_named(each, here)}, which was written since")
+                elif since is None and not writers and A_FILE.fullmatch(file):
+                    found.setdefault(f"[{cell.count}]", f"read {file}, which is no longer there")
+        cell = maker.execution.cell
         for root in _imported(maker):
             loaded = _loaded_at(root, made, list(every.values()))
             for file in _local_files(root) if loaded else ():
                 if _since(Path(file), loaded):
-                    found.setdefault(
-                        f"[{cell.count}]", f"imports {os.path.relpath(file, here)}, which was edited since"
-                    )
+                    found.setdefault(f"[{cell.count}]", f"imports {_named(Path(file), here)}, which was edited since")
     return found
+
+
+def _named(file: Path, here: Path) -> str:
+    return os.path.relpath(file, here) if file.is_relative_to(here) else str(file)
+
+
+def _matching(here: Path, pattern: str) -> list[Path]:
+    """The files that a pattern finds now."""
+    found = sorted(glob.glob(str(here / pattern)))  # noqa: PTH207 the pattern may begin at the root
+    return [Path(file) for file in found[:MOST_MATCHES]]
+
+
+def _reader(maker: Maker, behind: Sequence[Maker]) -> Cell:
+    """The cell that read what a statement reads: of a function that is defined, the last that used it."""
+    name = getattr(maker.flow.statement.node, "name", None)
+    if name is None:
+        return maker.execution.cell
+    return next((m.execution.cell for m in reversed(behind) if name in m.flow.reads), maker.execution.cell)
 
 
 def _since(file: Path, ended_ms: int | None) -> int | None:
@@ -74,8 +95,9 @@ def _since(file: Path, ended_ms: int | None) -> int | None:
 def _files_read(maker: Maker, live: Mapping[str, Any]) -> Iterator[str]:
     """The files that a statement reads, as far as its text and the variables in it name them."""
     files = maker.flow.effects.outside.files_read
-    yield from (file for file in files if file != ANY_FILE and "://" not in file)
-    for node in ast.walk(maker.flow.statement.node) if ANY_FILE in files else ():
+    yield from (file for file in files if file.strip("*./") and "://" not in file)  # the folder itself changes always
+    defined = isinstance(maker.flow.statement.node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    for node in ast.walk(maker.flow.statement.node) if ANY_FILE in files or defined else ():
         if not isinstance(node, ast.Call):
             continue
         named = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -83,30 +105,27 @@ def _files_read(maker: Maker, live: Mapping[str, Any]) -> Iterator[str]:
             continue
         given = [*node.args[:1], *(k.value for k in node.keywords if k.arg in PATH_NAMES)]
         for text in (_path(each, live) for each in given):
-            if text and "://" not in text:
+            if text.strip("*./") and "://" not in text:
                 yield text
 
 
 def _path(node: ast.expr, live: Mapping[str, Any]) -> str:
-    """A path that an expression gives, worked out without running anything; empty where that cannot be done."""
+    """A path that an expression gives, worked out without running anything; ``*`` stands for what is not known of it."""
     if isinstance(node, ast.Constant):
-        return node.value if isinstance(node.value, str) else ""
+        return node.value if isinstance(node.value, str) else "*"
     if isinstance(node, ast.Name):
         value = live.get(node.id)
-        return str(value) if isinstance(value, (str, Path)) else ""
+        return str(value) if isinstance(value, (str, Path)) else "*"
     if isinstance(node, ast.FormattedValue):
         return _path(node.value, live)
     if isinstance(node, ast.JoinedStr):
-        parts = [_path(part, live) for part in node.values]
-        return "".join(parts) if all(parts) else ""
+        return "".join(_path(part, live) for part in node.values)
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Div, ast.Add)):
-        one, other = _path(node.left, live), _path(node.right, live)
         between = "/" if isinstance(node.op, ast.Div) else ""
-        return f"{one}{between}{other}" if one and other else ""
+        return f"{_path(node.left, live)}{between}{_path(node.right, live)}"
     if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("Path", "join", "str"):
-        parts = [_path(part, live) for part in node.args]
-        return str(Path(*parts)) if parts and all(parts) else ""
-    return ""
+        return str(Path(*(_path(part, live) for part in node.args)))
+    return "*"
 
 
 def _imported(maker: Maker) -> list[str]:
