@@ -24,6 +24,7 @@ from .provenance import Maker, Provenance
 __all__ = ["changed_files"]
 
 READERS = re.compile(r"read_\w+|open|load|loadtxt|genfromtxt|fromfile|memmap|loadmat|Path|scan_\w+")
+RELOAD = re.compile(r"\breload\s*\(|%aimport")
 A_FILE = re.compile(r"[^\n{}<>|]+\.\w{1,12}")
 MOST_MATCHES = 1_000
 PATH_NAMES = ("file", "filename", "fname", "path", "filepath_or_buffer", "source", "io")
@@ -139,9 +140,9 @@ def _imported(maker: Maker) -> list[str]:
 def _loaded_at(root: str, made: Provenance, cells: Sequence[Cell]) -> int | None:
     """When a package was loaded as it is in the kernel: with its first import, unless it was reloaded since."""
     first = next((m.execution.cell for m in made.statements if root in _imported(m)), None)
-    if any("autoreload" in cell.source for cell in cells):
+    if any("%autoreload" in cell.source for cell in cells):
         return cells[-1].started_ms  # before the run's cell
-    again = [cell for cell in cells if "reload" in cell.source and root in cell.source]
+    again = [cell for cell in cells if RELOAD.search(cell.source) and root in cell.source]
     last = again[-1] if again else first
     return last.ended_ms if last is not None else None
 
