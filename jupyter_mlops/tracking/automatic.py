@@ -16,7 +16,7 @@ from pathlib import PurePath
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidArgument
+from ..errors import MLOpsError
 from .autolog import Autolog
 from .estimator_methods import EstimatorMethods, calls_as_user
 from .patches import ImportWatch, Patches
@@ -123,7 +123,7 @@ class Automatic:
             recording = self._tracker.make(None if stem else f"cell-{cell.count}", cell.source, None)
             recording.automatic = True
             recording.__enter__()
-        except InvalidArgument as error:  # a setting that is none: every other error is ours
+        except MLOpsError as error:  # a setting that is none, a folder or disk that takes nothing
             sys.stderr.write(f"This cell is no run: {error}\n")
             return False
         except Exception:

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from jupyter_mlops import magics
 from jupyter_mlops.domain.workspace import Notebook
+from jupyter_mlops.errors import Unavailable
 from jupyter_mlops.session import Session, set_current
 
 
@@ -73,6 +74,25 @@ def test_tables_that_are_shown_are_in_the_run_without_personal_data(
     assert "example.org" not in first
     assert "2 rows, 2 columns" in first
     assert "mean" in second
+
+
+def test_a_cell_that_cannot_be_recorded_goes_on_and_says_so_in_one_line(
+    shell: InteractiveShell,
+    shared_session: Session,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise Unavailable("nothing can be recorded in .mlops: No space left on device.")
+
+    monkeypatch.setattr(shared_session.context.tracker, "_open_journal", full)
+    shell.run_cell("%mlops track on\nfrom sklearn.linear_model import Ridge", store_history=True)
+    capsys.readouterr()
+    assert shell.run_cell("fitted = Ridge().fit([[1.0], [2.0]], [1.0, 2.0])", store_history=True).success
+    assert hasattr(shell.user_ns["fitted"], "coef_")
+    told = capsys.readouterr().err
+    assert told == "This cell is no run: nothing can be recorded in .mlops: No space left on device.\n"
+    shell.run_cell("%mlops track off", store_history=True)
 
 
 @pytest.mark.parametrize("code", ["with mlops.run('asks'): pass", "mlops.runs()"])
