@@ -294,7 +294,7 @@ class _Reader:
         times, body = runs
         name = self._free(f"timed_{self.execution.cell.count}")
         self._code(
-            f"def {name}():\n{indent(body)}\nfor {name}_run in range({times}):\n    {name}()",
+            f"def {name}():\n    for {name}_run in range({times}):\n{indent(indent(body))}\n{name}()",
             in_run=in_run,
             magic=magic.title,
         )

@@ -6,6 +6,7 @@ import ast
 import builtins
 import keyword
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ LOAD, PREPARE, SPLIT, TRAIN, EVALUATE = range(5)
 KINDS = ("load", "prepare", "split", "train", "evaluate")
 TITLES = ("Load the data", "Prepare the data", "Split the data", "Train the model", "Evaluate the model")
 _LONGEST_NAME = 40
+_HANGING = frozenset("a an the of on in at to for from with using by and or as its our your is are via into".split())
 
 
 @dataclass
@@ -103,12 +105,22 @@ def _plain(heading: str) -> str:
 
 
 def _slug(heading: str) -> str:
-    words = re.findall(r"[a-z0-9]+", _plain(heading).lower())
-    name = ""
-    for word in words:
-        if name and len(name) + len(word) >= _LONGEST_NAME:
+    """A heading as the name of a function: whole words, none left hanging at the end.
+
+    Examples
+    --------
+    >>> _slug("2. The author's *first* look at the data of all customers")
+    'the_authors_first_look_at_the_data'
+    """
+    plain = unicodedata.normalize("NFKD", re.sub("['’]", "", _plain(heading))).encode("ascii", "ignore").decode()
+    kept: list[str] = []
+    for word in re.findall(r"[a-z0-9]+", plain.lower()):
+        if kept and len("_".join([*kept, word])) > _LONGEST_NAME:
+            while len(kept) > 1 and kept[-1] in _HANGING:
+                kept.pop()
             break
-        name = f"{name}_{word}" if name else word[:_LONGEST_NAME]
+        kept.append(word[:_LONGEST_NAME])
+    name = "_".join(kept)
     return name if name.isidentifier() else f"step_{name}".rstrip("_")
 
 

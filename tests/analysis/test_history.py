@@ -74,6 +74,7 @@ def test_what_is_timed_and_changes_something_runs_as_often() -> None:
     for statement in trace.statements:
         exec(statement.text, space)
     assert len(space["big"]) == 7
+    assert trace.statements[-1].text == "timed_2()", "its loop is as fast as the one that the magic ran"
     left_out = traced("big = [3]", "%timeit big.append(1)", changed={2: {"big"}})
     assert "%timeit in [2] was seen to change big, as many times as the clock let it" in left_out.unsure[0]
     assert traced("x = 1", "%timeit x + 1").unsure == []
