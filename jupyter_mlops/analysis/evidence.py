@@ -11,11 +11,12 @@ import contextlib
 import random
 import sys
 import timeit
-import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any
+
+from .entropy import Entropy
 
 __all__ = ["CellEvidence", "Watch", "deeds", "is_variable"]
 
@@ -23,8 +24,6 @@ SMALL = 2_048  # bytes: smaller arrays are looked at whole
 SAMPLES = 16
 """Elements of a container, and of each block of a table, that are looked at."""
 MOST_VARIABLES = 2_000
-MOST_SEEDS = 10_000
-"""What NumPy takes from the system in one cell is kept up to so many times."""
 _SHELL_NAMES = frozenset(("In", "Out", "exit", "quit", "open", "get_ipython"))
 _HOLDS_BACK = 5  # where a mark of the generators says that NumPy holds a normal number back
 _UNUSED = ((623,), (624,))
@@ -86,38 +85,6 @@ def deeds(seen: Iterable[CellEvidence]) -> CellEvidence | None:
     return CellEvidence(every[0].count, bound=bound, changed=changed, drew=drew)
 
 
-class _Entropy:
-    """Notes what NumPy takes from the system as seeds while a cell runs."""
-
-    def __init__(self) -> None:
-        self._taken: list[int] = []
-        self._module: Any = None
-        self._original: Any = None
-
-    def begin(self) -> None:
-        """Note it from here on."""
-        self.end()
-        module = sys.modules.get("numpy.random.bit_generator")
-        original = getattr(module, "randbits", None)
-        if original is not None:
-            self._module, self._original = module, original
-            self._module.randbits = self._randbits
-
-    def end(self) -> tuple[int, ...]:
-        """Note no more; gives what was taken."""
-        taken, self._taken = tuple(self._taken), []
-        if self._module is not None and self._module.randbits == self._randbits:
-            self._module.randbits = self._original
-        self._module = None
-        return taken
-
-    def _randbits(self, bits: int) -> int:
-        value = int(self._original(bits))
-        if len(self._taken) < MOST_SEEDS and not _is_import():
-            self._taken.append(value)
-        return value
-
-
 class _Timed:
     """Counts how often ``%timeit`` runs its code while a cell runs: the clock decides, and what it has changed follows from that.
 
@@ -157,11 +124,6 @@ class _Timed:
         return found
 
 
-def _is_import() -> bool:
-    """Whether a module is being imported: what libraries seed for themselves is theirs."""
-    return any("importlib" in frame.f_code.co_filename for frame, _ in traceback.walk_stack(None))
-
-
 @dataclass
 class Watch:
     """Looks at the user's variables before and after each cell.
@@ -186,7 +148,7 @@ class Watch:
     _random: tuple[Any, ...] = ()
     _ended: tuple[tuple[Any, ...], tuple[Any, ...]] = ((), ())
     """The short mark of the generators when they were last looked at, and the whole one."""
-    _entropy: _Entropy = field(default_factory=_Entropy)
+    _entropy: Entropy = field(default_factory=Entropy)
     _timed: _Timed = field(default_factory=_Timed)
 
     def before(self, namespace: Mapping[str, Any], count: int) -> None:

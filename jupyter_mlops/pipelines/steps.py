@@ -23,7 +23,33 @@ LOAD, PREPARE, SPLIT, TRAIN, EVALUATE = range(5)
 KINDS = ("load", "prepare", "split", "train", "evaluate")
 TITLES = ("Load the data", "Prepare the data", "Split the data", "Train the model", "Evaluate the model")
 _LONGEST_NAME = 40
-_HANGING = frozenset("a an the of on in at to for from with using by and or as its our your is are via into".split())
+_HANGING = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "on",
+        "in",
+        "at",
+        "to",
+        "for",
+        "from",
+        "with",
+        "using",
+        "by",
+        "and",
+        "or",
+        "as",
+        "its",
+        "our",
+        "your",
+        "is",
+        "are",
+        "via",
+        "into",
+    ]
+)
 
 
 @dataclass

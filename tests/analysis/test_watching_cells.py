@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from sklearn.utils import check_random_state
 
 from jupyter_mlops.analysis.evidence import Watch
 
@@ -81,6 +82,24 @@ def test_what_numpy_seeds_itself_with_is_kept_and_its_own_way_is_put_back() -> N
     assert np.random.bit_generator.randbits is bits  # type: ignore[attr-defined]
     watch.before({}, 2)
     assert watch.after({}).entropy == ()
+
+
+@pytest.mark.parametrize(
+    ("made", "taken"),
+    [
+        (lambda: np.random.RandomState(4), 0),
+        (lambda: np.random.RandomState(seed=4), 0),
+        (lambda: np.random.RandomState().rand(), 1),
+        (lambda: np.random.RandomState(None), 1),
+        (lambda: check_random_state(4), 0),
+        (lambda: (np.random.RandomState(4), np.random.default_rng()), 2),
+    ],
+)
+def test_what_is_taken_and_thrown_away_is_not_kept(made: Callable[[], object], taken: int) -> None:
+    watch = Watch()
+    watch.before({}, 1)
+    made()
+    assert len(watch.after({}).entropy) == taken, "as many as are taken where the seeds are given again"
 
 
 def test_how_often_timeit_runs_its_code() -> None:
