@@ -15,7 +15,7 @@ from served_models import PEOPLE, save, split_body, wait_for
 
 from jupyter_mlops.errors import InvalidArgument
 from jupyter_mlops.serving.deployment_folder import DeploymentFolder
-from jupyter_mlops.serving.manifests import TARGETS
+from jupyter_mlops.serving.manifests import TARGETS, Served
 from jupyter_mlops.serving.manifests.served import write_for
 
 BIN = Path(sys.executable).parent
@@ -55,6 +55,26 @@ def test_every_target(model: Path, tmp_path: Path, target: str) -> None:
         passes(BIN / "check-jsonschema", "--schemafile", SCHEMA, out / "inferenceservice.yaml")
     if target == "ray":
         ast.parse((out / "app.py").read_text())
+
+
+def test_the_servers_user_may_write_the_log_volume() -> None:
+    """Docker gives a new volume the owner of the image's folder, and root where the image has none."""
+    text = TARGETS["docker"].files(Served("people", "people@7", (), "3.11", "1.0"))["Dockerfile"]
+    made = text.index("install -d -o 10001 -g 10001 deployment deployment/log")
+    assert made < text.index("USER 10001") < text.index("VOLUME")
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("My People", "my-people"),
+        ("2026 people", "model-2026-people"),
+        ("a" * 49 + " people", "a" * 49),
+        ("人", "model"),
+    ],
+)
+def test_a_label_is_a_name_that_a_service_takes(name: str, label: str) -> None:
+    assert Served(name, "people@7", (), "3.11", "1.0").label == label
 
 
 def test_the_images_folder_is_served(model: Path, tmp_path: Path) -> None:

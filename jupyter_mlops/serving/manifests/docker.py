@@ -13,6 +13,7 @@ def dockerfile(served: Served) -> str:
     """The Dockerfile; the token comes as a file at run time, and the inference log is a volume.
 
     The model is compiled, and its plan compared with the original, while the image is built: a container only reads it.
+    The log's folder is made, the server's user's own, before it is declared a volume: else Docker makes it, for root alone.
     """
     pickles = " --allow-pickle" if served.allow_pickle else ""
     return f"""# syntax=docker/dockerfile:1
@@ -22,7 +23,8 @@ WORKDIR /srv
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --requirement requirements.txt \\
  && pip install --no-cache-dir --no-deps "jupyter-mlops=={served.version}" \\
- && useradd --uid 10001 --no-create-home server
+ && useradd --uid 10001 --no-create-home server \\
+ && install -d -o 10001 -g 10001 deployment deployment/log
 COPY --chown=10001:10001 deployment/ ./deployment/
 USER 10001
 RUN python -m jupyter_mlops.serving.compiled.build {IMAGE}/model {IMAGE}/plans --root /srv{pickles}

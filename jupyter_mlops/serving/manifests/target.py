@@ -44,8 +44,10 @@ class Served:
 
     @property
     def label(self) -> str:
-        """The name as Kubernetes takes names."""
-        return re.sub(r"[^a-z0-9-]+", "-", self.name.lower()).strip("-")[:50] or "model"
+        """The name as Kubernetes takes names of Services: a letter first, a letter or digit last (RFC 1035)."""
+        plain = re.sub(r"[^a-z0-9-]+", "-", self.name.lower()).strip("-")
+        named = plain if plain[:1].isalpha() else f"model-{plain}"
+        return named[:50].strip("-")
 
 
 @dataclass(frozen=True)
