@@ -285,9 +285,8 @@ def test_rows_numbered_anew_are_read_anew(store):
     table_of(store)
 
 
-def test_the_next_process_reads_only_what_was_added(store, tmp_path, monkeypatch):
-    """What the one before has kept in a file counts as long as it is true to the store; a file that is not is none."""
-    file = tmp_path / "cache" / "texts.json"
+def counted_texts(monkeypatch):
+    """One entry for every query for metrics or parameters from here on."""
     asked = []
     real = sql_reads._sides
     monkeypatch.setattr(
@@ -295,6 +294,13 @@ def test_the_next_process_reads_only_what_was_added(store, tmp_path, monkeypatch
         "_sides",
         lambda dialect: {k: lambda ids, q=q: asked.append(1) or q(ids) for k, q in real(dialect).items()},
     )
+    return asked
+
+
+def test_the_next_process_reads_only_what_was_added(store, tmp_path, monkeypatch):
+    """What the one before has kept in a file counts as long as it is true to the store; a file that is not is none."""
+    file = tmp_path / "cache" / "texts.json"
+    asked = counted_texts(monkeypatch)
 
     def anew():
         asked.clear()
@@ -328,13 +334,7 @@ def test_the_next_process_reads_only_what_was_added(store, tmp_path, monkeypatch
 def test_runs_are_read_before_somebody_asks(store, monkeypatch):
     """Once where many were made since the last time, and what is asked for afterwards is the same."""
     first = table_of(store)
-    asked = []
-    real = sql_reads._sides
-    monkeypatch.setattr(
-        sql_reads,
-        "_sides",
-        lambda dialect: {k: lambda ids, q=q: asked.append(1) or q(ids) for k, q in real(dialect).items()},
-    )
+    asked = counted_texts(monkeypatch)
     monkeypatch.setattr(kept_texts, "WORTH", 3)
     store.kept_texts = KeptTexts()
     for _ in range(2):
