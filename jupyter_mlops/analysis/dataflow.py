@@ -1,8 +1,7 @@
-"""Data flow: which statements a result needs.
+"""Data flow: what each statement reads, binds and may change, at its place in the trace.
 
 A trace is read forwards once, to know at each statement which names may be the same object, which names are functions
-and what those read; then backwards from the results, to keep what they need. A statement is kept when it binds or may
-change something that is needed further down; what is surely bound is from there upwards no longer needed.
+and what those read. `slicing` goes backwards from the results.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from typing import Any
 from .effects import Call, Effects, FunctionEffects
 from .known_calls import SHOWING
 from .names import dotted_name, shared_names, stored_names
-from .outside import GENERATORS, depends_on_file
+from .outside import GENERATORS
 from .statement_reader import effects_of
 from .trace import Execution, Statement
 
-__all__ = ["RANDOM", "STYLE", "Flow", "Missing", "Slice", "link", "slice_back"]
+__all__ = ["KNOWN", "RANDOM", "STYLE", "Flow", "link"]
 
 KNOWN = (
     frozenset(dir(builtins))
@@ -56,7 +55,6 @@ _STYLES = re.compile(
 )
 
 _IMMUTABLE = (bool, int, float, complex, str, bytes)
-SIDE_EFFECT_IMPORTS = ("sklearn.experimental", "__future__")
 
 
 @dataclass(frozen=True)
@@ -77,23 +75,6 @@ class Flow:
     def touches(self) -> frozenset[str]:
         """Every name whose value may be another one afterwards."""
         return self.writes | self.maybe | self.mutates
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A name that is needed, and that nothing before has made."""
-
-    name: str
-    reader: Statement
-
-
-@dataclass
-class Slice:
-    """What is kept of a trace."""
-
-    flows: list[Flow]
-    missing: list[Missing] = field(default_factory=list)
-    dropped: list[Flow] = field(default_factory=list)
 
 
 def link(
@@ -350,62 +331,6 @@ class _Linker:
         return {n for n in others if n in same or not _copies_on_write(self.live.get(n))}
 
 
-def slice_back(flows: list[Flow], targets: Iterable[str]) -> Slice:
-    """Keep what gives the targets.
-
-    Parameters
-    ----------
-    targets
-        Names, with the values they have at the end of the trace.
-    """
-    needed: dict[str, Statement | None] = dict.fromkeys(targets)
-    files: set[str] = set()
-    seeded = any(flow.effects.outside.seeds for flow in flows)
-    generators = set().union(*(flow.effects.outside.seeded for flow in flows))
-    unsettled = set(generators)
-    saves = False  # something that is kept writes files, for which folders must be there
-    kept: list[Flow] = []
-    dropped: list[Flow] = []
-    perhaps: set[str] = set()
-    for flow in reversed(flows):
-        wanted = flow.touches & needed.keys()
-        if not seeded:
-            wanted -= {RANDOM}
-        elif flow.effects.outside.seeds and RANDOM in needed:
-            wanted |= {RANDOM}
-        writes_wanted = depends_on_file(files, flow.effects.outside.files_written)
-        kept_anyway = (
-            (flow.setting and STYLE not in flow.maybe) or flow.statement.keep or _for_its_effect(flow.statement.node)
-        )
-        folder_wanted = saves and flow.effects.outside.makes_folder
-        if not (wanted or writes_wanted or folder_wanted or kept_anyway):
-            dropped.append(flow)
-            continue
-        kept.append(flow)
-        perhaps |= flow.maybe & needed.keys()
-        for name in flow.writes - flow.reads:
-            needed.pop(name, None)
-        if flow.effects.outside.seeds:
-            unsettled -= flow.effects.outside.seeded
-            if not unsettled:
-                needed.pop(RANDOM, None)
-                unsettled = set(generators)
-        for name in flow.reads | ((flow.mutates & wanted) - flow.writes):
-            needed[name] = flow.statement  # the earliest reader is named when it is missing
-        files |= flow.effects.outside.files_read
-        saves = saves or flow.effects.outside.saves
-    missing = [
-        Missing(name, reader)
-        for name, reader in needed.items()
-        if reader is not None
-        and name not in KNOWN
-        and name not in perhaps
-        and not name.startswith("<")
-        and not (reader.failed and reader.execution.evidence and reader.execution.evidence.error == "NameError")
-    ]
-    return Slice(kept[::-1], sorted(missing, key=lambda m: m.name), dropped[::-1])
-
-
 def _acts(statement: Statement, effects: Effects) -> bool:
     """Whether a statement may do what its text does not show: it calls something, or is no Python at all."""
     return bool(effects.calls or statement.opaque or hasattr(statement.node, "body"))
@@ -451,10 +376,6 @@ def _is_display_option(node: ast.stmt) -> bool:
     return any(
         ast.unparse(t).startswith(("pd.options.display", "pd.options.plotting", "plt.rcParams")) for t in targets
     )
-
-
-def _for_its_effect(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and node.module in SIDE_EFFECT_IMPORTS
 
 
 def _is_drawing(value: Any) -> bool:

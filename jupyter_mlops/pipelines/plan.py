@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..analysis.clock import clock_dependents
-from ..analysis.dataflow import RANDOM, Flow, Slice, link, slice_back
+from ..analysis.dataflow import RANDOM, Flow, link
 from ..analysis.magic_lines import forgiving, plain_transform
 from ..analysis.notebook_file import NotebookFile
 from ..analysis.parse import parse_cells
+from ..analysis.slicing import Slice, slice_back
 from ..analysis.trace import Execution, Trace
 from ..domain.context import Context
 from ..domain.pipeline import Parameter, Step

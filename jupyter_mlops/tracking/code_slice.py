@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..analysis.dataflow import SIDE_EFFECT_IMPORTS, link
+from ..analysis.dataflow import link
 from ..analysis.evidence import CellEvidence, deeds
 from ..analysis.magic_lines import plain_transform
 from ..analysis.parse import parse_cells
+from ..analysis.slicing import SIDE_EFFECT_IMPORTS
 from ..analysis.trace import Execution
 from ..domain.workspace import Cell
 from .executions import star_names

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_mlops.analysis.dataflow import Slice, link, slice_back
+from jupyter_mlops.analysis.dataflow import link
 from jupyter_mlops.analysis.parse import parse_cells
+from jupyter_mlops.analysis.slicing import Slice, slice_back
 from jupyter_mlops.domain.workspace import Cell
 
 

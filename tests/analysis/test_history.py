@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from jupyter_mlops.analysis.clock import clock_calls, clock_dependents
-from jupyter_mlops.analysis.dataflow import link, slice_back
+from jupyter_mlops.analysis.dataflow import link
 from jupyter_mlops.analysis.evidence import CellEvidence
 from jupyter_mlops.analysis.history import with_history
 from jupyter_mlops.analysis.parse import parse_cells
+from jupyter_mlops.analysis.slicing import slice_back
 from jupyter_mlops.analysis.trace import Trace
 from jupyter_mlops.domain.workspace import Cell
 

@@ -8,9 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from jupyter_mlops.analysis.dataflow import link, slice_back
+from jupyter_mlops.analysis.dataflow import link
 from jupyter_mlops.analysis.evidence import Watch
 from jupyter_mlops.analysis.parse import parse_cells
+from jupyter_mlops.analysis.slicing import slice_back
 from jupyter_mlops.domain.workspace import Cell
 from jupyter_mlops.session import Session
 
