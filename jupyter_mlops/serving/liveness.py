@@ -1,17 +1,23 @@
-"""Liveness: which of a deployment's processes hang, told from those that a long prediction or a busy machine keeps from answering."""
+"""Liveness: which of a deployment's processes hang, told from those that a long prediction or a busy machine keeps from answering;
+and whether what they serve is still there.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["BUSY_SECONDS", "PROBES", "PROBE_SECONDS", "Liveness", "activity_of"]
+__all__ = ["BUSY_SECONDS", "GONE_SECONDS", "PROBES", "PROBE_SECONDS", "Gone", "Liveness", "activity_of"]
 
 PROBE_SECONDS = 2.0
 PROBES = 3  # so many times in a row a process that does nothing must not answer before it is ended: within about nine seconds
 BUSY_SECONDS = 120.0  # and so long one that computes: twice what a prediction may take
 BUSY_SHARE = 0.05  # of a core; what only looks for new orders from time to time uses less
+GONE_SECONDS = (
+    5.0  # a folder that is away for less was a moment's: a mount that came back, a project that is being moved
+)
 WAITS_FOR_SYSTEM = ("running", "disk-sleep")  # wants a core or the disk, and is not given it
 
 Activity = tuple[float, str]
@@ -78,6 +84,43 @@ class Liveness:
             return False
         del self._silent[pid]
         return True
+
+
+class Gone:
+    """Notices that a folder was removed, and is not only away for a moment.
+
+    Parameters
+    ----------
+    folder
+        Where somebody looks again and again.
+    clock
+        Seconds.
+
+    Examples
+    --------
+    >>> seconds = iter([0.0, 2.0, 9.0])
+    >>> gone = Gone(Path("/nowhere/at/all"), lambda: next(seconds))
+    >>> [gone.look() for _ in range(3)]
+    [False, False, True]
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._since: float | None = None
+
+    def look(self) -> bool:
+        """Whether it has not been there for `GONE_SECONDS`; a folder that cannot be looked at counts as there."""
+        try:
+            self._folder.stat()
+        except FileNotFoundError:
+            now = self._clock()
+            self._since = now if self._since is None else self._since
+            return now - self._since >= GONE_SECONDS
+        except OSError:
+            pass
+        self._since = None
+        return False
 
 
 def activity_of(pid: int) -> Activity:

@@ -34,6 +34,7 @@ from .contracted import Held
 from .crew import CannotStart, Crew, Crowd
 from .deployment_folder import DeploymentFolder, listening_of
 from .http_server import BACKLOG, GRACE_SECONDS, Server
+from .liveness import Gone
 from .load import ModelFolder
 from .log_segments import LogWriter
 from .metrics import Counters
@@ -217,9 +218,11 @@ def serve(
             say(f"error {' '.join(str(error).split())[:2000]}")
             raise CannotStart from error
 
+    gone = Gone(folder.path)
+
     def beat() -> None:
         crew_lives(place)
-        if not folder.path.exists():
+        if gone.look():
             raise NotFound(f"{folder.path} is gone, so nothing is to be served.")
 
     Crew(workers, work, beat, partial(crew_brought_back, place)).run(say)

@@ -26,6 +26,7 @@ import orjson
 
 from ..domain.deployment import LogRules
 from ..domain.traffic import Traffic
+from .liveness import Gone
 from .log_frames import SHADOW
 from .log_segments import Entry
 from .metrics import MONITORED_FILE, Counters, openmetrics, read_counters
@@ -245,6 +246,7 @@ class Follower:
         self._retired: list[tuple[float, Slot]] = []
         self._seen: tuple[int, int] = (0, 0)
         self._rotated = 0
+        self._gone = Gone(generation.parent)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="traffic", daemon=True)
 
@@ -281,7 +283,7 @@ class Follower:
                 self._router.tell()
                 self._retire()
             except Exception:
-                if not self._generation.parent.exists():  # somebody has removed the whole deployment, or its project
+                if self._gone.look():  # somebody has removed the whole deployment, or its project
                     log.error("%s is gone, so nothing is to be served", self._generation)  # noqa: TRY400 no fault of ours
                     os.kill(os.getpid(), signal.SIGTERM)
                     return
