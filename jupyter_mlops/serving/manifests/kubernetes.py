@@ -62,7 +62,7 @@ def documents(served: Served) -> list[dict[str, Any]]:
             "kind": "Deployment",
             "metadata": {**meta, "annotations": {"mlops/model": served.model}},
             "spec": {
-                "replicas": 2,
+                # how many there are is the autoscaler's to say: a number here would be set back at every apply
                 "selector": {"matchLabels": {"app.kubernetes.io/name": served.label}},
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
                 "template": {
@@ -120,7 +120,11 @@ def files(served: Served) -> dict[str, str]:
         f"docker build -t {served.label} .   # and push it where the cluster finds it\n"
         f"kubectl create secret generic {served.label}-token --from-literal=token=$(openssl rand -hex 32)\n"
         "kubectl apply -f kubernetes/\n"
-        "```\n"
+        "```\n\n"
+        "Another token reaches the pods when they begin anew: change the secret, then "
+        f"`kubectl rollout restart deployment/{served.label}`.\n\n"
+        "The inference log lies on each pod's own volume and goes with the pod. Where it is to stay, put a "
+        "PersistentVolumeClaim in the place of the `emptyDir` called `log`.\n"
     )
     return {
         **{name: text for name, text in docker.files(served).items() if name != "README.md"},

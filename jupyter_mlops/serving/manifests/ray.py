@@ -65,7 +65,7 @@ def files(served: Served) -> dict[str, str]:
         "requirements.txt": "\n".join(("ray[serve]>=2.40", *served.requirements)) + "\n",
         "README.md": (
             f"# {served.model} on Ray Serve\n\n"
-            "```\npip install -r requirements.txt && pip install --no-deps jupyter-mlops\n"
+            "```\npip install -r requirements.txt && pip install --no-deps jupyter-mlops=={served.version}\n"
             "umask 077 && openssl rand -hex 32 > deployment/token\nserve run app:app\n```\n"
         ),
     }
