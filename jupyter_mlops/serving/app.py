@@ -148,6 +148,9 @@ class App:
         return Answer.error(500, "INTERNAL_ERROR", "The server failed; its log tells why.")
 
     async def _answer(self, method: str, request: Request) -> tuple[Answer, Headers]:
+        bare = request.path.rstrip("/")
+        if bare != request.path and bare in self._routes:  # as MLflow's server sends a probe on that asks for /ping/
+            return Answer(307, b""), [(b"location", b"?".join(filter(None, (bare.encode(), request.query))))]
         if request.path not in OPEN and not self.allowed(request.headers.get(b"authorization", b"")):
             answer = Answer.error(401, "UNAUTHENTICATED", "Send 'Authorization: Bearer <the deployment's token>'.")
             return self._as_asked(request, answer), [(b"www-authenticate", b"Bearer")]

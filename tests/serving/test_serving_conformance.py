@@ -169,6 +169,9 @@ def test_the_other_routes(pairs: dict[str, tuple[Any, Any, Path]]) -> None:
         ("GET", "/nothing"),
         ("GET", "/invocations"),
         ("POST", "/ping"),
+        ("GET", "/ping/"),
+        ("GET", "/version/"),
+        ("POST", "/health/"),
     ]:
         expected, got = (app.request(method, path) for app in (theirs, ours))
         assert got.status_code == expected.status_code
