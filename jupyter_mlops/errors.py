@@ -72,7 +72,8 @@ class MLOpsError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}{chr(10) if chr(10) in self.message else ' '}{self.hint}".strip()
+        between = "\n" if "\n" in self.message else " "
+        return f"{self.message}{between}{self.hint}".strip()
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it: the line of the user's code that asked, and what there is to say; none of our own lines."""

@@ -130,7 +130,8 @@ class Sweep(Displayed, Record):
 
     def text(self) -> str:
         way = "smallest" if self.minimize else "largest"
-        head = f"{self.name}: {len(self.trials)} trial{'s' * (len(self.trials) != 1)} ({self.counts()}) by {self.method} search in {seconds(self.took_ms)}"
+        trials = f"{len(self.trials)} trial{'' if len(self.trials) == 1 else 's'}"
+        head = f"{self.name}: {trials} ({self.counts()}) by {self.method} search in {seconds(self.took_ms)}"
         best = self.best
         told = (
             f"{way} {self.metric} {best.value:.6g} in trial {best.number}: {_params(best.params)}"

@@ -114,6 +114,7 @@ class Magic:
         self.progress = progress
         self._body = BodyRunner(shell, session, progress)
         self._looked_for_notebook = False
+        self._unseen_notebook = ""
 
     @cached_property
     def tree(self) -> CommandLine:
@@ -235,9 +236,12 @@ class Magic:
         """Find out which notebook this kernel runs, once, and again when it was renamed or moved since."""
         context = self.session.context
         known = context.notebook.path
-        if not self._looked_for_notebook or (known and not (context.workspace.root / known).exists()):
+        moved = known not in ("", self._unseen_notebook) and not (context.workspace.root / known).exists()
+        if not self._looked_for_notebook or moved:
             self._looked_for_notebook = True
             self.session.locate_notebook(self.shell.user_ns)
+            if moved and context.notebook.path == known:  # nobody knows better: not to be asked at every cell
+                self._unseen_notebook = known
 
     def _help(self, call: Call) -> str:
         if call.command is not None:

@@ -193,15 +193,15 @@ def table_difference(expected: Fingerprint, found: Fingerprint, value: Any, fold
         place = _first_cell(copy.iloc[:, i], table.iloc[:, i])
         if place:
             return f"{where}, {place}"
-        if was.get("cells", now["cells"]) != now["cells"]:  # exports of earlier versions have none
+        if was["cells"] != now["cells"]:
             return f"{where} holds other kinds of cells: None, NaN and NaT, or numbers and texts, are not the same"
     if expected["index"] != found["index"]:
         return "the index differs"
-    if expected.get("labels", found["labels"]) != found["labels"]:  # exports of earlier versions have none
+    if expected["labels"] != found["labels"]:
         return f"the index was of {', '.join(expected['labels'])}, is of {', '.join(found['labels'])}"
-    if expected.get("freq", found["freq"]) != found["freq"]:
+    if expected["freq"] != found["freq"]:
         return f"the frequency of the labels was {expected['freq']}, is {found['freq']}"
-    if expected.get("attrs", found["attrs"]) != found["attrs"]:
+    if expected["attrs"] != found["attrs"]:
         return f"what it tells of itself was {expected['attrs']}, is {found['attrs']}"
     if expected["names"] != found["names"]:
         return f"the names of index and columns were {expected['names']}, are {found['names']}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..analysis.dataflow import Flow
+from ..analysis.known_calls import words
 from ..analysis.names import dotted_name
 from ..analysis.own_lines import metric_calls
 from ..analysis.trace import Execution
@@ -23,33 +24,8 @@ LOAD, PREPARE, SPLIT, TRAIN, EVALUATE = range(5)
 KINDS = ("load", "prepare", "split", "train", "evaluate")
 TITLES = ("Load the data", "Prepare the data", "Split the data", "Train the model", "Evaluate the model")
 _LONGEST_NAME = 40
-_HANGING = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "on",
-        "in",
-        "at",
-        "to",
-        "for",
-        "from",
-        "with",
-        "using",
-        "by",
-        "and",
-        "or",
-        "as",
-        "its",
-        "our",
-        "your",
-        "is",
-        "are",
-        "via",
-        "into",
-    ]
-)
+_HANGING = words("a an the of on in at to for from with using by and or as its our your is are via into")
+"""Words that a name does not end on."""
 
 
 @dataclass

@@ -150,8 +150,7 @@ def _loaded_at(root: str, made: Provenance, cells: Sequence[Cell]) -> int | None
 def _local_files(root: str) -> Iterator[str]:
     """The files of a package that was loaded from the user's own code, not from what is installed."""
     installed = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-    for name, module in list(sys.modules.items()):
+    for module in [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == root]:
         file = getattr(module, "__file__", None)
-        mine = isinstance(file, str) and file.endswith(".py") and not file.startswith(installed)
-        if mine and name.partition(".")[0] == root:
-            yield str(file)
+        if isinstance(file, str) and file.endswith(".py") and not file.startswith(installed):
+            yield file
