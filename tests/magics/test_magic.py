@@ -16,6 +16,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from jupyter_mlops import magics
 from jupyter_mlops.errors import NotFound
 from jupyter_mlops.session import Session, set_current
+from jupyter_mlops.tracking.commands import TrackingCommands
 
 
 @pytest.fixture
@@ -294,3 +295,36 @@ def test_an_interrupted_line_is_said_in_a_line(
     said = capsys.readouterr()
     assert "KeyboardInterrupt: it was interrupted; run it again to go on from there" in said.out + said.err
     assert "magic.py" not in said.out + said.err
+
+
+def test_a_notebook_that_was_renamed_is_found_again(
+    shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that nobody knows any more is asked for once, not at every cell."""
+    session = Session.open(root=tmp_path, namespace=shell.user_ns)
+    asked: list[str] = []
+    real = TrackingCommands.locate_notebook
+
+    def counting(self: TrackingCommands, *given: Any) -> Any:
+        asked.append(self.context.notebook.path)
+        return real(self, *given)
+
+    monkeypatch.setattr(TrackingCommands, "locate_notebook", counting)
+    magics.load(shell, session)
+
+    def known() -> str:
+        session.context.locate_notebook()
+        return session.context.notebook.path
+
+    first, second = tmp_path / "first.ipynb", tmp_path / "second.ipynb"
+    first.write_text("{}")
+    shell.user_ns["__vsc_ipynb_file__"] = str(first)
+    assert [known(), known()] == ["first.ipynb"] * 2
+    assert len(asked) == 1
+    first.rename(second)
+    shell.user_ns["__vsc_ipynb_file__"] = str(second)
+    assert [known(), known()] == ["second.ipynb"] * 2
+    assert len(asked) == 2
+    second.unlink()
+    assert [known(), known(), known()] == ["second.ipynb"] * 3
+    assert len(asked) == 3
