@@ -10,15 +10,17 @@ most significant first, set where the cell is missing; then the values. How thos
 ``arrow``
     an Arrow IPC stream of one column (nested types, decimals); missing cells stand in the stream, the first byte is 0.
 
-The address of a chunk is the first 32 hexadecimal digits of the BLAKE3 of these bytes.
+The address of a chunk is the first 32 hexadecimal digits of the BLAKE3 of these bytes, the values first: hashed from
+where they begin, they fill its blocks evenly.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -27,7 +29,7 @@ from blake3 import blake3
 
 from .columns import Record, record, to_arrow, to_file
 
-__all__ = ["Decoded", "Encoded", "Form", "address", "decode", "encode", "of_array"]
+__all__ = ["Decoded", "Encoded", "Form", "address", "decode", "encode", "of_array", "split"]
 
 Form = Literal["plain", "text", "arrow"]
 Parts = list[Any]
@@ -64,7 +66,7 @@ class Encoded:
     note: Record
     values: Any
     missing: np.ndarray[Any, Any] | None = None
-    starts: np.ndarray[Any, Any] | None = None
+    starts: np.ndarray[Any, Any] | Starts | None = None
     data: Any = None
     kind: pa.DataType | None = None
 
@@ -106,14 +108,64 @@ class Encoded:
 class Lengths:
     """How many bytes each of some texts has, worked out for the rows that are asked for."""
 
-    def __init__(self, starts: np.ndarray[Any, Any]) -> None:
+    def __init__(self, starts: np.ndarray[Any, Any] | Starts) -> None:
         self._starts = starts
 
     def __len__(self) -> int:
         return len(self._starts) - 1
 
     def __getitem__(self, rows: slice | np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        found: np.ndarray[Any, Any] = (self._starts[1:][rows] - self._starts[:-1][rows]).astype("<i4")
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self))
+            held = self._starts
+            pieces = held.within(start, stop) if isinstance(held, Starts) else iter([held[start : stop + 1]])
+            lengths, place = np.empty(max(stop - start, 0), "<i4"), 0
+            for its in pieces:
+                count = len(its) - 1
+                np.subtract(its[1:], its[:-1], out=lengths[place : place + count], casting="unsafe")
+                place += count
+            return lengths
+        starts = self._starts[:]
+        found: np.ndarray[Any, Any] = (starts[1:][rows] - starts[:-1][rows]).astype("<i4")
+        return found
+
+
+class Starts:
+    """Where texts that lie in several pieces begin, worked out for the rows that are asked for."""
+
+    def __init__(self, pieces: list[np.ndarray[Any, Any]]) -> None:
+        self._pieces = pieces
+        self._rows = [0, *accumulate(len(piece) - 1 for piece in pieces)]
+        self._places = [0, *accumulate(int(piece[-1] - piece[0]) for piece in pieces)]
+
+    def __len__(self) -> int:
+        return self._rows[-1] + 1
+
+    def within(self, start: int, stop: int) -> Iterator[np.ndarray[Any, Any]]:
+        """Where the texts from `start` to `stop` begin and the last ends, by pieces, each counted by itself."""
+        for piece, row in zip(self._pieces, self._rows, strict=False):
+            first, last = max(start, row), min(stop, row + len(piece) - 1)
+            if first < last:
+                yield piece[first - row : last - row + 1]
+
+    @overload
+    def __getitem__(self, where: int) -> int: ...
+
+    @overload
+    def __getitem__(self, where: slice) -> np.ndarray[Any, Any]: ...
+
+    def __getitem__(self, where: int | slice) -> int | np.ndarray[Any, Any]:
+        if isinstance(where, int):
+            at = min(bisect_right(self._rows, where) - 1, len(self._pieces) - 1)
+            its = self._pieces[at]
+            return int(its[where - self._rows[at]]) - int(its[0]) + self._places[at]
+        start, stop, _ = where.indices(len(self))
+        found = np.empty(max(stop - start, 0), "<i8")
+        for piece, row, place in zip(self._pieces, self._rows, self._places, strict=False):
+            first, last = max(start, row), min(stop, row + len(piece))
+            if first < last:  # where one piece ends the next begins: both say the same of it
+                its = piece[first - row : last - row]
+                np.add(its, place - piece[0], out=found[first - start : last - start])
         return found
 
 
@@ -148,9 +200,16 @@ class Decoded:
 def address(parts: Parts) -> str:
     """The address of a chunk."""
     hasher = blake3()
-    for part in parts:
+    head = 2 if parts[0][0] else 1
+    for part in (*parts[head:], *parts[:head]):
         hasher.update(part)
     return str(hasher.hexdigest()[:HEX_DIGITS])
+
+
+def split(body: memoryview, rows: int) -> Parts:
+    """A chunk's bytes as the parts that they were made of."""
+    place = 1 + (-(-rows // 8) if body[0] else 0)
+    return [body[:1], *([body[1:place]] if body[0] else []), body[place:]]
 
 
 def encode(values: pd.Series[Any] | pd.Index[Any], name: object) -> Encoded:
@@ -221,11 +280,7 @@ def _of_pieces(array: pa.ChunkedArray, note: Record) -> Encoded:
     pieces = [of_array(piece, note) for piece in array.chunks if len(piece)]
     if not pieces:
         return of_array(pa.array([], type=array.type), note)
-    starts, place = np.zeros(len(array) + 1, "<i8"), 0
-    for piece in pieces:
-        its: Any = piece.starts
-        np.add(its[1:], starts[place] - its[0], out=starts[place + 1 : place + 1 + len(piece)])
-        place += len(piece)
+    starts = Starts([np.asarray(piece.starts) for piece in pieces])
     missing = np.concatenate([_missing_of(piece) for piece in pieces]) if array.null_count else None
     data = Joined([_data_of(piece) for piece in pieces])
     return replace(pieces[0], values=Lengths(starts), missing=missing, starts=starts, data=data)

@@ -73,7 +73,8 @@ class Stream:
         if self.missing:
             mask = np.concatenate(self._masks)
             whole.update(np.packbits(mask[: len(mask) - int(mask[::-1].argmax())]).tobytes())  # up to the last one
-        whole.update(json.dumps([self._rows, self.missing, self._parts]).encode())
+        parts = json.dumps(self._parts) if self._parts else "[]"
+        whole.update(f"[{self._rows}, {self.missing}, {parts}]".encode())
         return str(whole.hexdigest()[:HEX_DIGITS])
 
 

@@ -140,7 +140,12 @@ def _hashes(column: Encoded, rows: np.ndarray[Any, Any] | slice) -> np.ndarray[A
     """One 64-bit hash a row; the same value always has the same."""
     values = column.values[rows] if column.form != "arrow" else column.values
     if column.form == "text" and column.starts is not None:
-        data, ends, lengths = np.frombuffer(column.data[:], np.uint8), column.starts[1:][rows], values
+        places, first, lengths = column.starts[:], 0, values
+        if isinstance(rows, slice):
+            places = column.starts[rows.start : rows.stop + 1]
+            first = int(places[0])
+        data = np.frombuffer(column.data[first : int(places[-1])], np.uint8)
+        ends = (places[1:] if isinstance(rows, slice) else places[1:][rows]) - first
         mixed = lengths.astype(np.uint64)
         for back in range(1, 9):  # the last eight bytes: that is where identifiers differ
             there = lengths >= back

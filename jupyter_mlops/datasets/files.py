@@ -152,7 +152,7 @@ def read_table(path: Path) -> pd.DataFrame:
 def layers(frame: pd.DataFrame) -> list[tuple[Any, pd.Series[Any] | pd.Index[Any]]]:
     """What of a table has to be stored as values: its columns, then the levels of an index that is more than counted."""
     check_shape(frame)
-    found: list[tuple[Any, Any]] = [(name, frame.iloc[:, i]) for i, name in enumerate(frame.columns)]
+    found: list[tuple[Any, Any]] = list(frame.items())
     if not isinstance(frame.index, pd.RangeIndex) and has_meaningful_index(frame.index):
         found += [(name, frame.index.get_level_values(i)) for i, name in enumerate(list[Any](frame.index.names))]
     return found

@@ -219,14 +219,16 @@ def type_of(values: pd.Series[Any] | pd.Index[Any], name: Any) -> str:
 
 def _identify_columns(frame: pd.DataFrame, mark: int) -> tuple[tuple[ColumnIdentity, str], ...]:
     """All columns' identities; of columns that need no memory beside them several at a time."""
-    names = list(frame.columns)
+    columns = list(frame.items())
     found: dict[int, tuple[ColumnIdentity, str]] = {}
-    if len(frame) * len(names) > PARALLEL:
-        light = [i for i, dtype in enumerate(frame.dtypes) if _is_light(dtype)]
+    if len(frame) * len(columns) > PARALLEL:
+        light = [i for i, (_, column) in enumerate(columns) if _is_light(column.dtype)]
+        # The longest first: whoever is left with one at the end is waited for.
+        light.sort(key=lambda i: -columns[i][1].memory_usage(index=False))
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            made = pool.map(lambda i: _identified(frame.iloc[:, i], names[i], mark), light)
+            made = pool.map(lambda i: _identified(columns[i][1], columns[i][0], mark), light)
             found = dict(zip(light, made, strict=True))
-    return tuple(found.get(i) or _identified(frame.iloc[:, i], name, mark) for i, name in enumerate(names))
+    return tuple(found.get(i) or _identified(column, name, mark) for i, (name, column) in enumerate(columns))
 
 
 def _is_light(dtype: Any) -> bool:

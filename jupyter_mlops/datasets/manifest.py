@@ -19,7 +19,7 @@ from .pack import Place, Stored
 __all__ = ["FORMAT", "MANIFEST", "Manifest", "StoredColumn"]
 
 MANIFEST = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import IntegrityFailure
-from .chunk import Decoded, Encoded, Parts, address, decode, of_array
+from .chunk import Decoded, Encoded, Parts, address, decode, of_array, split
 from .squeeze import AS_IS, unsqueeze
 
 __all__ = ["MAGIC", "Pack", "Place", "Stored", "body_of", "compress", "decompress", "patch"]
@@ -32,6 +32,7 @@ __all__ = ["MAGIC", "Pack", "Place", "Stored", "body_of", "compress", "decompres
 MAGIC = b"MLOPSPK1"
 LEVEL = 1
 GAIN = 0.8  # share of its size to which zstd must bring a chunk to be used: without it reading is free
+SMALL = 4096  # bytes that are not worth a frame of their own
 CHANGED = 0.2  # share of changed rows beyond which a patch is not even tried
 
 
@@ -124,6 +125,8 @@ class Pack:
 def compress(parts: Parts) -> tuple[Any, int]:
     """Buffers as one zstd frame, or as they are where that gains little, and their length before."""
     body = b"".join(parts)
+    if len(body) < SMALL:
+        return body, len(body)
     held = pa.Codec("zstd", compression_level=LEVEL).compress(body)
     return (held if len(held) < len(body) * GAIN else body), len(body)
 
@@ -189,7 +192,7 @@ def body_of(
     if chunk.base is None:
         whole = unsqueeze(held, chunk.rows, form, dtype, into)
         body = memoryview(held)
-        _check(chunk, [body[1:]] if body[0] == AS_IS else _parts_of(whole, chunk.rows))
+        _check(chunk, split(body[1:], chunk.rows) if body[0] == AS_IS else _parts_of(whole, chunk.rows))
         return whole
     former = body_of(chunk.base, form, dtype, read)
     view = memoryview(held)

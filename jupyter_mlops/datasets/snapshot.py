@@ -1,7 +1,8 @@
 """Snapshot: a table written as chunks that another version does not have yet, and the very same table read back.
 
-One column is worked on at a time, by as many threads as there are cores: what is needed beyond the table itself is at
-most one column.
+One column is worked on at a time: what is needed beyond the table itself is at most one column. Threads do what takes
+long by the chunk: compressing, and reading back. To hand a chunk's hash or a patch from thread to thread takes longer
+than to make it.
 """
 
 from __future__ import annotations
@@ -206,15 +207,9 @@ class _Writer:
         pairs = list(zip(self.base.manifest.starts()[1:], self.ends, strict=False))
         return next((n for n, (one, other) in enumerate(pairs) if one != other or one > known), len(pairs))
 
-    def addresses(self, column: Encoded, pool: ThreadPoolExecutor, first: int = 0) -> list[str]:
+    def addresses(self, column: Encoded, first: int = 0) -> list[str]:
         """The addresses of a column's chunks, from the segment `first` on."""
-        spans = list(pairwise([0, *self.ends]))[first:]
-        share = -(-len(spans) // THREADS) or 1
-
-        def some(start: int) -> list[str]:
-            return [address(column.parts(*span)) for span in spans[start : start + share]]
-
-        return [each for part in pool.map(some, range(0, len(spans), share)) for each in part]
+        return [address(column.parts(*span)) for span in list(pairwise([0, *self.ends]))[first:]]
 
     def column(self, place: int, pool: ThreadPoolExecutor) -> StoredColumn:
         """Write one column."""
@@ -236,29 +231,41 @@ class _Writer:
         known_already = self._anchored if place == first else None
         same = 0 if former is None else self._kept_segments(place, former, column)
         kept = [chunk.address for chunk in former.chunks[:same]] if former is not None else []
-        addresses = known_already or [*kept, *self.addresses(column, pool, same)]
+        addresses = known_already or [*kept, *self.addresses(column, same)]
         if self.pairs is None:
-            self.pairs = self._pairs(first, addresses if first == place else None, pool)
+            self.pairs = self._pairs(first, addresses if first == place else None)
 
-        def prepared(j: int) -> tuple[Any, int, str, Stored | None]:
-            start, stop = spans[j]
-            at = None if former is None or self.pairs is None else self.pairs[j]
-            if former is not None and at is not None and self.base is not None:
-                whole = former.chunks[at] if former.chunks[at].base is None else former.chunks[at].base
-                told = None
-                if whole is not None:
-                    held = body_of(whole, column.form, column.dtype, self.base.read)
-                    told = patch(column, start, stop, held, whole.rows)
-                if told is not None:
-                    return (*compress(told[1]), told[0], whole)
-            return (*compress(squeeze(column, start, stop)), "whole", None)
+        whole = []
+        for j in (j for j, each in enumerate(addresses) if each not in known):
+            told = None if former is None else self._patched(column, *spans[j], former, j)
+            if told is None:
+                whole.append(j)
+            else:
+                known[addresses[j]] = self._put(addresses[j], spans[j], *told)
 
-        new = [j for j, each in enumerate(addresses) if each not in known]
-        for j, (held, raw, how, whole) in zip(new, _windowed(pool, prepared, new), strict=True):
-            place_in_pack = self.pack.append(held, raw)
-            rows = spans[j][1] - spans[j][0]
-            known[addresses[j]] = Stored(addresses[j], rows, place_in_pack, how, whole)
+        def compressed(j: int) -> tuple[Any, int]:
+            return compress(squeeze(column, *spans[j]))
+
+        for j, held in zip(whole, _windowed(pool, compressed, whole), strict=True):
+            known[addresses[j]] = self._put(addresses[j], spans[j], held)
         return replace(made, chunks=tuple(known[each] for each in addresses))
+
+    def _patched(
+        self, column: Encoded, start: int, stop: int, former: StoredColumn, j: int
+    ) -> tuple[tuple[Any, int], str, Stored] | None:
+        """A segment as a change of the one that it comes from, compressed; None where that is not worth it."""
+        at = None if self.pairs is None else self.pairs[j]
+        if at is None or self.base is None:
+            return None
+        base = former.chunks[at].base or former.chunks[at]
+        held = body_of(base, column.form, column.dtype, self.base.read)
+        told = patch(column, start, stop, held, base.rows)
+        return None if told is None else (compress(told[1]), told[0], base)
+
+    def _put(
+        self, name: str, span: tuple[int, int], held: tuple[Any, int], how: str = "whole", base: Stored | None = None
+    ) -> Stored:
+        return Stored(name, span[1] - span[0], self.pack.append(*held), how, base)
 
     def _unchanged(self, place: int, former: StoredColumn) -> bool:
         """Whether the column's digests say that it is what it was."""
@@ -266,7 +273,7 @@ class _Writer:
         then = former.identity
         return now is not None and (now.type, now.digest, now.missing) == (then.type, then.digest, then.missing)
 
-    def _pairs(self, first: int, addresses: list[str] | None, pool: ThreadPoolExecutor) -> list[int | None]:
+    def _pairs(self, first: int, addresses: list[str] | None) -> list[int | None]:
         """Which former segment each segment comes from, by the chunks of the first column that they are cut by."""
         if self.base is None:
             return [None] * len(self.ends)
@@ -277,7 +284,7 @@ class _Writer:
             held = self.former.get(_key(first, self.layers[first][0], self.count))
             same = 0 if held is None else self._kept_segments(first, held, column)
             kept = [chunk.address for chunk in held.chunks[:same]] if held is not None else []
-            addresses = self._anchored = [*kept, *self.addresses(column, pool, same)]
+            addresses = self._anchored = [*kept, *self.addresses(column, same)]
         former = self.former.get(_key(first, self.layers[first][0], self.count))
         return pair([chunk.address for chunk in former.chunks] if former else [], addresses)
 

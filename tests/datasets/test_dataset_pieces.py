@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from jupyter_mlops.datasets.chunk import Joined, address, encode
+from jupyter_mlops.datasets.chunk import Joined, Starts, address, encode, split
 from jupyter_mlops.datasets.identity import identify
 from jupyter_mlops.datasets.manifest import Manifest
 from jupyter_mlops.datasets.packs import Packs
@@ -41,6 +41,27 @@ def test_joined_bytes_are_those_of_the_whole() -> None:
         for stop in range(start, len(whole) + 1):
             assert bytes(joined[start:stop]) == whole[start:stop]
     assert bytes(joined[:]) == whole
+
+
+@pytest.mark.parametrize("sizes", [[0, 3, 0, 4, 3], [1] * 10, [9, 1], [0, 0, 10]])
+def test_starts_in_pieces_are_those_of_the_whole(sizes: list[int]) -> None:
+    lengths = np.array([1, 0, 5, 11, 2, 0, 1, 300, 0, 3])
+    whole = np.concatenate([[0], np.cumsum(lengths)])
+    ends = np.cumsum([0, *sizes])
+    starts = Starts([whole[a : b + 1] + 7 * n for n, (a, b) in enumerate(pairwise(ends))])
+    assert len(starts) == 11
+    for start in range(11):
+        assert starts[start] == whole[start]
+        for stop in range(start, 12):
+            assert starts[start:stop].tolist() == whole[start:stop].tolist()
+
+
+def test_a_chunk_read_as_bytes_has_the_address_of_its_parts() -> None:
+    column = encode(pd.Series(["a", None, "", "b"] * 5, dtype="str"), "s")
+    for span in ((0, 20), (1, 2), (2, 4), (3, 3)):
+        parts = column.parts(*span)
+        whole = memoryview(b"".join(bytes(part) for part in parts))
+        assert address(split(whole, span[1] - span[0])) == address(parts)
 
 
 @pytest.fixture(scope="module")
