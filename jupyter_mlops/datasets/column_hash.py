@@ -72,7 +72,7 @@ class Stream:
         whole = blake3(self._values.digest())
         if self.missing:
             mask = np.concatenate(self._masks)
-            whole.update(np.packbits(mask[: len(mask) - int(mask[::-1].argmax())]).tobytes())  # up to the last one
+            whole.update(np.packbits(mask).tobytes().rstrip(b"\0"))  # up to the last one
         parts = json.dumps(self._parts) if self._parts else "[]"
         whole.update(f"[{self._rows}, {self.missing}, {parts}]".encode())
         return str(whole.hexdigest()[:HEX_DIGITS])
@@ -101,7 +101,7 @@ def _hash_floats(values: np.ndarray[Any, Any], stream: Stream) -> None:
             stream.add(canonical)
             continue
         missing = np.isnan(canonical)
-        np.copyto(canonical, 0, where=missing)
+        np.putmask(canonical, missing, 0)
         stream.add(canonical, missing)
 
 
@@ -210,7 +210,7 @@ def _hash_nested(array: pa.Array, stream: Stream) -> str:
 
 def hash_texts(pieces: list[pa.Array], stream: Stream) -> None:
     """All lengths, then all bytes: how the column is cut into pieces does not count."""
-    bodies = []
+    bodies, room = [], np.empty(BLOCK, np.int32)
     for piece in pieces:
         missing = _nulls(piece)
         array, places = piece, _text_places(piece)
@@ -219,7 +219,8 @@ def hash_texts(pieces: list[pa.Array], stream: Stream) -> None:
             array = piece.fill_null(b"" if piece.type in BYTES else "")
             places = _text_places(array)
         for start in range(0, len(array), BLOCK):
-            lengths = np.diff(places[start : start + BLOCK + 1]).astype(np.int64, copy=False)
+            some = places[start : start + BLOCK + 1]
+            lengths = np.subtract(some[1:], some[:-1], out=room[: len(some) - 1], casting="unsafe")
             stream.add(lengths, None if missing is None else missing[start : start + BLOCK])
         data = array.buffers()[2]
         if data is not None and len(places):
