@@ -29,13 +29,14 @@ def drawing(value: Any) -> Any:
     if hasattr(value, "get_axes") and hasattr(value, "get_size_inches"):
         size = [float(side) for side in value.get_size_inches()]
         texts = [_artist(text) for text in value.texts]
-        return {"figure": [drawing(axes) for axes in value.get_axes()], "texts": texts, "size": size}
+        parts = [drawing(axes) for axes in value.get_axes()]
+        legends = [_legend(legend) for legend in value.legends]
+        return {"figure": parts, "texts": texts, "legends": legends, "size": size, "spacing": _spacing(value)}
     if hasattr(value, "set_children") and hasattr(value, "frozen"):  # a transform: what it consists of, not who uses it
         worked_out = (*_OF_USE, "_points") if "_bbox" in vars(value) else _OF_USE
         return (type(value).__name__, {k: v for k, v in vars(value).items() if k not in worked_out})
-    if hasattr(value, "legend_handles"):  # where its box stands is only known once it has been drawn
-        title = value.get_title().get_text()
-        return ("legend", title, [text.get_text() for text in value.get_texts()], [type(h).__name__ for h in value.legend_handles])  # fmt: skip
+    if hasattr(value, "legend_handles"):
+        return _legend(value)
     if hasattr(value, "axes_dict") or type(value).__name__ in ("PairGrid", "JointGrid", "ClusterGrid"):
         figure = getattr(value, "figure", None) or getattr(value, "fig", None)
         return ("grid", drawing(figure)) if figure is not None else None
@@ -61,7 +62,6 @@ def _axes(axes: Any) -> Any:
     fitted = {id(text) for child in axes.collections for text in getattr(child, "labelTexts", ())}  # to a contour
     shown += [text.get_text() if id(text) in fitted else _artist(text) for text in axes.texts]
     legend = axes.get_legend()
-    texts = [text.get_text() for text in legend.get_texts()] if legend is not None else []
     fixed = [
         [label.get_text() for label in axis.get_ticklabels()]
         for axis in (axes.xaxis, axes.yaxis)
@@ -78,12 +78,40 @@ def _axes(axes: Any) -> Any:
         "labels": [axes.get_xlabel(), axes.get_ylabel()],
         "scales": [axes.get_xscale(), axes.get_yscale()],
         "shown": shown,
-        "legend": texts,
+        "legend": _legend(legend) if legend is not None else None,
         "limits": _limits(axes),
         "ticks": fixed,
+        "ticks look": [_ticks_look(axis) for axis in (axes.xaxis, axes.yaxis)],
         "table": cells,
         "frame": frame,
     }
+
+
+def _legend(legend: Any) -> Any:
+    """What a legend says and where it was asked to stand; where its box ends up is only known once it has been drawn."""
+    from matplotlib.transforms import BboxTransformFrom
+
+    anchor = legend.get_bbox_to_anchor().transformed(BboxTransformFrom(legend.parent.bbox))
+    told = (legend.get_title().get_text(), [text.get_text() for text in legend.get_texts()])
+    handles = [type(handle).__name__ for handle in legend.legend_handles]
+    place = _number(legend._loc)  # noqa: SLF001 there is no public word for it
+    return ("legend", *told, handles, place, [float(v) for v in anchor.bounds], legend.get_frame_on())
+
+
+def _ticks_look(axis: Any) -> list[list[float]]:
+    """How the labels of an axis are turned, and how large they are."""
+    labels: Any = ()
+    with contextlib.suppress(Exception):  # of what cannot be drawn there are none
+        labels = axis.get_ticklabels()
+    return [list(look) for look in sorted({(float(t.get_rotation()), float(t.get_fontsize())) for t in labels})]
+
+
+def _spacing(figure: Any) -> Any:
+    """The room left around and between the axes; where a layout has worked it out, it follows from what is shown."""
+    layout = figure.get_layout_engine() if hasattr(figure, "get_layout_engine") else None
+    if layout is not None or not hasattr(figure, "subplotpars"):
+        return type(layout).__name__
+    return {name: float(room) for name, room in vars(figure.subplotpars).items()}
 
 
 def _limits(axes: Any) -> list[float]:

@@ -365,6 +365,14 @@ def _bars(make: Callable[[Any], Any]) -> Any:
     return figure
 
 
+def _labelled(make: Callable[[Any], Any]) -> Any:
+    def drawn(axes: Any) -> None:
+        axes.plot([1, 2], label="a")
+        make(axes)
+
+    return _bars(drawn)
+
+
 def _adding(n: int) -> Any:
     return lambda x: x + n
 
@@ -412,6 +420,21 @@ LITTLE = [
     pytest.param(lambda n: _bars(lambda axes: axes.axis("off" if n else "on")), id="axes that are not shown"),
     pytest.param(lambda n: _bars(lambda axes: axes.set_title(str(n), loc="left")), id="a title at the left"),
     pytest.param(lambda n: _bars(lambda axes: axes.figure.set_size_inches(4, 4 + n)), id="the size of a figure"),
+    pytest.param(lambda n: _labelled(lambda axes: axes.legend(loc=n + 1)), id="where a legend stands"),
+    pytest.param(
+        lambda n: _labelled(lambda axes: axes.legend(bbox_to_anchor=(1 + n, 1))), id="what a legend is anchored to"
+    ),
+    pytest.param(lambda n: _labelled(lambda axes: axes.legend(frameon=bool(n))), id="a legend's frame"),
+    pytest.param(lambda n: _labelled(lambda axes: axes.figure.legend(loc=n + 1)), id="where a figure's legend stands"),
+    pytest.param(lambda n: _bars(lambda axes: axes.tick_params("x", rotation=45 * n)), id="ticks that are turned"),
+    pytest.param(
+        lambda n: _bars(lambda axes: [label.set_rotation(30 * n) for label in axes.get_yticklabels()]),
+        id="labels of ticks that are turned",
+    ),
+    pytest.param(lambda n: _bars(lambda axes: axes.tick_params(labelsize=8 + n)), id="the size of ticks' labels"),
+    pytest.param(
+        lambda n: _bars(lambda axes: axes.figure.subplots_adjust(hspace=0.2 + n)), id="the room between drawings"
+    ),
     pytest.param(lambda n: pd.Series([None if n else math.nan, "a"], dtype=object), id="None where NaN was"),
     pytest.param(lambda n: pd.Series([math.nan if n else None, "a"], dtype=object), id="NaN where None was"),
     pytest.param(lambda n: _locked([1.0, 2.0], locked=bool(n)), id="an array that was made read-only"),
