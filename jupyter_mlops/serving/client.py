@@ -167,9 +167,10 @@ def check_columns(stored: StoredDeployment, frame: pd.DataFrame) -> None:
         *wrong,
     ]
     if problems:
-        takes = _listed([f"{column.name} ({column.type})" for column in inputs])
+        takes = f"It takes {_listed([f'{column.name} ({column.type})' for column in inputs])}."
+        without = f" Leave them out: `TABLE.drop(columns={extra!r})`." if len(problems) == 1 and extra else ""
         raise PredictionRefused(
-            f"{stored.name} cannot predict this table; {'; '.join(problems)}.", hint=f"It takes {takes}."
+            f"{stored.name} cannot predict this table; {'; '.join(problems)}.", hint=takes + without
         )
 
 

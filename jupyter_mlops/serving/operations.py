@@ -125,8 +125,10 @@ def deploy(
             progress=host.progress,
         )
         if others:
-            told = ", ".join(f"{share.model} ({share.role}) {share.weight:.4g}" for share in others)
-            stored = switch(host, stored, wanted, Decision(now_ms(), f"deployed with {told}", "asked"))
+            told = ", ".join(f"{share.model} as {share.role} {share.weight:.3g}" for share in others)
+            stored = switch(
+                host, stored, wanted, Decision(now_ms(), f"deployed with {told}", host.actor.user or "asked")
+            )
         if replaced is not None and stored.port != replaced.port:
             host.progress(f"{name} has moved from port {replaced.port} to {stored.port}")
         return keeper.look(stored).to_dict()
