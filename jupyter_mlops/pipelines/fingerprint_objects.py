@@ -18,6 +18,7 @@ import tempfile
 import types
 import warnings
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from .fingerprint_drawings import drawing
@@ -42,7 +43,7 @@ _MADE_UP = re.compile(r'id="(T_[0-9a-f]{5}|_anim_\w+?[0-9a-f]{32})"')
 """What parts of a page are told apart by, in the HTML of a styled table and of an animation."""
 
 _CACHES = re.compile(
-    r"_?cache.*|.*_cache|_reader|_abc_impl|_stop_words_id|_html_representation|_base64_video|_time_stamp"
+    r"_?cache.*|.*_cache|_reader|_abc_impl|_stop_words_id|_html_representation|_base64_video|_time_stamp|_time_fit_was_called"
 )
 _SUMMED_UP = ("diagn", "_nobs_int", "_tmp_like_exog")
 """What models of statsmodels keep for themselves: of summing up, and memory to work in, of which the content is chance."""
@@ -242,6 +243,8 @@ def _reduced(value: Any) -> Any:
 def _without_caches(state: dict[Any, Any], *, own: bool, timed: bool) -> dict[Any, Any]:
     """A library's object without what it keeps for itself; in one of the notebook's own classes all is what it seems."""
     kept = {k: v for k, v in state.items() if own or not (isinstance(k, str) and _CACHES.fullmatch(k))}
+    # when it was made, to the microsecond, as the results of linearmodels and arch note: never the same twice
+    kept = {k: v for k, v in kept.items() if own or not (type(v) is datetime and v.microsecond and str(k)[0] == "_")}
     # who is told when a drawing changes, and how many have asked to be, is no part of it
     kept = {k: v for k, v in kept.items() if type(v).__name__ != "CallbackRegistry"}
     for name in _SUMMED_UP if "_results" in state or "_data_attr" in state else ():

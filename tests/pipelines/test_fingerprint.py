@@ -9,6 +9,7 @@ import threading
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -327,6 +328,22 @@ def test_how_a_drawing_is_styled_and_cut_counts(tmp_path: Path) -> None:
     for other in (drawn("b--"), drawn(limit=6), drawn(title="some"), drawn(label="c"), drawn("r:")):
         assert difference(kept, other, tmp_path)
     plt.close("all")
+
+
+def test_when_the_results_of_a_library_were_made_is_no_part_of_them(tmp_path: Path) -> None:
+    def fitted(second: int, slope: float = 1.0, until: int = 1, *, module: str = "econometrics") -> Any:
+        made = type("Results", (), {"__module__": module})()
+        made._datetime = datetime(2026, 1, 1, 12, 0, second, 123456, UTC)
+        made._time_fit_was_called = f"2026-01-01 12:00:{second} UTC"
+        made._until, made.slope = datetime(2026, 1, until, tzinfo=UTC), slope
+        return made
+
+    kept = take(fitted(1), tmp_path, "fitted")
+    assert difference(kept, fitted(2), tmp_path) == ""
+    assert "slope" in difference(kept, fitted(2, 1.1), tmp_path)
+    assert "_until" in difference(kept, fitted(2, until=2), tmp_path)
+    own = take(fitted(1, module="__main__"), tmp_path, "own")
+    assert "_datetime" in difference(own, fitted(2, module="__main__"), tmp_path)
 
 
 def test_generators_are_as_far_as_they_have_come_and_closed_files_what_they_were(tmp_path: Path) -> None:
