@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from IPython.display import display
 
-from ..errors import InvalidArgument
+from ..errors import InvalidArgument, Unavailable
 from ..session import Session
 from .progress import Progress
 from .summary import RunSummary
@@ -39,7 +39,7 @@ class BodyRunner:
         Parameters
         ----------
         into
-            The variable to bind the run to.
+            The variable to bind the run to; to None where it cannot be recorded.
         again
             What becomes of the earlier run of this cell.
         quiet
@@ -62,10 +62,12 @@ class BodyRunner:
         handle: Any = None
         result: Any = None
         try:
-            with (
-                self.session.context.acting("magic"),
-                self.session.run(name or None, source=source, again=again) as handle,
-            ):
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(self.session.context.acting("magic"))
+                try:
+                    handle = stack.enter_context(self.session.run(name or None, source=source, again=again))
+                except Unavailable as error:  # a folder or disk that takes nothing: the cell is worth more than its run
+                    sys.stderr.write(f"This cell is no run: {error}\n")
                 if into:
                     self.shell.user_ns[into] = handle
                 result = self._as_cell(source, transformed, failure, in_loop=run_async)
@@ -104,7 +106,7 @@ class BodyRunner:
                 return done.value
             raise RuntimeError("a cell without `await` waited for something")
 
-    @contextmanager
+    @contextlib.contextmanager
     def _parsed_as(self, transformed: str) -> Iterator[None]:
         """Let the display hook look for the closing ``;`` in the body: it reads the last cell of the history."""
         history = getattr(self.shell.history_manager, "input_hist_parsed", None)
@@ -118,7 +120,7 @@ class BodyRunner:
         finally:
             history[-1] = last
 
-    @contextmanager
+    @contextlib.contextmanager
     def _numbered(self) -> Iterator[None]:
         """Let tracebacks say ``Cell In[7]`` of the cell that shows 7: IPython already counts for the next one.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ..domain.sweep import Sweep
+from ..domain.sweep import Sweep, Trial
 from ..errors import InvalidArgument
 from .search_space import Choice, Range, SearchSpace
+from .trial import Pruned
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,7 @@ FIRST: tuple[dict[str, Any], ...] = (
     {"model": "boosting", "boosting_rate": 0.1, "boosting_rounds": 100},
 )
 """What is tried first: the baseline that learns nothing, then what usually does well, so that a short budget gives something."""
-FOLDS = 5
+FOLDS, FEWER_FOLDS, MANY_ROWS = 5, 3, 20_000
 FEWEST_ROWS = 20
 MOST_CATEGORIES = 50
 FREE_TEXT = 0.5  # a text column with more distinct values than this share of its rows tells a model nothing
@@ -61,6 +62,9 @@ class AutoML:
         self.classes = _classes(self.target)
         if self.classes == 1:
             raise InvalidArgument(f"{target!r} has one value only.")
+        self.folds = FOLDS if len(self.features) < MANY_ROWS else FEWER_FOLDS
+        if self.classes:
+            self.folds = max(2, min(self.folds, int(self.target.value_counts().min())))
         usual = "r2" if not self.classes else "roc_auc" if self.classes == 2 else "neg_log_loss"
         self.scoring = metric or usual
         if self.scoring not in get_scorer_names():
@@ -89,12 +93,8 @@ class AutoML:
         from sklearn.metrics import get_scorer
         from sklearn.model_selection import KFold, StratifiedKFold
 
-        folds = FOLDS if len(self.features) < 20_000 else 3
-        if self.classes:
-            folds = max(2, min(folds, int(self.target.value_counts().min())))
-            cutter: Any = StratifiedKFold(folds, shuffle=True, random_state=self.seed)
-        else:
-            cutter = KFold(folds, shuffle=True, random_state=self.seed)
+        kind: Any = StratifiedKFold if self.classes else KFold
+        cutter = kind(self.folds, shuffle=True, random_state=self.seed)
         scorer = get_scorer(self.scoring)
         scores: list[float] = []
         for i, (train, test) in enumerate(cutter.split(self.features, self.target)):
@@ -105,9 +105,15 @@ class AutoML:
                 scores.append(float(scorer(model, self.features.iloc[test], self.target.iloc[test])))
             if trial is not None:
                 trial.report(sum(scores) / len(scores), i)
+                if trial.out_of_time and len(scores) < self.folds:
+                    raise Pruned(f"the time was up after {len(scores)} of {self.folds} folds")
         mean = sum(scores) / len(scores)
         spread = (sum((s - mean) ** 2 for s in scores) / max(1, len(scores) - 1)) ** 0.5
         return {self.scoring: mean, "fold_spread": spread, **{f"fold_{i}": s for i, s in enumerate(scores)}}
+
+    def reserve(self, best: Trial) -> float:
+        """The seconds that fitting the best model on all rows will take, as its folds let expect."""
+        return best.took_ms / 1000 / (self.folds - 1)  # all of its folds have fitted so many times all rows
 
     def finish(self, found: Sweep) -> Any:
         """The best model, fitted on all rows; None where no trial came to an end."""

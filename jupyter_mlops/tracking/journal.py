@@ -9,7 +9,8 @@ A journal is a folder, ``.mlops/journal/<id>/``::
     drained.json how far the service has got (written by the service)
 
 A record in the log is its length and CRC-32 (4 bytes each, little-endian) and the payload. Zeros end the log, and the
-length is written last: a record that was cut short is not there. The payload of a metric is packed; every other
+length is written last: a record that was cut short is not there. Where the disk has no room for more, the log goes on in memory,
+which is said once, and is written as soon as there is room. The payload of a metric is packed; every other
 event is JSON. The kinds of event, each with the number of its run in the journal:
 
 ===========  =================================================================================================
@@ -36,6 +37,7 @@ import mmap
 import os
 import shutil
 import struct
+import sys
 import threading
 import time
 import uuid
@@ -59,6 +61,8 @@ HEADER = struct.Struct("<II")
 METRIC = struct.Struct("<cIqqd")  # "m", run, step, milliseconds, value; the key follows
 CHUNK = 1 << 20
 LARGEST = 1 << 28
+MOST_WAITING = 1 << 26  # bytes of the log in memory while the disk has no room
+ROOM_SECONDS = 0.5
 
 
 class Event(NamedTuple):
@@ -90,6 +94,7 @@ class Journal:
         self._lock = threading.Lock()
         self._staged = 0
         self._size = 0
+        self._waiting = bytearray()  # the log from `position` minus its length on, while the disk has no room for it
         making = self.folder.with_name(f".{self.id}")
         try:
             (making / FILES).mkdir(parents=True)
@@ -114,6 +119,11 @@ class Journal:
     def mine(self) -> bool:
         """Whether this process may write: False in a forked child and after `close`."""
         return self._mine
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a part of the log is in memory only, because the disk has no room."""
+        return bool(self._waiting)
 
     def metric(self, run: int, key: bytes, value: float, step: int, at_ms: int) -> None:
         """Append one metric value."""
@@ -140,6 +150,9 @@ class Journal:
         """Write no more; the service removes the journal when it has drained it."""
         with self._lock:
             if self._mine:
+                self._write_waiting()
+                if self._waiting:
+                    sys.stderr.write(f"The disk of {self.folder} had no room until the end: what waited is lost.\n")
                 self._mine = False
                 self._map.close()
                 os.close(self._file)
@@ -156,23 +169,55 @@ class Journal:
                     "this process does not write the journal: it was forked from the one that does, or that was closed.",
                     hint="Log from the notebook's own process.",
                 )
-            if end + 8 > self._size:
-                self._grow(end + 8)
-            self._map[body:end] = payload
-            self._map[start:body] = HEADER.pack(size, crc32(payload))
+            header = HEADER.pack(size, crc32(payload))
+            if self._waiting or (end + 8 > self._size and not self._has_grown(end + 8)):
+                self._wait(header + payload)
+            else:
+                self._map[body:end] = payload
+                self._map[start:body] = header
             self.position = end
         return end
+
+    def _has_grown(self, needed: int) -> bool:
+        try:
+            self._grow(needed)
+        except OSError as error:
+            self._why = error
+            return False
+        return True
+
+    def _wait(self, record: bytes) -> None:
+        """Keep a record in memory until there is room: a full disk must not end what has been computing for hours."""
+        if len(self._waiting) + len(record) > MOST_WAITING:
+            raise _cannot(self.folder, self._why)
+        first = not self._waiting
+        self._waiting += record
+        if first:
+            why = self._why.strerror or self._why
+            sys.stderr.write(
+                f"Nothing more can be written in {self.folder}: {why}. What is logged waits in memory until there is room.\n"
+            )
+            threading.Thread(target=self._look_for_room, name="mlops-room", daemon=True).start()
+
+    def _look_for_room(self) -> None:
+        while self._mine and self._waiting:
+            time.sleep(ROOM_SECONDS)
+            with self._lock:
+                self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        if self._mine and self._waiting and self._has_grown(self.position + 8):
+            start = self.position - len(self._waiting)
+            self._map[start + 8 : self.position] = self._waiting[8:]
+            self._map[start : start + 8] = self._waiting[:8]  # last, as of every record: until then none of it is there
+            self._waiting.clear()
 
     def _grow(self, needed: int) -> None:
         size = self._size
         while size < needed:
             size += max(FIRST_BYTES, min(size, MOST_BYTES))
-        try:
-            _reserve(self._file, self._size, size - self._size)
-            mapped = mmap.mmap(self._file, size)
-        except OSError as error:
-            raise _cannot(self.folder, error) from error
-        self._map, self._size = mapped, size
+        _reserve(self._file, self._size, size - self._size)
+        self._map, self._size = mmap.mmap(self._file, size), size
 
 
 _writers: weakref.WeakSet[Journal] = weakref.WeakSet()

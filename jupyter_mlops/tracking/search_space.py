@@ -17,7 +17,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import InvalidArgument
@@ -130,9 +130,11 @@ class SearchSpace:
             domains = {}
             for text in " ".join([given] if isinstance(given, str) else given).split():
                 name, equals, rest = text.partition("=")
-                if not equals or not name.strip().isidentifier():
+                if not equals or not name.isidentifier():
                     raise _unreadable(text)
-                domains[name.strip()] = _domain(name.strip(), rest.strip())
+                if name in domains:
+                    raise InvalidArgument(f"the space has {name!r} twice.", hint="Give each parameter its values once.")
+                domains[name] = _domain(name, rest)
         if not domains:
             raise InvalidArgument("a sweep needs at least one parameter.", hint="For example `--space depth=2..8`.")
         return cls(domains)
@@ -219,6 +221,10 @@ def _checked(name: str, found: Range) -> Range:
         raise InvalidArgument(f"the range of {name!r} begins at {found.low:g}; a `log` range begins above 0.")
     if found.step is not None and found.step <= 0:
         raise InvalidArgument(f"the step of {name!r} is {found.step:g}; it must be above 0.")
+    if found.step is not None and found.step > found.high - found.low:
+        raise InvalidArgument(f"the step of {name!r} is {found.step:g}, which is wider than {found.low:g}..{found.high:g}.")
+    if found.step is not None:  # the last step: what lies beyond is never reached
+        return replace(found, high=found.points()[-1])
     return found
 
 

@@ -60,6 +60,8 @@ class Search:
         Processes; 1 evaluates here.
     dask
         A Dask scheduler's address, or ``local`` for a cluster of `workers` processes on this machine.
+    reserve
+        How many seconds of the time are to be left for `ended`, given the best trial so far.
     ended
         Called inside the sweep's run with what was found; gives the model to hand over.
     """
@@ -75,6 +77,7 @@ class Search:
         seconds: float = 0.0,
         workers: int = 1,
         dask: str = "",
+        reserve: Callable[[Trial], float] | None = None,
         ended: Callable[[Sweep], Any] | None = None,
     ) -> None:
         self.context = context
@@ -85,6 +88,7 @@ class Search:
         self.seconds = seconds
         self.workers = workers
         self.dask = dask
+        self.reserve = reserve
         self.ended = ended
         self._models = TrialModels(study.folder)
         self._best = study.best()
@@ -151,7 +155,7 @@ class Search:
         left = self.trials - self.study.count()
         running = 0
         while True:
-            over = bool(self.seconds) and time.monotonic() - self._began >= self.seconds
+            over = bool(self.seconds) and self._left() <= 0
             while running < workers.room and left > 0 and not over:
                 self._submit(workers)
                 running, left = running + 1, left - 1
@@ -165,16 +169,19 @@ class Search:
             if over and self.seconds and time.monotonic() - self._began >= 1.5 * self.seconds + 5:
                 return  # what still runs would take the user's time without end
 
+    def _left(self) -> float:
+        """The seconds in which trials may still be tried."""
+        kept = self.reserve(self._best) if self.reserve is not None and self._best is not None else 0.0
+        return self._began + self.seconds - kept - time.monotonic()
+
     def _submit(self, workers: Workers) -> None:
         plan = self.study.plan
         number, trial_id, params = self.study.ask()
         self._asked[number] = (trial_id, params)
         study = (str(self.study.folder / "study.log"), plan["prune"], trial_id) if plan["prune"] != "none" else None
-        workers.submit(
-            Evaluation(
-                number, params, f"{plan['name']}-{number}", plan["metric"], "", plan["seed"] * 100_003 + number, study
-            )
-        )
+        seed = plan["seed"] * 100_003 + number
+        until = time.time() + self._left() if self.seconds else 0.0
+        workers.submit(Evaluation(number, params, f"{plan['name']}-{number}", plan["metric"], "", seed, study, until))
 
     def _keep(self, outcome: Outcome) -> int:
         """Keep an outcome; 1 if it has to be tried again."""

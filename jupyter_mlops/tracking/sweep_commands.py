@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from ..domain.command import Arg, command
 from ..domain.context import CommandSet
 from ..domain.reference import check_name
-from ..domain.sweep import Sweep
+from ..domain.sweep import Sweep, Trial
 from ..errors import InvalidArgument, NotFound
 from .search_space import SearchSpace
 from .tracker import tracker_of
@@ -130,7 +130,8 @@ class SweepCommands(CommandSet):
         name
             The sweep's name.
         seconds
-            The time budget; the fold that runs is let finish.
+            The time budget. The last fit, on all rows, is in it: as much is kept free as the best model's folds let
+            expect. When the time is up no further fold is begun; the one that runs is let finish.
         trials
             How many models to try at the most.
         metric
@@ -165,6 +166,7 @@ class SweepCommands(CommandSet):
             workers=workers,
             seconds=seconds,
             resume=resume,
+            reserve=made.reserve,
             ended=made.finish,
             first=FIRST,
         )
@@ -181,6 +183,7 @@ class SweepCommands(CommandSet):
         dask: str = "",
         seconds: float = 0.0,
         resume: bool = False,
+        reserve: Callable[[Trial], float] | None = None,
         ended: Callable[[Sweep], Any] | None = None,
         first: Sequence[dict[str, Any]] = (),
     ) -> Sweep:
@@ -212,6 +215,7 @@ class SweepCommands(CommandSet):
             seconds=seconds,
             workers=workers,
             dask=dask,
+            reserve=reserve,
             ended=ended,
         )
         return search.run()

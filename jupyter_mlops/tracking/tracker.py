@@ -196,7 +196,9 @@ class Tracker:
         return answer
 
     def flush(self, recording: Recording, position: int, seconds: float) -> dict[str, Any] | None:
-        """As `ask`, for a run that has ended; None when the store is away, which is said once."""
+        """As `ask`, for a run that has ended; None when the store is away or the disk is full, which is said once."""
+        if recording.journal.waiting:
+            return None
         try:
             answer = self.ask(recording.journal, position, recording.key, seconds)
         except MLOpsError as error:

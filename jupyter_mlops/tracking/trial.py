@@ -47,6 +47,12 @@ class TrialHandle:
     metric: str
     _recording: Any = field(repr=False)
     _trial: Any = field(repr=False, default=None)
+    _until: float = field(repr=False, default=0.0)
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the time that the sweep was given is up."""
+        return bool(self._until) and time.time() >= self._until
 
     def report(self, value: float, step: int) -> None:
         """Tell the metric as it stands at a step; a curve of the trial's run.
@@ -76,6 +82,8 @@ class Evaluation:
     seed: int
     study: tuple[str, Pruner, int] | None = None
     """The study's file, its pruner, and the trial's id in it; None for a sweep that does not prune."""
+    until: float = 0.0
+    """When the sweep's time is up, in seconds since 1970: other machines have no other clock in common; 0 for never."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +178,7 @@ def evaluate(tracker: Tracker, objective: Callable[..., Any], asked: Evaluation)
         with recording:
             recording.log_params(asked.params)
             recording.set_tag("mlops.trial", asked.number)
-            handle = TrialHandle(asked.number, asked.params, asked.metric, recording, _study_trial(asked))
+            handle = TrialHandle(asked.number, asked.params, asked.metric, recording, _study_trial(asked), asked.until)
             handed = {"trial": handle, "seed": asked.seed}
             wanted = _parameters(objective)
             extra = {name: handed[name] for name in HANDED if name in wanted and name not in asked.params}

@@ -62,7 +62,7 @@ def _short(value: object) -> str:
 
 
 def _done(found: Sweep) -> list[Trial]:
-    return [t for t in found.trials if t.state == "complete" and t.value is not None]
+    return [t for t in found.trials if t.state == "complete" and t.value is not None and math.isfinite(t.value)]
 
 
 def _scale(low: float, high: float, start: float, end: float, value: float) -> float:

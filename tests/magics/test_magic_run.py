@@ -93,6 +93,16 @@ def test_a_cell_that_cannot_be_recorded_goes_on_and_says_so_in_one_line(
     told = capsys.readouterr().err
     assert told == "This cell is no run: nothing can be recorded in .mlops: No space left on device.\n"
     shell.run_cell("%mlops track off", store_history=True)
+    shell.run_cell("kept = 1", store_history=True)
+    capsys.readouterr()
+    done = shell.run_cell("%%mlops run asked -o kept\nanswer = 6 * 7\nprint(answer)", store_history=True)
+    assert done.success
+    assert (shell.user_ns["answer"], shell.user_ns["kept"]) == (42, None)
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("42\n", told)
+    wrong = shell.run_cell("%%mlops run asked\n1 / 0", store_history=True)
+    assert isinstance(wrong.error_in_exec, ZeroDivisionError)
+    assert capsys.readouterr().out.count("ZeroDivisionError: ") == 1
 
 
 @pytest.mark.parametrize("code", ["with mlops.run('asks'): pass", "mlops.runs()"])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
-from jupyter_mlops.errors import Conflict
+from jupyter_mlops.errors import Conflict, StoreUnavailable
+from jupyter_mlops.tracking import journal as journals
 from jupyter_mlops.tracking.journal import EVENTS, Journal, alive, count_events, read_events, read_owner
 
 WRITER = """
@@ -123,3 +126,57 @@ def test_a_forked_child_cannot_write(tmp_path):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     journal.event("start", 1)
     assert count_events(journal.folder, 0) == 1
+
+
+def test_a_full_disk_makes_the_log_wait_in_memory_and_is_said_once(tmp_path, monkeypatch, capsys):
+    journal = Journal(tmp_path, {})
+    full = threading.Event()
+    full.set()
+    reserve = journals._reserve
+
+    def room(file, start, size):
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        reserve(file, start, size)
+
+    monkeypatch.setattr(journals, "_reserve", room)
+    for i in range(3000):
+        journal.metric(1, b"loss", float(i), i, 0)
+    position = journal.event("end", 1, status="FINISHED")
+    assert journal.waiting
+    before = read_events(journal.folder, 0, 10_000)
+    assert 0 < len(before) < 3000
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "No space left on device. What is logged waits in memory" in told
+    full.clear()
+    wait_for(lambda: not journal.waiting)
+    events = read_events(journal.folder, 0, 10_000)
+    assert [e.payload["step"] for e in events[:-1]] == list(range(3000))
+    assert (events[-1].kind, events[-1].end) == ("end", position)
+    assert journal.metric(1, b"loss", 0.0, 3000, 0) is None
+    assert read_events(journal.folder, position, 10)[0].payload["step"] == 3000
+    assert capsys.readouterr().err == ""
+    journal.close()
+
+
+def test_what_waits_for_room_is_bounded_and_its_loss_is_said(tmp_path, monkeypatch, capsys):
+    journal = Journal(tmp_path, {})
+
+    def never(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(journals, "_reserve", never)
+    monkeypatch.setattr(journals, "MOST_WAITING", 200_000)
+    with pytest.raises(StoreUnavailable, match="No space left"):
+        for i in range(10_000):
+            journal.metric(1, b"loss", float(i), i, 0)
+    journal.close()
+    assert "what waited is lost" in capsys.readouterr().err
+
+
+def wait_for(true, seconds=30.0):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)

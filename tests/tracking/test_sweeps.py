@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_mlops.domain.sweep import Sweep
+from jupyter_mlops.domain.sweep import Sweep, Trial
 from jupyter_mlops.errors import Conflict, InvalidArgument, MLOpsError, NotFound
+from jupyter_mlops.tracking.automl import AutoML
 from jupyter_mlops.tracking.search_space import Range, SearchSpace
 from jupyter_mlops.tracking.study import Study, leave
+from jupyter_mlops.tracking.trial import Pruned, TrialHandle
 
 
 def hill(x, y=0.0):
@@ -32,6 +36,7 @@ def hill(x, y=0.0):
         ("a=1.0..100:log", (1.0, 3.16227766017, 10.0, 31.6227766017, 100.0)),
         ("a=x,2,2.5,true,none", ("x", 2, 2.5, True, None)),
         ("a=-1e-3..1e-3:1e-3", (-0.001, 0.0, 0.001)),
+        ("a=0..1:0.3", (0.0, 0.3, 0.6, 0.9)),
     ],
 )
 def test_a_space_is_read(text, points):
@@ -47,7 +52,7 @@ def test_a_range_that_is_written_is_read_back(low, width, log):
     assert all(read.low * (1 - 1e-9) - 1e-9 <= p <= read.high * (1 + 1e-9) + 1e-9 for p in read.points() if p > 0)
 
 
-@pytest.mark.parametrize("wrong", ["a", "a=", "=2", "a=3..1", "a=0..1:log", "a=1..x", "a=1..2:-1", {"a": 3}, {}])
+@pytest.mark.parametrize("wrong", ["a", "a=", "=2", "a=3..1", "a=0..1:log", "a=1..x", "a=1..2:-1", "a=1..2:5", "a=1..2 a=3..4", {"a": 3}, {}])
 def test_what_is_no_space_is_refused_with_what_one_looks_like(wrong):
     with pytest.raises(InvalidArgument):
         SearchSpace.read(wrong)
@@ -318,6 +323,49 @@ def test_automl_beats_the_baseline_and_hands_over_a_model(session):
     assert set(found.model.predict(frame)) == {"a", "b"}
     with pytest.raises(NotFound, match="no column"):
         session.automl(frame, target="nope")
+
+
+def automl_table():
+    import pandas as pd
+
+    return pd.DataFrame({"x": range(60), "kind": ["a", "b", "b"] * 20})
+
+
+def test_automl_keeps_time_free_for_the_last_fit(shared_session, monkeypatch):
+    monkeypatch.setattr(AutoML, "reserve", lambda _self, _best: 1000.0)
+    found = shared_session.automl(automl_table(), target="kind", seconds=900, trials=5, name="reserved")
+    assert [t.params["model"] for t in found] == ["baseline"]
+    assert any("the time of 900 s was up" in note for note in found.notes)
+    assert set(found.model.predict(automl_table())) == {"b"}
+
+
+def test_automl_begins_no_fold_when_the_time_is_up_and_expects_the_last_fit_of_the_folds():
+    class Handle:
+        out_of_time = True
+        told: ClassVar[list[int]] = []
+
+        def report(self, _value, step):
+            self.told.append(step)
+
+    made = AutoML(automl_table(), "kind")
+    with pytest.raises(Pruned, match="after 1 of 5 folds"):
+        made(trial=Handle(), model="baseline")
+    assert Handle.told == [0]
+    assert made.reserve(Trial(0, {}, "complete", 1.0, {}, 4000.0)) == 1.0
+
+
+def test_a_trial_can_tell_whether_the_time_is_up():
+    told = [TrialHandle(0, {}, "m", None, None, until).out_of_time for until in (0.0, 1.0, time.time() + 3600)]
+    assert told == [False, True, False]
+
+
+def test_a_trial_that_is_infinitely_good_is_not_drawn(shared_session):
+    found = shared_session.sweep(
+        lambda depth: math.inf if depth == 2 else depth, space=["depth=1..4"], method="grid", name="endless"
+    )
+    drawn = found._repr_mimebundle_()["text/html"]
+    assert "<svg" in drawn
+    assert "nan" not in drawn
 
 
 @pytest.mark.slow
