@@ -16,7 +16,7 @@ import pandas as pd
 
 from .manifest import Manifest, StoredColumn
 from .packs import Reader
-from .snapshot import read_bases, read_snapshot
+from .snapshot_reading import read_bases, read_snapshot
 
 __all__ = ["Key", "Traces", "cleaned", "scrubbed", "traces_in"]
 

@@ -73,7 +73,7 @@ class Opened:
 
             frame = read_verified(self.folder, self.version.digest, self.version.ref)
             return frame if columns is None else frame[list(columns)]
-        from .snapshot import read_snapshot
+        from .snapshot_reading import read_snapshot
 
         try:
             return read_snapshot(self.manifest, self.packs.of(self.manifest), columns=columns)

@@ -172,7 +172,8 @@ class _Work:
         from .erasing import cleaned
         from .identity import identify
         from .manifest import MANIFEST
-        from .snapshot import Base, read_snapshot, write_snapshot
+        from .snapshot import Base, write_snapshot
+        from .snapshot_reading import read_snapshot
 
         with packs:
             frame = self._frame(version) if manifest is None else read_snapshot(manifest, packs.of(manifest))

@@ -11,7 +11,7 @@ from .difference import Side, compare, seem_apart
 from .manifest import Manifest, StoredColumn
 from .opened import Opened
 from .shifts import LEAST, distance
-from .snapshot import read_snapshot
+from .snapshot_reading import read_snapshot
 
 __all__ = ["stored_difference"]
 

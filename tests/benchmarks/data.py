@@ -61,7 +61,7 @@ class Ours:
 
     def load(self) -> pd.DataFrame:
         """Read the first version back, every chunk checked."""
-        from jupyter_mlops.datasets.snapshot import read_snapshot
+        from jupyter_mlops.datasets.snapshot_reading import read_snapshot
 
         return read_snapshot(self.manifest, self.packs.of(self.manifest))
 

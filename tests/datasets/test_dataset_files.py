@@ -19,7 +19,8 @@ from jupyter_mlops.datasets.files import FILE, read_table, read_verified, write_
 from jupyter_mlops.datasets.identity import digest, identify
 from jupyter_mlops.datasets.manifest import MANIFEST, Manifest
 from jupyter_mlops.datasets.packs import Packs
-from jupyter_mlops.datasets.snapshot import read_snapshot, write_snapshot
+from jupyter_mlops.datasets.snapshot import write_snapshot
+from jupyter_mlops.datasets.snapshot_reading import read_snapshot
 from jupyter_mlops.errors import IntegrityFailure, InvalidArgument
 
 DAYS = ["2020-01-01 00:00:00", None, "2021-02-03 04:05:06", "1900-01-01 00:00:00"]

@@ -14,7 +14,8 @@ from jupyter_mlops.datasets.chunk import Joined, Starts, address, encode, split
 from jupyter_mlops.datasets.identity import identify
 from jupyter_mlops.datasets.manifest import Manifest
 from jupyter_mlops.datasets.packs import Packs
-from jupyter_mlops.datasets.snapshot import Base, read_snapshot, write_snapshot
+from jupyter_mlops.datasets.snapshot import Base, write_snapshot
+from jupyter_mlops.datasets.snapshot_reading import read_snapshot
 
 
 def in_pieces(values: list[str | None], sizes: list[int]) -> pd.Series:

@@ -20,7 +20,8 @@ from jupyter_mlops.datasets.column_hash import BLOCK
 from jupyter_mlops.datasets.identity import identify
 from jupyter_mlops.datasets.manifest import Manifest
 from jupyter_mlops.datasets.packs import Packs
-from jupyter_mlops.datasets.snapshot import Base, read_snapshot, write_snapshot
+from jupyter_mlops.datasets.snapshot import Base, write_snapshot
+from jupyter_mlops.datasets.snapshot_reading import read_snapshot
 from jupyter_mlops.errors import IntegrityFailure
 from jupyter_mlops.session import Session
 
