@@ -26,8 +26,10 @@ log = logging.getLogger("jupyter_mlops.serving")
 
 COUNT = struct.Struct("<q")
 ABSENT = 1 << 40  # connections of a process that is not there: nobody leaves one to it
-QUICK_SECONDS = 5.0
-QUICK_DEATHS = 5  # of one process in a row, after which the crew gives up
+QUICK_SECONDS = 5.0  # who dies sooner after its start is brought back a little later each time
+FIRST_WAIT_SECONDS = 0.1
+LONGEST_WAIT_SECONDS = 5.0
+QUICK_DEATHS = 5  # of one process in a row before all have been ready once, after which the crew gives up
 LOOK_SECONDS = 0.05
 BEAT_SECONDS = 0.5
 END_SECONDS = 33.0
@@ -100,6 +102,8 @@ class Crew:
         self._crowd = Crowd(processes)
         self._alive: dict[int, tuple[int, float]] = {}
         self._deaths = [0] * processes
+        self._due: dict[int, float] = {}
+        self._ready = False
         self._ending = False
 
     def run(self, say: Callable[[str], None]) -> None:
@@ -108,7 +112,8 @@ class Crew:
         Raises
         ------
         RuntimeError
-            A process dies again and again.
+            A process dies again and again before all were ready. Later no death ends the others: they answer, as far as
+            they can, what a full disk or a request that kills its process lets them.
         SystemExit
             A process cannot start, and has told why.
         """
@@ -116,14 +121,14 @@ class Crew:
             signal.signal(number, self._end)
         waiting = [self._fork(number) for number in range(len(self._deaths))]
         try:
-            told, due = False, 0.0
+            due = 0.0
             while not self._ending:
                 self._look()
                 if time.monotonic() >= due:
                     self._beat()
                     due = time.monotonic() + BEAT_SECONDS
-                if not told and all(_said(pipe) for pipe in waiting):
-                    told = True
+                if not self._ready and all(_said(pipe) for pipe in waiting):
+                    self._ready = True
                     say("ready")
                 time.sleep(LOOK_SECONDS)
         finally:
@@ -159,19 +164,23 @@ class Crew:
             os._exit(code)
 
     def _look(self) -> None:
-        """Bring back who died."""
+        """Bring back who died: at once, and one that dies again and again after ever longer waits."""
         for pid, code in _ended(self._alive):
             number, since = self._alive.pop(pid)
             self._crowd.leave(number)
-            if code == CANNOT:
-                raise SystemExit(1)
             if self._ending:
                 continue
+            if code == CANNOT and not self._ready:
+                raise SystemExit(1)
             quick = time.monotonic() - since < QUICK_SECONDS
-            self._deaths[number] = self._deaths[number] + 1 if quick else 0
-            if self._deaths[number] >= QUICK_DEATHS:
+            self._deaths[number] = deaths = self._deaths[number] + 1 if quick else 0
+            if deaths >= QUICK_DEATHS and not self._ready:
                 raise RuntimeError(f"process {number} of the model server died {QUICK_DEATHS} times in a row")
-            log.warning("process %s of the model server died and is brought back", pid)
+            wait = min(FIRST_WAIT_SECONDS * 2 ** min(deaths - 2, 10), LONGEST_WAIT_SECONDS) if deaths > 1 else 0.0
+            log.warning("process %s of the model server died and is brought back%s", pid, f" in {wait:g} s" * (wait > 0))
+            self._due[number] = time.monotonic() + wait
+        for number in [number for number, due in self._due.items() if due <= time.monotonic()]:
+            del self._due[number]
             os.close(self._fork(number))
             self._brought_back()
 

@@ -72,13 +72,13 @@ class LogWriter:
         """Whether the newest entries were refused, because they could not be written."""
         self.written_ms = 0
         self.clock: Callable[[], float] = time.monotonic
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._begin()
-        except OSError as error:
-            if self._refuses:
-                raise
-            self._miss((), str(error.strerror or error))
+        except OSError as error:  # the first entry tries again
+            self.refusing = self._refuses
+            if not self._refuses:
+                self._miss((), str(error.strerror or error))
 
     def append(self, *entries: Entry) -> None:
         """Write entries, all by one call of the system.

@@ -8,6 +8,7 @@ edges grow by a fifth from 0.05 ms to about 80 s; a quantile out of them is at m
 from __future__ import annotations
 
 import bisect
+import errno
 import json
 import mmap
 import os
@@ -62,7 +63,8 @@ class Counters:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             # written and not only made so long: on a full disk a page that has no place yet would end the process
-            os.write(descriptor, bytes(FILE_BYTES))
+            if os.write(descriptor, bytes(FILE_BYTES)) < FILE_BYTES:
+                raise OSError(errno.ENOSPC, "no space left for the server's counters")
             self._memory = mmap.mmap(descriptor, FILE_BYTES)
         finally:
             os.close(descriptor)

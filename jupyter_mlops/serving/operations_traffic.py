@@ -110,7 +110,7 @@ def switch(host: Host, stored: StoredDeployment, wanted: Traffic, why: Decision)
     wanted = wanted.checked()
     new = [share.model for share in wanted if share.model not in known]
     if new:
-        stored = replace(stored, number=_load_beside(host, stored, new).number)
+        stored = _load_beside(host, stored, new)
     done = replace(
         stored,
         number=stored.number + 1,
@@ -147,10 +147,12 @@ def _load_beside(host: Host, stored: StoredDeployment, models: list[str]) -> Sto
     except NotReady:
         with contextlib.suppress(NotReady):  # whoever is late reads it later
             keeper.order(replace(stored, number=stored.number + 2), patience=SWITCH_SECONDS)
-        DeploymentFolder.of(host.workspace.home, stored.name).write(replace(stored, number=stored.number + 2))
+        stored = replace(find(host.workspace.home, stored.name), number=stored.number + 2)
+        DeploymentFolder.of(host.workspace.home, stored.name).write(stored)
         keeper.remove_versions(stored)
         raise
-    return loading
+    # its servers may have been brought back meanwhile
+    return replace(find(host.workspace.home, stored.name), number=loading.number, traffic=loading.traffic)
 
 
 def rollback(host: Host, *, model: str, to: str = "", reason: str = "") -> dict[str, Any]:
@@ -161,8 +163,10 @@ def rollback(host: Host, *, model: str, to: str = "", reason: str = "") -> dict[
     """
     home = host.workspace.home
     reference = Reference.parse(model, "model")
+    named = ""
     with contextlib.suppress(NotFound, Conflict):
         stored = find(home, model)
+        named = stored.name if stored.name == model else ""
         reference = Reference.parse(stored.asked if reference.alias is None else model, "model")
         reference = replace(reference, name=stored.model.partition("@")[0])
     alias = reference.alias or CHAMPION
@@ -173,7 +177,8 @@ def rollback(host: Host, *, model: str, to: str = "", reason: str = "") -> dict[
         raise NotFound.among("model", name, models.names(), hint=model_versions.REGISTER) from None
     now = aliases.get(alias)
     serving = [s for s in stored_deployments(home) if s.model.partition("@")[0] == name and s.wanted]
-    following = [s for s in serving if s.asked == f"{name}@{alias}"] or (serving if len(serving) == 1 else [])
+    following = [s for s in serving if s.asked == f"{name}@{alias}" or s.name == named]
+    following = following or (serving if len(serving) == 1 else [])
     target = _target(host, f"{name}@{alias}", _before(host, tags, alias, now), to, following)
     ref = f"{name}@{target}"
     told = reason or f"rolled back by {host.actor.user}"

@@ -39,6 +39,7 @@ QUICK_MS = 30_000  # who dies sooner after its start is counted
 QUICK_DEATHS = 5
 STEADY_MS = 60_000
 LONGEST_WAIT_MS = 60_000
+LOOK_SECONDS = 0.2
 LATE_SECONDS = 1.0  # who does not follow for so long is looked at: it may hang
 LATE_PROBE_SECONDS = 0.5
 LOOPBACK = "127.0.0.1"
@@ -169,6 +170,8 @@ class Supervisor:
     def order(self, stored: StoredDeployment, *, patience: float) -> dict[int, WorkerState]:
         """Tell the workers what `stored` says, and wait until every living one follows it; one that hangs is ended.
 
+        Where none lives they are brought back meanwhile: nobody else looks after a deployment that is being changed.
+
         Raises
         ------
         NotReady
@@ -177,9 +180,16 @@ class Supervisor:
         folder = DeploymentFolder.of(self.home, stored.name)
         generation = folder.generation(stored.generation)
         orders_of(stored).write(generation)
-        began = time.monotonic()
+        began = looked = time.monotonic()
         while True:
             states = self._workers(folder, stored)
+            if not states and time.monotonic() > looked + LOOK_SECONDS:
+                now, _ = self.check(folder)
+                if now is None or not now.wanted:
+                    why = f"has failed: {now.error}" if now is not None else "is not there any more"
+                    raise NotReady(f"{stored.name} {why}.", hint=f"Deploy again: `%mlops deploy {stored.asked}`.")
+                orders_of(stored).write(generation)  # who starts was told what is written down
+                looked = time.monotonic()
             living = set(states)
             failed = {
                 m: why for state in states.values() if state.number == stored.number for m, why in state.failed.items()
@@ -312,6 +322,8 @@ class Supervisor:
         states = self._workers(folder, stored) if alive is not None else {}
         if state == "restarting" and states:  # it is back, and nobody has looked since
             state = "running"
+        if state == "running" and not states:  # who brings the others back lives, and no other
+            state = "restarting"
         return Deployment(
             name=stored.name,
             model=stored.model,

@@ -317,8 +317,8 @@ class Follower:
             for slot in (*self._slots.values(), *(slot for _, slot in self._retired)):
                 slot.writer.rotate()
             self._rotated = orders.rotate
-        self._seen = seen
         self._tell(orders)
+        self._seen = seen
         self._changed()
 
     def _tell(self, orders: Orders) -> None:

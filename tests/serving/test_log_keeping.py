@@ -330,6 +330,20 @@ def test_a_full_disk_refuses_or_counts_as_it_was_told(tmp_path: Path, monkeypatc
     assert not_logged(tmp_path / "b") == 7
 
 
+def test_a_server_that_starts_on_a_full_disk_refuses_until_there_is_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "write", no_space)
+    log = writer(tmp_path)
+    assert log.refusing
+    with pytest.raises(OSError, match="No space"):
+        log.append(entry(1, [row(1)]))
+    monkeypatch.undo()
+    log.append(entry(2, [row(2)]))
+    assert not log.refusing
+    assert read(tmp_path).inputs["n"].tolist() == [2]
+
+
 def test_a_slow_disk_is_left_alone_where_serving_goes_on(tmp_path: Path) -> None:
     log = writer(tmp_path, rules=LogRules(unwritable="serve", slow_ms=100))
     times = iter([0.0, 0.5, 0.5, 0.6, 2.0, 2.01, 2.02, 2.03])

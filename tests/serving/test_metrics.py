@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,16 @@ counters = Counters(Path(sys.argv[1]))
 at = counters.version('clf@7')
 for _ in range(1000): counters.observe(at, 200, 3, 0.002)
 """
+
+
+def test_counters_on_a_disk_that_takes_a_part_of_them_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page without a place on the disk would end the process when it is first counted on."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[: len(data) // 2]))
+    with pytest.raises(OSError, match="no space"):
+        Counters(tmp_path / "a.counts")
 
 
 def test_several_processes_are_added_up(tmp_path: Path) -> None:

@@ -322,6 +322,42 @@ def test_what_watches_over_the_workers_is_watched_itself(deployed: Session) -> N
     assert deployed.deployments()[0].restarts > before.restarts
 
 
+def test_who_is_killed_again_and_again_is_brought_back_and_ends_no_other(deployed: Session) -> None:
+    """As by a request that kills its process, or on a disk that is full when a process starts."""
+    before = deployed.deployments()[0]
+    with Load(deployed).running():
+        for _ in range(6):
+            (told,) = deployed.deployments()
+            for worker in told.workers:
+                os.kill(worker.pid, signal.SIGKILL)
+            wait_until(lambda told=told: all(back(deployed, worker.pid) for worker in told.workers))  # type: ignore[misc]
+    after = deployed.deployments()[0]
+    assert (after.pid, after.restarts) == (before.pid, before.restarts + 12)
+
+
+def test_a_change_of_traffic_brings_back_a_server_that_has_just_died(deployed: Session) -> None:
+    """While a deployment is being changed nobody else looks after it."""
+    (told,) = deployed.deployments()
+    assert told.pid is not None
+    with Load(deployed).running():
+        for pid in (told.pid, *(worker.pid for worker in told.workers)):
+            os.kill(pid, signal.SIGKILL)
+        deployed.traffic("kids", ["champion=50%", "kids@2=50%"])
+    assert [share.model for share in deployed.traffic("kids").answering] == ["kids@1", "kids@2"]
+    deployed.traffic("kids", ["champion=100%"])
+    assert set(ask(deployed, 20)) == {"kids@1"}
+
+
+def test_a_deployment_that_is_rolled_back_by_its_name_need_not_follow_the_alias(deployed: Session) -> None:
+    deployed.deploy("kids@1", name="numbered", workers=1)
+    try:
+        deployed.traffic("numbered", ["kids@2=100%"])
+        assert "numbered" in deployed.rollback("numbered", to="kids@1").deployments
+        assert deployed.traffic("numbered").stable.model == "kids@1"
+    finally:
+        deployed.undeploy("numbered")
+
+
 def test_it_follows_its_alias_and_rolls_back(deployed: Session) -> None:
     deployed.traffic("kids", ["champion=100%"])
     deployed.promote("kids@2", to="champion")
