@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
+import time
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..domain.sweep import Sweep, Trial
@@ -48,6 +53,9 @@ class AutoML:
     def __init__(self, frame: pd.DataFrame, target: str, *, metric: str = "", seed: int = 0) -> None:
         from sklearn.metrics import get_scorer_names
 
+        twice = [str(name) for name in frame.columns[frame.columns.duplicated()]]
+        if twice:
+            raise InvalidArgument(f"the table has several columns called {twice[0]!r}.", hint="Give each a name of its own.")
         usable = frame[frame[target].notna()]
         if len(usable) < FEWEST_ROWS:
             raise InvalidArgument(
@@ -60,11 +68,21 @@ class AutoML:
             raise InvalidArgument(f"no column beside {target!r} can be learned from.")
         self.features = usable[[*self.numeric, *self.categorical]]
         self.classes = _classes(self.target)
+        if not self.classes and not (abs(self.target.astype(float)) < float("inf")).all():
+            raise InvalidArgument(f"{target!r} has infinite values.", hint="Leave such rows out, or set a bound.")
         if self.classes == 1:
             raise InvalidArgument(f"{target!r} has one value only.")
         self.folds = FOLDS if len(self.features) < MANY_ROWS else FEWER_FOLDS
         if self.classes:
-            self.folds = max(2, min(self.folds, int(self.target.value_counts().min())))
+            counts = self.target.value_counts()
+            rare = [repr(kind) for kind in counts.index[counts < 2]]
+            if rare:
+                named = ", ".join(rare[:3]) + (f" and {len(rare) - 3} more" if len(rare) > 3 else "")
+                raise InvalidArgument(
+                    f"{target!r} has classes of a single row, of which no fold can be tested: {named}.",
+                    hint="Leave such rows out, or join rare classes; free text and names are no classes.",
+                )
+            self.folds = max(2, min(self.folds, int(counts.min())))
         usual = "r2" if not self.classes else "roc_auc" if self.classes == 2 else "neg_log_loss"
         self.scoring = metric or usual
         if self.scoring not in get_scorer_names():
@@ -99,7 +117,7 @@ class AutoML:
         scores: list[float] = []
         for i, (train, test) in enumerate(cutter.split(self.features, self.target)):
             model = self.build(params)
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _cut_off(trial.until if trial is not None else 0.0):
                 warnings.simplefilter("ignore")
                 model.fit(self.features.iloc[train], self.target.iloc[train])
                 scores.append(float(scorer(model, self.features.iloc[test], self.target.iloc[test])))
@@ -184,6 +202,26 @@ class AutoML:
             early_stopping=False,
             random_state=self.seed,
         )
+
+
+@contextlib.contextmanager
+def _cut_off(until: float) -> Iterator[None]:
+    """End what is inside, as an interrupt would, at this time; where no alarm is to be had it comes to its own end."""
+    here = threading.current_thread() is threading.main_thread()
+    if not until or not here or signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield
+        return
+
+    def ring(*_: Any) -> None:
+        raise Pruned("the time was up")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(0.001, until - time.time()))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before or signal.SIG_DFL)
 
 
 def _classes(target: pd.Series) -> int:

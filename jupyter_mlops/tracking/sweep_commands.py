@@ -131,7 +131,7 @@ class SweepCommands(CommandSet):
             The sweep's name.
         seconds
             The time budget. The last fit, on all rows, is in it: as much is kept free as the best model's folds let
-            expect. When the time is up no further fold is begun; the one that runs is let finish.
+            expect. When the time is up the fold that runs is broken off.
         trials
             How many models to try at the most.
         metric

@@ -47,12 +47,13 @@ class TrialHandle:
     metric: str
     _recording: Any = field(repr=False)
     _trial: Any = field(repr=False, default=None)
-    _until: float = field(repr=False, default=0.0)
+    until: float = field(repr=False, default=0.0)
+    """When the time is up that the sweep was given, in seconds since 1970; 0 for never."""
 
     @property
     def out_of_time(self) -> bool:
         """Whether the time that the sweep was given is up."""
-        return bool(self._until) and time.time() >= self._until
+        return bool(self.until) and time.time() >= self.until
 
     def report(self, value: float, step: int) -> None:
         """Tell the metric as it stands at a step; a curve of the trial's run.
@@ -83,7 +84,7 @@ class Evaluation:
     study: tuple[str, Pruner, int] | None = None
     """The study's file, its pruner, and the trial's id in it; None for a sweep that does not prune."""
     until: float = 0.0
-    """When the sweep's time is up, in seconds since 1970: other machines have no other clock in common; 0 for never."""
+    """See `TrialHandle`; machines have no other clock in common."""
 
 
 @dataclass(frozen=True)

@@ -168,9 +168,13 @@ def test_what_waits_for_room_is_bounded_and_its_loss_is_said(tmp_path, monkeypat
 
     monkeypatch.setattr(journals, "_reserve", never)
     monkeypatch.setattr(journals, "MOST_WAITING", 200_000)
-    with pytest.raises(StoreUnavailable, match="No space left"):
+
+    def fill():
         for i in range(10_000):
             journal.metric(1, b"loss", float(i), i, 0)
+
+    with pytest.raises(StoreUnavailable, match="No space left"):
+        fill()
     journal.close()
     assert "what waited is lost" in capsys.readouterr().err
 

@@ -52,7 +52,9 @@ def test_a_range_that_is_written_is_read_back(low, width, log):
     assert all(read.low * (1 - 1e-9) - 1e-9 <= p <= read.high * (1 + 1e-9) + 1e-9 for p in read.points() if p > 0)
 
 
-@pytest.mark.parametrize("wrong", ["a", "a=", "=2", "a=3..1", "a=0..1:log", "a=1..x", "a=1..2:-1", "a=1..2:5", "a=1..2 a=3..4", {"a": 3}, {}])
+@pytest.mark.parametrize(
+    "wrong", ["a", "a=", "=2", "a=3..1", "a=0..1:log", "a=1..x", "a=1..2:-1", "a=1..2:5", "a=1..2 a=3..4", {"a": 3}, {}]
+)
 def test_what_is_no_space_is_refused_with_what_one_looks_like(wrong):
     with pytest.raises(InvalidArgument):
         SearchSpace.read(wrong)
@@ -341,6 +343,7 @@ def test_automl_keeps_time_free_for_the_last_fit(shared_session, monkeypatch):
 
 def test_automl_begins_no_fold_when_the_time_is_up_and_expects_the_last_fit_of_the_folds():
     class Handle:
+        until = 0.0
         out_of_time = True
         told: ClassVar[list[int]] = []
 
@@ -352,6 +355,35 @@ def test_automl_begins_no_fold_when_the_time_is_up_and_expects_the_last_fit_of_t
         made(trial=Handle(), model="baseline")
     assert Handle.told == [0]
     assert made.reserve(Trial(0, {}, "complete", 1.0, {}, 4000.0)) == 1.0
+
+
+@pytest.mark.timeout(60, method="thread")  # the other method has the alarm
+def test_automl_breaks_a_fold_off_when_the_time_is_up_and_leaves_no_alarm(monkeypatch):
+    class Endless:
+        def fit(self, *_):
+            while True:
+                time.sleep(0.01)
+
+    made = AutoML(automl_table(), "kind")
+    monkeypatch.setattr(made, "build", lambda _params: Endless())
+    before = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(Pruned, match="the time was up"):
+        made(trial=TrialHandle(0, {}, "m", None, None, time.time() + 0.2), model="baseline")
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) == before
+
+
+@pytest.mark.parametrize("kinds", [["a"] * 59 + ["b"], [f"text {i}" for i in range(60)]])
+def test_automl_says_which_classes_no_fold_can_be_tested_on(kinds):
+    with pytest.raises(InvalidArgument, match="classes of a single row"):
+        AutoML(automl_table().assign(kind=kinds), "kind")
+
+
+def test_automl_refuses_columns_of_one_name_and_infinite_targets():
+    with pytest.raises(InvalidArgument, match="several columns called 'x'"):
+        AutoML(automl_table().assign(z=1.5).rename(columns={"z": "x"}), "kind")
+    with pytest.raises(InvalidArgument, match="infinite"):
+        AutoML(automl_table().assign(kind=[0.5, math.inf] * 30), "kind")
 
 
 def test_a_trial_can_tell_whether_the_time_is_up():
