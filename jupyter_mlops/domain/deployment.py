@@ -60,6 +60,18 @@ class LogRules(Record):
     keep_days: float = 0.0
     keep_bytes: int = 0
 
+    def facts(self) -> dict[str, Any]:
+        """What the audit trail tells of them: those that are not the usual.
+
+        Examples
+        --------
+        >>> LogRules(sample=0.1, mask=("ssn",)).facts()
+        {'log_sample': 0.1, 'log_mask': 'ssn'}
+        """
+        usual = LogRules().to_dict()
+        other = {key: value for key, value in self.to_dict().items() if value != usual[key]}
+        return {f"log_{key}": ", ".join(v) if isinstance(v, list) else v for key, v in other.items()}
+
 
 @dataclass(frozen=True)
 class WorkerStatus(Record):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,16 @@ class Operation:
         The argument that says what it acts on, for the audit trail.
     topics
         What the panel reloads when it is done: ``runs data models deployments reports audit``.
+    details
+        What the audit trail tells of arguments that are not plain values, called with all of them; without it they are
+        left out, since what is personal is handed over so.
     """
 
     function: Callable[..., Any]
     action: str = ""
     target: str = ""
     topics: tuple[str, ...] = ()
+    details: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import InvalidArgument
 from .display import Displayed, table
@@ -151,6 +151,29 @@ class Traffic(Displayed, Record):
         shares = [replace(s, weight=left) if s.role == "stable" else s for s in self.shares]
         order = {"stable": 0, "canary": 1, "shadow": 2, "kept": 3}
         return replace(self, shares=tuple(sorted(shares, key=lambda s: (order[s.role], s.model))))
+
+    def told(self) -> str:
+        """The shares in one line.
+
+        Examples
+        --------
+        >>> Traffic("clf", (Share("clf@1", 0.9, "stable"), Share("clf@2", 0.1, "canary"))).told()
+        'clf@1 0.9, clf@2 0.1 (canary)'
+        """
+        return ", ".join(f"{s.model} {s.weight:.4g}{'' if s.role == 'stable' else f' ({s.role})'}" for s in self)
+
+    def facts(self) -> dict[str, Any]:
+        """What the audit trail tells of it beyond the usual: the shares as they were asked for, key, holdout and guard.
+
+        Examples
+        --------
+        >>> Traffic("clf", (Share("clf@2", 0.1, "canary"),), sticky="X-User").facts()["traffic"]
+        'clf@2 0.1 (canary)'
+        """
+        usual = Guard().to_dict()
+        guard = ", ".join(f"{key} {value:g}" for key, value in self.guard.to_dict().items() if value != usual[key])
+        facts = {"traffic": self.told(), "sticky": self.sticky, "holdout": self.holdout, "guard": guard}
+        return {key: value for key, value in facts.items() if value}
 
     def with_decision(self, decision: Decision, keep: int = 8) -> Traffic:
         """The same with one decision more; only the newest are kept."""

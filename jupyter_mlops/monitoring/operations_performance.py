@@ -16,11 +16,12 @@ from ..domain.evaluation import Task
 from ..domain.length import parse_length
 from ..domain.performance import Labelled, Performance, PerformanceWindow, Why
 from ..domain.workspace import Actor
-from ..errors import InvalidArgument, NotReady
+from ..errors import InvalidArgument, NotFound, NotReady
+from ..serving.deployment_folder import find
 from ..serving.inference_log import Window, read
 from ..serving.operations import EXPIRED
 from ..serving.operations import names as deployment_names
-from ..serving.operations_traffic import outcomes
+from ..serving.operations_traffic import watching
 from ..store.host import Host
 from .estimate import CBPE, DIRECT_LOSS
 from .labels import Labels, match, plain, summed
@@ -95,7 +96,7 @@ def label(host: Host, *, name: str, file: str, on: str, target: str, replace: bo
         )
     wanted, told = match(window, table, on=on, target=target)
     kept = source.labels.add(host.request, now_ms(), window, wanted, replace_=replace)
-    _tell_canaries(host, source, window, wanted)
+    _tell_canaries(host, source, window)
     host.shared.setdefault("monitoring", {})["labels_at"] = now_ms()
     done = _counted(summed(told, kept), source, len(window))
     staged.unlink(missing_ok=True)
@@ -138,15 +139,21 @@ def _counted(told: Labelled, source: Source, predictions: int | None = None) -> 
     return replace(told, deployment=source.deployment, predictions=total, labelled=source.labels.count())
 
 
-def _tell_canaries(host: Host, source: Source, window: Window, wanted: dict[str, Any]) -> None:
-    """Let a canary's guard know the losses by version."""
-    losses: dict[str, list[float]] = {}
-    for id_, model, said in zip(window.inputs.index, window.models, window.predictions, strict=True):
-        if str(id_) in wanted and not isinstance(said, (list, dict, float)):
-            losses.setdefault(str(model), []).append(float(plain(said) != plain(wanted[str(id_)])))
-    if losses:
-        with contextlib.suppress(Exception):  # no canary, no guard
-            outcomes(host, name=source.deployment, losses=losses)
+def _tell_canaries(host: Host, source: Source, window: Window) -> None:
+    """Let a canary's guard know what both versions lost since it watches; told again it is the same."""
+    with contextlib.suppress(NotFound), watching(host, find(host.workspace.home, source.deployment)) as watch:
+        if watch is None:
+            return
+        labels = source.labels.read(watch.since_ms)
+        losses: dict[str, list[float]] = {}
+        for id_, model, said in zip(window.inputs.index, window.models, window.predictions, strict=True):
+            truth = labels.get(str(id_))
+            if truth is None or isinstance(said, (list, dict)):
+                continue
+            loss = watch.loss(said, truth, right=plain(said) == plain(truth))
+            if loss is not None:
+                losses.setdefault(str(model), []).append(loss)
+        watch.set_losses(losses)
 
 
 def performance(

@@ -220,6 +220,7 @@ class Daemon:
                 return earlier.answer
             target = str(arguments.get(operation.target, ""))
             details = {k: v for k, v in arguments.items() if isinstance(v, (str, int, float, bool)) and v != ""}
+            details |= {} if operation.details is None else operation.details(arguments)
             self.trail.begin(host.request, host.actor, operation.action, target, details)
             try:
                 answer = operation.function(host, **arguments)

@@ -177,7 +177,9 @@ class Crew:
             if deaths >= QUICK_DEATHS and not self._ready:
                 raise RuntimeError(f"process {number} of the model server died {QUICK_DEATHS} times in a row")
             wait = min(FIRST_WAIT_SECONDS * 2 ** min(deaths - 2, 10), LONGEST_WAIT_SECONDS) if deaths > 1 else 0.0
-            log.warning("process %s of the model server died and is brought back%s", pid, f" in {wait:g} s" * (wait > 0))
+            log.warning(
+                "process %s of the model server died and is brought back%s", pid, f" in {wait:g} s" * (wait > 0)
+            )
             self._due[number] = time.monotonic() + wait
         for number in [number for number, due in self._due.items() if due <= time.monotonic()]:
             del self._due[number]

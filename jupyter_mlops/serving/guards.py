@@ -3,25 +3,30 @@
 Errors and slow requests come out of the workers' counters, predictions out of the inference log, losses from whoever has
 labels. Only what both versions answered since the canary began is compared. Every check is `sequential.compare`, and they
 share the guard's alpha evenly, so that looking every second raises a false alarm with probability at most alpha in all.
+What has been seen is kept beside the deployment, so that a trial of weeks goes on where the service is ended or killed.
 """
 
 from __future__ import annotations
 
 import bisect
+import contextlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..domain.context import now_ms
 from .deployment_folder import DeploymentFolder, StoredDeployment
 from .inference_log import Window, end_of, read_after
 from .metrics import VersionCounts, add_up, read_counters
-from .orders import WORKERS
+from .orders import WORKERS, replace_file
 from .sequential import Comparison, compare
 
 __all__ = ["Watch", "Watched"]
 
 RANKED = 500  # of the stable version's first numbers, which later ones are ranked among
+KEPT_IN = "canary.json"
 CLASSES = 20  # so many classes are watched, the first that are seen; each check has its share of alpha from the start
 
 
@@ -56,25 +61,76 @@ class Watch:
         How far the inference log has been read.
     counted
         What the counters said when the watch began.
+    since_ms
+        When that was.
     """
 
-    key: Any
+    key: list[Any]
     folder: DeploymentFolder
     position: str
     counted: dict[str, VersionCounts]
+    since_ms: int = 0
     watched: dict[str, Watched] = field(default_factory=dict)
     reference: list[float] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, key: Any, folder: DeploymentFolder, stored: StoredDeployment) -> Watch:
-        """Watch from now on."""
-        return cls(key, folder, end_of(folder.log), _counted(folder, stored.generation))
+    def of(cls, folder: DeploymentFolder, stored: StoredDeployment, before: Watch | None) -> Watch | None:
+        """The watch over a deployment's canaries: the one before, the one that was kept, or a new one; None without any."""
+        canaries = [share.model for share in stored.traffic.of_role("canary")] if stored.wanted else []
+        if not canaries:
+            cls.end(folder)
+            return None
+        key = [stored.generation, stored.model, canaries]
+        if before is not None and before.key == key:
+            return before
+        kept = cls._kept(key, folder)
+        if kept is not None:
+            return kept
+        return cls(key, folder, end_of(folder.log), _counted(folder, stored.generation), now_ms())
+
+    @classmethod
+    def _kept(cls, key: list[Any], folder: DeploymentFolder) -> Watch | None:
+        try:
+            told = json.loads((folder.path / KEPT_IN).read_text())
+            if told["key"] != key:
+                return None
+            return cls(
+                key,
+                folder,
+                told["position"],
+                {model: VersionCounts(statuses=s, slow=n) for model, (s, n) in told["counted"].items()},
+                told["since_ms"],
+                {model: Watched(Counter(c), r, loss) for model, (c, r, loss) in told["watched"].items()},
+                told["reference"],
+                told["labels"],
+            )
+        except (OSError, ValueError, KeyError, TypeError):  # none, or of another release
+            return None
+
+    def keep(self) -> None:
+        """Write down what has been seen; where the disk takes nothing, a restart of the service begins anew."""
+        told = {
+            "key": self.key,
+            "position": self.position,
+            "since_ms": self.since_ms,
+            "counted": {model: [c.statuses, c.slow] for model, c in self.counted.items()},
+            "watched": {model: [w.classes, w.ranks, w.losses] for model, w in self.watched.items()},
+            "reference": self.reference,
+            "labels": self.labels,
+        }
+        with contextlib.suppress(OSError):
+            replace_file(self.folder.path / KEPT_IN, json.dumps(told))
+
+    @staticmethod
+    def end(folder: DeploymentFolder) -> None:
+        """Keep nothing any more: the canary is gone, and the same version on trial again begins anew."""
+        (folder.path / KEPT_IN).unlink(missing_ok=True)
 
     def look(self, stored: StoredDeployment) -> tuple[str, str] | None:
         """The first canary that breaks its guard, and how; None while none does."""
         guard = stored.traffic.guard
-        if guard.drift:
+        if guard.drift or guard.outcome:  # the loss of a number is told by its rank
             window, self.position = read_after(self.folder.log, self.position)
             if len(window):
                 self.add_predictions(window, stored.model)
@@ -138,21 +194,35 @@ class Watch:
                     if model == stable:
                         bisect.insort(self.reference, value)
                 elif value == value:  # noqa: PLR0124 NaN has no rank
-                    low, high = bisect.bisect_left(self.reference, value), bisect.bisect_right(self.reference, value)
                     watched.ranks[0] += 1
-                    watched.ranks[1] += (low + high) / 2 / len(self.reference)
+                    watched.ranks[1] += self._rank(value)
             else:
                 label = str(value)
                 if label not in self.labels and len(self.labels) < CLASSES:
                     self.labels.append(label)
                 watched.classes[label if label in self.labels else "another class"] += 1
 
-    def add_outcomes(self, losses: Mapping[str, Sequence[float]]) -> None:
-        """Take note of losses from 0 to 1, by model version."""
+    def loss(self, said: Any, truth: Any, *, right: bool) -> float | None:
+        """What a prediction whose label has come cost, from 0 to 1; None where that cannot be told (yet).
+
+        Of a class 0 or 1; of a number how far it and the truth are apart as ranks among the stable version's first numbers.
+        """
+        if not isinstance(said, float):
+            return float(not right)
+        if isinstance(truth, str) or said != said or truth != truth or len(self.reference) < RANKED:  # noqa: PLR0124
+            return None
+        return abs(self._rank(said) - self._rank(float(truth)))
+
+    def set_losses(self, losses: Mapping[str, Sequence[float]]) -> None:
+        """Take note of all losses since the watch began, by model version, in place of those told before."""
+        for watched in self.watched.values():
+            watched.losses = [0, 0.0]
         for model, values in losses.items():
-            watched = self.watched.setdefault(model, Watched())
-            watched.losses[0] += len(values)
-            watched.losses[1] += sum(min(max(float(value), 0.0), 1.0) for value in values)
+            self.watched.setdefault(model, Watched()).losses = [len(values), sum(values)]
+
+    def _rank(self, value: float) -> float:
+        low, high = bisect.bisect_left(self.reference, value), bisect.bisect_right(self.reference, value)
+        return (low + high) / 2 / len(self.reference)
 
     def _since(self, now: Mapping[str, VersionCounts], model: str) -> VersionCounts:
         counts, before = now.get(model, VersionCounts()), self.counted.get(model, VersionCounts())

@@ -31,7 +31,6 @@ from .operations_traffic import (
     follow,
     guard,
     keep_previous,
-    outcomes,
     resolved,
     rollback,
     set_traffic,
@@ -369,7 +368,16 @@ def busy(host: Host) -> bool:
 
 
 OPERATIONS: dict[str, Operation] = {
-    "serving.deploy": Operation(deploy, action="deployment.deploy", target="name", topics=("deployments", "status")),
+    "serving.deploy": Operation(
+        deploy,
+        action="deployment.deploy",
+        target="name",
+        topics=("deployments", "status"),
+        details=lambda given: (
+            Traffic.from_dict(given.get("traffic") or {}).facts()
+            | LogRules.from_dict(given.get("log_rules") or {}).facts()
+        ),
+    ),
     "serving.undeploy": Operation(
         undeploy, action="deployment.undeploy", target="name", topics=("deployments", "status")
     ),
@@ -380,11 +388,16 @@ OPERATIONS: dict[str, Operation] = {
     "serving.warm": Operation(warm),
     "serving.files_of": Operation(files_of),
     "serving.traffic": Operation(traffic),
-    "serving.set_traffic": Operation(set_traffic, action="deployment.traffic", target="name", topics=("deployments",)),
+    "serving.set_traffic": Operation(
+        set_traffic,
+        action="deployment.traffic",
+        target="name",
+        topics=("deployments",),
+        details=lambda given: Traffic.from_dict(given["wanted"]).facts(),
+    ),
     "serving.rollback": Operation(
         rollback, action="deployment.rollback", target="model", topics=("deployments", "models")
     ),
-    "serving.outcomes": Operation(outcomes),
     "serving.new_token": Operation(new_token, action="deployment.new_token", target="name"),
     "serving.erase": Operation(erase, action="deployment.erase", target="name", topics=("deployments",)),
     "serving.server_log": Operation(server_log),

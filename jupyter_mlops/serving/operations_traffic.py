@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -24,13 +26,13 @@ __all__ = [
     "follow",
     "guard",
     "keep_previous",
-    "outcomes",
     "resolved",
     "rollback",
     "set_traffic",
     "supervisor",
     "switch",
     "traffic",
+    "watching",
 ]
 
 log = logging.getLogger("jupyter_mlops.service")
@@ -41,6 +43,7 @@ KEPT = 1  # how many versions that answer nothing are kept loaded
 SETTLED_MS = 5_000  # a deployment that answers for so long has time for the version before
 LIGHT_BYTES = 64 << 20  # of a model's files: what is kept loaded without being asked for must not cost much
 CHAMPION = "champion"
+WATCHING = threading.Lock()  # labels are told of by whoever brings them, while the service looks
 
 
 def supervisor(host: Host) -> Supervisor:
@@ -81,11 +84,9 @@ def set_traffic(host: Host, *, name: str, wanted: dict[str, Any], reason: str = 
             stable = own or Share(stored.model, 1.0, "stable", stored.asked)
             shares = (replace(stable, role="stable"), *(s for s in shares if s is not own))
         given = replace(asked, shares=shares, decisions=stored.traffic.decisions).checked()
-        what = ", ".join(f"{s.model} {s.weight:.4g}{'' if s.role == 'stable' else f' ({s.role})'}" for s in given)
-        done = switch(
-            host, stored, given, Decision(now_ms(), f"traffic is {what}", reason or host.actor.user or "asked")
-        )
-        return replace(done.traffic, deployment=done.name).to_dict()
+        why = Decision(now_ms(), f"traffic is {given.told()}", reason or host.actor.user or "asked")
+        done = switch(host, stored, given, why)
+        return {**replace(done.traffic, deployment=done.name).to_dict(), "versions": given.told()}
 
 
 def switch(host: Host, stored: StoredDeployment, wanted: Traffic, why: Decision) -> StoredDeployment:
@@ -332,21 +333,26 @@ def _by_itself(host: Host, stored: StoredDeployment, wanted: Traffic, what: str,
     return True
 
 
+@contextlib.contextmanager
+def watching(host: Host, stored: StoredDeployment) -> Iterator[Watch | None]:
+    """Hold the watch over a deployment's canaries, None where it has none; what is seen meanwhile is kept."""
+    watches: dict[str, Watch] = host.shared.setdefault("watches", {})
+    with WATCHING:
+        folder = DeploymentFolder.of(host.workspace.home, stored.name)
+        watch = Watch.of(folder, stored, watches.pop(stored.name, None))
+        if watch is not None:
+            watches[stored.name] = watch
+        yield watch
+        if watch is not None:
+            watch.keep()
+
+
 def guard(host: Host) -> None:
     """Look at every canary once, and take back those that are shown to be worse than the version beside them."""
     home = host.workspace.home
-    watches: dict[str, Watch] = host.shared.setdefault("watches", {})
     for seen in stored_deployments(home):
-        canaries = seen.traffic.of_role("canary") if seen.wanted else ()
-        if not canaries:
-            watches.pop(seen.name, None)
-            continue
-        folder = DeploymentFolder.of(home, seen.name)
-        watch = watches.get(seen.name)
-        key = (seen.generation, seen.model, tuple(c.model for c in canaries))
-        if watch is None or watch.key != key:
-            watch = watches[seen.name] = Watch.begin(key, folder, seen)
-        broken = watch.look(seen)
+        with watching(host, seen) as watch:
+            broken = None if watch is None else watch.look(seen)
         if broken is None:
             continue
         model, why = broken
@@ -355,12 +361,7 @@ def guard(host: Host) -> None:
             if stored.traffic.of_model(model) is None:
                 continue
             wanted = replace(stored.traffic, shares=tuple(s for s in stored.traffic if s.model != model))
-            _by_itself(host, stored, wanted, f"took the canary {model} back", why)
-
-
-def outcomes(host: Host, *, name: str, losses: dict[str, list[float]]) -> None:
-    """Take note of losses from 0 to 1, by model version, of predictions whose labels have come."""
-    stored = find(host.workspace.home, name)
-    watch = host.shared.setdefault("watches", {}).get(stored.name)
-    if watch is not None:
-        watch.add_outcomes(losses)
+            if _by_itself(host, stored, wanted, f"took the canary {model} back", why):
+                with WATCHING:
+                    host.shared["watches"].pop(seen.name, None)
+                    Watch.end(DeploymentFolder.of(home, seen.name))

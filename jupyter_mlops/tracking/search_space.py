@@ -222,7 +222,9 @@ def _checked(name: str, found: Range) -> Range:
     if found.step is not None and found.step <= 0:
         raise InvalidArgument(f"the step of {name!r} is {found.step:g}; it must be above 0.")
     if found.step is not None and found.step > found.high - found.low:
-        raise InvalidArgument(f"the step of {name!r} is {found.step:g}, which is wider than {found.low:g}..{found.high:g}.")
+        raise InvalidArgument(
+            f"the step of {name!r} is {found.step:g}, which is wider than {found.low:g}..{found.high:g}."
+        )
     if found.step is not None:  # the last step: what lies beyond is never reached
         return replace(found, high=found.points()[-1])
     return found

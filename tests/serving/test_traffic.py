@@ -247,6 +247,15 @@ def test_mistakes_change_nothing(deployed: Session) -> None:
     assert deployed.traffic("kids") == before
 
 
+def test_the_audit_trail_tells_what_the_traffic_was_changed_to(deployed: Session) -> None:
+    deployed.traffic("kids", ["champion=90%", "challenger=10%"], max_loss=0.1, reason="a trial")
+    told = deployed.audit("kids", action="deployment.traffic", limit=1).entries[0]
+    assert told.details["traffic"] == "kids@champion 0.9, kids@challenger 0.1 (canary)"
+    assert (told.details["guard"], told.details["reason"]) == ("outcome 0.1", "a trial")
+    assert told.result["versions"].startswith("kids@1 0.9, kids@2 0.1 (canary)")
+    deployed.traffic("kids", ["champion=100%"], max_loss=0.02)
+
+
 def test_a_version_that_cannot_be_loaded_takes_no_traffic(deployed: Session) -> None:
     home = deployed.context.workspace.home
     examples = [p for p in home.rglob("serving_input_example.json") if "deployments" not in p.parts]
@@ -406,6 +415,34 @@ def test_a_canary_that_breaks_its_guard_is_taken_back(deployed: Session) -> None
     # as with the alias: the decision is written down before the workers carry it out
     wait_until(lambda: set(ask(deployed, 20)) == {"kids@1"}, seconds=10)
     assert any(e.action == "deployment.traffic" and e.actor.via == "service" for e in deployed.audit("kids"))
+
+
+def test_labels_are_held_against_a_canary_once_and_outlive_the_service(deployed: Session) -> None:
+    """The same labels brought every day are no new evidence; those that came before a restart still are."""
+    deployed.traffic("kids", ["champion=50%", "kids@2=50%"], max_drift=0.0)
+    folder = DeploymentFolder.of(deployed.context.workspace.home, "kids")
+    wait_until((folder.path / "canary.json").exists)
+    began = int(time.time() * 1000)
+    while min(Counter(read(folder.log, since_ms=began).models).get(model, 0) for model in ("kids@1", "kids@2")) < 60:
+        ask(deployed, 40)
+    window = read(folder.log, since_ms=began)
+    said = pd.DataFrame({"id": window.inputs.index, "model": list(window.models), "label": list(window.predictions)})
+    said = said.groupby("model").head(60).reset_index(drop=True)
+    rank = said.groupby("model").cumcount()
+    wrong = (said.model == "kids@2") & (rank % 2 == 0)
+    said.loc[wrong, "label"] = said.label[wrong].map({"many": "few", "few": "many"})
+    for _ in range(12):
+        deployed.label("kids", said[rank < 8][["id", "label"]])
+    time.sleep(2.5)  # the guard looks every second
+    assert deployed.traffic("kids").of_role("canary"), "eight labels of each show nothing, however often they come"
+    deployed.label("kids", said[rank < 30][["id", "label"]])
+    os.kill(deployed.status().service_pid, signal.SIGKILL)
+    wait_until(lambda: not deployed.context.service.running())
+    wait_until(lambda: not deployed.traffic("kids").of_role("canary"), seconds=20)
+    told = deployed.traffic("kids").decisions[-1]
+    assert "took the canary kids@2 back" in told.what
+    assert "the loss: 0.5 of 30 against 0 of the stable version's 30" in told.why
+    wait_until(lambda: not (folder.path / "canary.json").exists())
 
 
 def test_a_canary_that_fails_on_what_the_stable_version_answers_is_taken_back(deployed: Session) -> None:
