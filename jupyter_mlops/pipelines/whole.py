@@ -18,6 +18,7 @@ from typing import Any
 
 from ..analysis.dataflow import Flow
 from ..analysis.evidence import Watch
+from ..analysis.known_calls import DRAWS, RANDOM_CALLS
 from ..analysis.names import stored_names
 from ..analysis.outside import GENERATORS
 from ..analysis.parse import parse_statement
@@ -235,8 +236,24 @@ def _known(execution: Execution) -> bool:
 
 def _draws_itself(execution: Execution) -> bool:
     """Whether the text tells that the cell draws from Python's own generator, or sets its seed."""
-    told = [effects_of(s.node).outside for s in execution.statements]
-    return any(outside.draws or "random" in outside.seeded for outside in told)
+    told = [effects_of(s.node) for s in execution.statements]
+    return any("random" in effects.outside.seeded for effects in told) or any(
+        effects.outside.draws and not all(_is_of_numpy(call.dotted) for call in effects.calls if _may_draw(call.dotted))
+        for effects in told
+    )
+
+
+def _may_draw(dotted: str) -> bool:
+    last = dotted.rpartition(".")[2]
+    return last in RANDOM_CALLS or last in DRAWS or ".random." in f".{dotted}"
+
+
+def _is_of_numpy(dotted: str) -> bool:
+    """Whether what draws random numbers takes them from NumPy, as all of pandas and scikit-learn does."""
+    first, _, rest = dotted.partition(".")
+    return first != "random" and (
+        "random." in rest or (dotted != "sample" and dotted.rpartition(".")[2] in RANDOM_CALLS)
+    )
 
 
 def _state_before(watch: Watch, count: int) -> dict[str, Any] | None:

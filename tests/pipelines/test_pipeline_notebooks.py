@@ -125,11 +125,28 @@ y = rng.normal()
 """
 
 
+SEEDED = """
+import numpy as np
+import pandas as pd
+# ---
+np.random.seed(42)
+# ---
+frame = pd.DataFrame({"a": np.arange(40)})
+frame.sample(5)
+# ---
+import draws_for_itself
+from sklearn.model_selection import train_test_split
+train, test = train_test_split(frame)
+"""
+
+
 def test_a_closed_notebook_by_shell(tmp_path: Path, empty_database: Path) -> None:
     (tmp_path / ".mlops").mkdir()
     shutil.copy(empty_database, tmp_path / ".mlops" / "mlflow.db")
     nbformat.write(notebook(UNSEEDED), tmp_path / "unseeded.ipynb")
     nbformat.write(notebook("import time\nstarted = time.time()\nn = 3"), tmp_path / "timed.ipynb")
+    nbformat.write(notebook(SEEDED), tmp_path / "seeded.ipynb")
+    (tmp_path / "draws_for_itself.py").write_text("import random\n\nname = random.random()\n")
 
     def shell(*words: str) -> subprocess.CompletedProcess[str]:
         command = [str(Path(sys.executable).with_name("jupyter-mlops")), *words]
@@ -138,6 +155,7 @@ def test_a_closed_notebook_by_shell(tmp_path: Path, empty_database: Path) -> Non
     try:
         done = shell("export", "unseeded.ipynb", "--run", "--whole", "--output", "whole")
         timed = shell("export", "timed.ipynb", "--run", "--whole", "--output", "timed")
+        seeded = shell("export", "seeded.ipynb", "--run", "--whole", "--output", "seeded")
         accepted = shell("verify", "timed", "--accept", "started")
         by_cause = shell("verify", "timed", "--accept", "time.time")
         by_other_cause = shell("verify", "timed", "--accept", "uuid4")
@@ -147,6 +165,9 @@ def test_a_closed_notebook_by_shell(tmp_path: Path, empty_database: Path) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASS whole: 5 results equal the notebook's" in done.stdout
     assert "what fails in the notebook fails in the pipeline too, and is passed over: [4]" in done.stdout
+    assert seeded.returncode == 0, seeded.stdout + seeded.stderr
+    assert "set no seed" not in seeded.stdout
+    assert "np.random.seed(42)" in (tmp_path / "seeded" / "pipeline.py").read_text()
     assert timed.returncode == 1, timed.stdout + timed.stderr
     assert "nondeterministic" in timed.stdout
     assert "no two runs share time.time() in [1]" in timed.stdout
