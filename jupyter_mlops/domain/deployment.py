@@ -104,6 +104,10 @@ class VersionStatus(Record):
         By which way it computes: ``compiled``, ``encoder``, ``dataframe`` or ``pyfunc``.
     path_reason
         Why by no faster one.
+    refused
+        Requests answered with 400 to 499: what clients sent wrong, and rows on which the model raised, as MLflow answers.
+    errors
+        Requests answered with 500 and above.
     p50_ms, p99_ms
         Latency quantiles in milliseconds, at most 20 % too high; None before the first request.
     """
@@ -114,6 +118,7 @@ class VersionStatus(Record):
     path: str = ""
     path_reason: str = ""
     requests: int = 0
+    refused: int = 0
     errors: int = 0
     predictions: int = 0
     p50_ms: float | None = None
@@ -185,10 +190,21 @@ class Deployment(Displayed, Record):
             told.append(f"gRPC (Open Inference Protocol) at {self.grpc}, the token as metadata 'authorization'")
         if len(self.versions) > 1:
             rows = [
-                [v.model, v.role, f"{v.weight:.4g}", v.path, v.requests, v.errors, v.p50_ms or "", v.p99_ms or ""]
+                [
+                    v.model,
+                    v.role,
+                    f"{v.weight:.4g}",
+                    v.path,
+                    v.requests,
+                    v.refused,
+                    v.errors,
+                    v.p50_ms or "",
+                    v.p99_ms or "",
+                ]
                 for v in self.versions
             ]
-            told.append(table(["model", "part", "share", "path", "requests", "errors", "p50 ms", "p99 ms"], rows))
+            head = ["model", "part", "share", "path", "requests", "refused", "errors", "p50 ms", "p99 ms"]
+            told.append(table(head, rows))
         told += [f"{v.model} computes by {v.path}: {v.path_reason}" for v in self.versions if v.path_reason]
         if self.contract:
             told.append(f"requests have to keep the contract of {self.contract}")

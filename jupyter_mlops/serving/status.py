@@ -60,6 +60,7 @@ def versions_of(
                 path=next((s.ready[share.model] for s in states if share.model in s.ready), ""),
                 path_reason=next((s.reasons[share.model] for s in states if share.model in s.reasons), ""),
                 requests=counts.requests,
+                refused=counts.statuses[3],
                 errors=counts.errors,
                 predictions=counts.rows,
                 p50_ms=None if p50 is None else round(p50 * 1000, 3),

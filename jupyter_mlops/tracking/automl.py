@@ -55,7 +55,9 @@ class AutoML:
 
         twice = [str(name) for name in frame.columns[frame.columns.duplicated()]]
         if twice:
-            raise InvalidArgument(f"the table has several columns called {twice[0]!r}.", hint="Give each a name of its own.")
+            raise InvalidArgument(
+                f"the table has several columns called {twice[0]!r}.", hint="Give each a name of its own."
+            )
         usable = frame[frame[target].notna()]
         if len(usable) < FEWEST_ROWS:
             raise InvalidArgument(

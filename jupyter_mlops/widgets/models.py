@@ -173,13 +173,14 @@ def _versions(one: Deployment) -> Markup:
             f"{v.weight:.4g}",
             tag("span", v.path, title=v.path_reason),
             Number(v.requests, ","),
+            Number(v.refused, ","),
             Number(v.errors, ","),
             Number(v.p50_ms),
             Number(v.p99_ms),
         ]
         for v in one.versions
     ]
-    return grid(["model", "part", "share", "computes by", "requests", "errors", "p50 ms", "p99 ms"], rows)
+    return grid(["model", "part", "share", "computes by", "requests", "refused", "errors", "p50 ms", "p99 ms"], rows)
 
 
 def _told(one: Deployment, decisions: int) -> list[str]:

@@ -472,11 +472,14 @@ def test_a_canary_that_fails_on_what_the_stable_version_answers_is_taken_back(de
     assert deployed.traffic("kids").of_role("canary"), "both refuse what is no JSON"
     good = body_of(TABLE.head(1))
     assert send(good, 40) == {(200, "kids@1"), (400, version)}
+    (seen,) = deployed.deployments("kids")
     for _ in range(40):
         if not deployed.traffic("kids").of_role("canary"):
             break
         send(good, 100)
         time.sleep(0.1)
+    (trial,) = (v for v in seen.versions if v.model == version)
+    assert (trial.errors, trial.refused) == (0, trial.requests), "what a model raises on is told, though it is no 500"
     told = deployed.traffic("kids").decisions[-1]
     assert f"took the canary {version} back" in told.what
     assert "failed requests: " in told.why
