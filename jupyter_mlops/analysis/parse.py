@@ -216,7 +216,10 @@ class _Reader:
         bound = _targets(node)
         if magic.name in NAMES:
             if magic.body is not None:
-                self._code(magic.body, in_run=True)  # %%mlops run: the body is what counts
+                own = read_line(magic.line)
+                if own.binds and own.title == "%mlops run":  # as `with mlops.run() as NAME` does
+                    self.scope.runs.add(own.binds)
+                self._code(magic.body, in_run=True)  # the body is what counts
                 return
             self._own(segment, node, read_line(magic.line), in_run=in_run)
             return

@@ -200,7 +200,8 @@ def _pair(found: Sweep) -> Markup | None:
     shown = [[f"{(10**edge if log else edge):.3g}" for edge in span] for span, log in zip(spans, logs, strict=True)]
     axes = _axes(shown[1][0], shown[1][1], shown[0][0], shown[0][1], names[0])
     title = f"{found.metric} over {names[0]} (across) and {names[1]} (up); bright is large"
-    return _frame(title, Markup("".join(cells)), *axes, *dots)
+    surface = tag("g", Markup("".join(cells)), shape_rendering="crispEdges")  # smoothed edges would show as a lattice
+    return _frame(title, surface, *axes, *dots)
 
 
 def _axis(value: float, log: bool) -> float:

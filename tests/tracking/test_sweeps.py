@@ -85,6 +85,7 @@ def test_importance_is_drawn_while_trials_run_and_its_forest_is_nobodys_fit(shar
     assert told[:3] == [set()] * 3  # of fewer than four trials nothing can be told
     assert told[3] == {"x", "y"}
     assert set(found.importances) == {"x", "y"}
+    assert 'shape-rendering="crispEdges"' in found._repr_mimebundle_()["text/html"]  # no lattice in the surface
     assert set(shared_session.runs("drawn").metrics) == {"height"}
 
 

@@ -183,6 +183,10 @@ CASES = {
         [*ran(*ORDER[:-1]), Cell("%%mlops run fit\nLogisticRegression(C=C).fit(X, y)", 7, "fit", 7, outcome="running")],
         stands(*ORDER, fit="%%mlops run fit\nLogisticRegression(C=C).fit(X, y)"), "consistent", None, "",
     ),
+    "logged with the run that the magic has bound": (
+        [*ran(*ORDER[:-1]), Cell("%%mlops run fit -o handle\nfor i in range(3):\n    handle.log_metric('c', C, step=i)", 7, "fit", 7, outcome="running")],
+        stands(*ORDER, fit="%%mlops run fit -o handle\nfor i in range(3):\n    handle.log_metric('c', C, step=i)"), "consistent", None, "",
+    ),
     "logged twice under one name": (
         [*ran(*ORDER[:-1]), *(Cell("with mlops.run() as run:\n    run.log_metric('c', C)", n, "fit", n, outcome="ok") for n in (7, 8))],
         stands(*ORDER, fit="with mlops.run() as run:\n    run.log_metric('c', C)"), "consistent", None, "",
@@ -193,7 +197,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES, ids=lambda name: name.replace(" ", "-"))
 def test_hidden_state_gets_the_right_label_and_names_the_cell(case):
     cells, standing, label, culprit, why = CASES[case]
-    found = assess(cells, standing, live={"C": 1.0})
+    found = assess(cells, standing, live={"C": 1.0, "handle": None})
     assert found.label == label, found
     if culprit is None:
         assert found.reasons == {}
