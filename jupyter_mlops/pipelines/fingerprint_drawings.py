@@ -72,6 +72,7 @@ def _axes(axes: Any) -> Any:
         "visible": [axes.get_visible(), axes.axison, *(spine.get_visible() for spine in axes.spines.values())],
         "grid": [axis.get_tick_params().get("gridOn") for axis in (axes.xaxis, axes.yaxis)],
         "colour": _colour(axes.get_facecolor()),
+        "place": _place(axes),
     }
     return {
         "title": [axes.get_title(loc=place) for place in ("left", "center", "right")],
@@ -112,6 +113,18 @@ def _spacing(figure: Any) -> Any:
     if layout is not None or not hasattr(figure, "subplotpars"):
         return type(layout).__name__
     return {name: float(room) for name, room in vars(figure.subplotpars).items()}
+
+
+def _place(axes: Any) -> list[Any]:
+    """Where in its figure axes stand: in which part of which grid, and, where no layout has moved them, at what place."""
+    spec = axes.get_subplotspec() if hasattr(axes, "get_subplotspec") else None
+    grid = spec.get_gridspec() if spec is not None else None
+    ratios = (grid.get_width_ratios(), grid.get_height_ratios()) if grid is not None else ()
+    part = (
+        [*spec.get_geometry(), *(float(ratio) for side in ratios for ratio in side or ())] if spec is not None else []
+    )
+    settled = getattr(axes.figure, "get_layout_engine", object)() is None
+    return [part, [float(v) for v in axes.get_position(original=True).bounds] if settled else []]
 
 
 def _limits(axes: Any) -> list[float]:

@@ -49,8 +49,8 @@ _SUMMED_UP = ("diagn", "_nobs_int", "_tmp_like_exog")
 """What models of statsmodels keep for themselves: of summing up, and memory to work in, of which the content is chance."""
 _TIMES = re.compile(r".*_time_?")
 """What scikit-learn measures with a clock while it fits: never the same twice, and no part of what was learnt."""
-_MEASURED = re.compile(r"(mean_|std_)?(fit|score)_time")
-"""What `cross_validate` and searches tell of their time, beside the scores."""
+_MEASURED = re.compile(r"(mean_|std_)?(fit|score|pred(_\w+)?)_time")
+"""What `cross_validate`, sktime's `evaluate` and searches tell of their time, beside the scores."""
 _SCORES = re.compile(r"((mean|std|rank|split\d+)_)?(test|train)_\w+|estimator|indices|params")
 _OPERATORS = ("BINARY_", "COMPARE_", "CONTAINS_", "IS_OP", "UNARY_")
 _GROUPED_BY = ("_selection", "as_index", "sort", "group_keys", "dropna", "observed", "level")
@@ -88,8 +88,8 @@ def measured_times(keys: Iterable[Any]) -> set[str]:
 
     Examples
     --------
-    >>> sorted(measured_times(["fit_time", "score_time", "test_score"])), measured_times(["fit_time", "price"])
-    (['fit_time', 'score_time'], set())
+    >>> sorted(measured_times(["fit_time", "pred_quantiles_time", "test_score"])), measured_times(["fit_time", "price"])
+    (['fit_time', 'pred_quantiles_time'], set())
     """
     texts = {key for key in keys if isinstance(key, str)}
     times = {text for text in texts if _MEASURED.fullmatch(text)}

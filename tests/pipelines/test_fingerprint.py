@@ -452,6 +452,11 @@ LITTLE = [
     pytest.param(
         lambda n: _bars(lambda axes: axes.figure.subplots_adjust(hspace=0.2 + n)), id="the room between drawings"
     ),
+    pytest.param(lambda n: _bars(lambda axes: axes.figure.add_subplot(2, 2 + n, 1)), id="the grid of drawings"),
+    pytest.param(lambda n: _bars(lambda axes: axes.set_position((0, 0, 1, 1 + n))), id="where axes stand"),
+    pytest.param(
+        lambda n: _bars(lambda axes: axes.figure.subplots(1, 2, width_ratios=[1, 1 + n])), id="how wide drawings are"
+    ),
     pytest.param(lambda n: pd.Series([None if n else math.nan, "a"], dtype=object), id="None where NaN was"),
     pytest.param(lambda n: pd.Series([math.nan if n else None, "a"], dtype=object), id="NaN where None was"),
     pytest.param(lambda n: _locked([1.0, 2.0], locked=bool(n)), id="an array that was made read-only"),
