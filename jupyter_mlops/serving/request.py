@@ -7,7 +7,7 @@ from collections import defaultdict
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 
 from .limits import DEPTH, ROWS
 from .signature import INVALID_VALUE, Refused, Signature, convert
@@ -15,7 +15,9 @@ from .signature import INVALID_VALUE, Refused, Signature, convert
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "JSON", "TooMuch", "Unsupported", "decode", "media_type", "parse", "parse_with_params"]
+__all__ = [
+    "FORMATS", "JSON", "TooMuch", "Unsupported", "decode", "loads", "media_type", "parse", "parse_with_params",
+]  # fmt: skip
 
 CSV = "text/csv"
 JSON = "application/json"
@@ -126,19 +128,39 @@ def _too_deep() -> TooMuch:
     return TooMuch(422, f"The JSON nests deeper than {DEPTH} levels.")
 
 
+def loads(body: bytes) -> Any:
+    """JSON, and the ``NaN`` and ``Infinity`` that Python writes; a whole number stays one, however large.
+
+    orjson makes floats of those beyond 64 bits: ``-2**63 - 1`` would become the number beside it, which an int64 holds.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    RecursionError
+        It nests too deep to be read.
+
+    Examples
+    --------
+    >>> loads(b"[-9223372036854775809, NaN]")
+    [-9223372036854775809, nan]
+    """
+    try:
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return json.loads(body)
+
+
 def decode(body: bytes) -> dict[str, Any]:
     """A JSON body as a dictionary; ``NaN`` and ``Infinity``, which MLflow's own client sends, are taken."""
     try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        try:
-            data = json.loads(body)
-        except RecursionError as error:
-            raise _too_deep() from error
-        except ValueError as error:
-            raise Refused(
-                f"Invalid input. Ensure that input is a valid JSON formatted string. Error: '{error!r}'"
-            ) from error
+        data = loads(body)
+    except RecursionError as error:
+        raise _too_deep() from error
+    except ValueError as error:
+        raise Refused(
+            f"Invalid input. Ensure that input is a valid JSON formatted string. Error: '{error!r}'"
+        ) from error
     if isinstance(data, dict):
         return data
     kind = "a list" if isinstance(data, list) else f"unexpected input type '{type(data)}'"

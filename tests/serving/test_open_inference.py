@@ -157,6 +157,19 @@ def test_what_does_not_fit_is_told(server: RunningServer, path: str, data: Any, 
     assert told in answer["error"]
 
 
+def test_whole_numbers_beyond_64_bits(server: RunningServer) -> None:
+    """They are no INT64, and are not rounded to one; an FP64 holds them as it holds the same written with an exponent."""
+    answers = {}
+    for column, value in (("children", -(2**63) - 1), ("age", 2**70), ("age", float(2**70))):
+        given = inputs(TABLE.head(1))
+        next(i for i in given if i["name"] == column)["data"] = [value]
+        answers[column, type(value)] = ask(server, "POST", "/v2/models/people/infer", {"inputs": given})
+    status, refused = answers["children", int]
+    assert (status, "children" in refused["error"]) == (400, True)
+    whole, real = answers["age", int], answers["age", float]
+    assert (whole[0], whole[1]["outputs"]) == (200, real[1]["outputs"])
+
+
 def test_nobody_gets_in_without_the_token(server: RunningServer) -> None:
     for path in ("/v2", "/v2/models/people", "/openapi.json"):
         assert server.ask("GET", path, authorization="")[0] == 401

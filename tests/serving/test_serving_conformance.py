@@ -104,6 +104,7 @@ REQUESTS: dict[str, tuple[str, Any, str]] = {
     "text in a long": ("people", changed(children="two"), ""),
     "null in a long": ("people", changed(children=None), ""),
     "text in a datetime": ("people", changed(since="yesterday at noon"), ""),
+    "just below a long": ("people", changed(children=-(2**63) - 1), ""),
     "a list in a double": ("people", changed(age=[1, 2]), ""),
     "ragged instances": ("people", {"instances": [RECORDS[0], {"age": 1.0}]}, ""),
     "two formats": ("people", {**split(), "instances": [1]}, ""),

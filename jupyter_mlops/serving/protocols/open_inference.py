@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 
 from ..model import Answer, Ask
+from ..request import loads
 from ..request_ids import request_id
 from ..routing import Slot
 from .tensors import BadTensor, Output, TensorValue, described, flat, outputs_of, question, read_binary, to_binary
@@ -218,12 +219,9 @@ def _read(request: Request, body: bytes) -> tuple[dict[str, Any], list[TensorVal
         raise BadTensor("Inference-Header-Content-Length is not the length of the JSON part.")
     at = len(body) if length is None else int(length)
     try:
-        told = orjson.loads(body[:at])
-    except orjson.JSONDecodeError:
-        try:
-            told = json.loads(body[:at])  # NaN and Infinity, which are not quite JSON
-        except (ValueError, RecursionError) as error:
-            raise BadTensor(f"the request is no JSON: {error}.") from error
+        told = loads(body[:at])
+    except (ValueError, RecursionError) as error:
+        raise BadTensor(f"the request is no JSON: {error}.") from error
     if not isinstance(told, dict):
         raise BadTensor("the request must be an object.")
     inputs = told.get("inputs")

@@ -211,17 +211,20 @@ def _nested(tensor: TensorValue, expected: Tensor | None) -> Any:
 
 def _ask(body: dict[str, Any], method: str) -> Ask:
     try:
-        finite = not _infinite(body)
-        return Ask(orjson.dumps(body) if finite else json.dumps(body).encode(), "application/json", method)
+        written = json.dumps(body).encode() if _beyond_orjson(body) else orjson.dumps(body)
+        return Ask(written, "application/json", method)
     except (TypeError, ValueError) as error:
         raise BadTensor(f"the inputs cannot be passed on: {error}.") from error
 
 
-def _infinite(value: Any) -> bool:
+def _beyond_orjson(value: Any) -> bool:
+    """Whether it holds a number that orjson writes as null, or does not write."""
     if isinstance(value, float):
         return not math.isfinite(value)
+    if isinstance(value, int):
+        return not -(2**63) <= value < 2**64
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-    return any(_infinite(inner) for inner in inside)
+    return any(_beyond_orjson(inner) for inner in inside)
 
 
 def outputs_of(name: str, answer: Answer) -> list[Output]:
