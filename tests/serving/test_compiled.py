@@ -302,6 +302,19 @@ def test_a_wrong_plan_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "thresholds" in plan.reason or "labels differ" in plan.reason or "difference" in plan.reason
 
 
+def test_a_null_that_the_imputer_passed_on_is_not_filled(tmp_path: Path) -> None:
+    """SimpleImputer replaces NaN; None in an object column goes by it, and the encoder learns it as a category."""
+    table = HOLES.assign(job=HOLES.job.astype(object).where(HOLES.job.notna(), None))
+    texts = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    made = make_column_transformer((texts, ["job", "city"]), (SimpleImputer(), ["age"]))
+    target = np.where(HOLES.job.isna(), "unknown", BINARY)
+    pipeline = make_pipeline(made, LogisticRegression()).fit(table, target)
+    plan = plan_of(pipeline, SIGNATURE, folder_of(table, tmp_path))
+    assert (plan.path, plan.reason) == ("dataframe", "SimpleImputer left None as a category")
+    filled = make_pipeline(made, LogisticRegression()).fit(HOLES, BINARY)
+    assert plan_of(filled, SIGNATURE, folder_of(HOLES, tmp_path)).path == "compiled"
+
+
 def test_which_columns_take_no_missing_and_no_infinite_value_is_asked_of_the_original(tmp_path: Path) -> None:
     """Some columns are filled and some are not: each is named by what the original itself does with it."""
     numbers = ["age", "gain"]

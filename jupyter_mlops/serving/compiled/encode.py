@@ -271,7 +271,7 @@ def _one_hot(encoder: Any, source: Source) -> Source:
         else:
             unknown.append(-1)
         at += len(kept)
-    _check_missing(values)
+    _check_missing(values, source)
     return Encoded(OneHot(_things(source), values, places, unknown, at, str(np.dtype(encoder.dtype))), at)
 
 
@@ -279,7 +279,7 @@ def _ordinal(encoder: Any, source: Source) -> Source:
     if getattr(encoder, "_infrequent_enabled", False):
         raise NotCompilable("OrdinalEncoder groups rare categories")
     values = [[_plain(c) for c in categories] for categories in encoder.categories_]
-    _check_missing(values)
+    _check_missing(values, source)
     codes = [
         [encoder.encoded_missing_value if v is None or v != v else float(i) for i, v in enumerate(some)]  # noqa: PLR0124 NaN
         for some in values
@@ -294,16 +294,19 @@ def _target(encoder: Any, source: Source) -> Source:
     if encoder.target_type_ == "multiclass":
         raise NotCompilable("TargetEncoder for several classes has no compiled form")
     values = [[_plain(c) for c in categories] for categories in encoder.categories_]
-    _check_missing(values)
+    _check_missing(values, source)
     codes = [[float(v) for v in some] for some in encoder.encodings_]
     mean = float(encoder.target_mean_)
     return Encoded(Codes(_things(source), values, codes, [mean] * len(values), refuses=False), len(values))
 
 
-def _check_missing(values: list[list[Any]]) -> None:
+def _check_missing(values: list[list[Any]], source: Source) -> None:
     for some in values:
-        if sum(v is None or v != v for v in some) > 1:  # noqa: PLR0124 NaN
+        missing = sum(v is None or v != v for v in some)  # noqa: PLR0124 NaN
+        if missing > 1:
             raise NotCompilable("None and NaN are different categories")
+        if missing and isinstance(source, Encoded) and isinstance(source.operation, FillThings):
+            raise NotCompilable("SimpleImputer left None as a category")  # it replaces NaN, and a null is either
 
 
 def _bins(binner: Any, source: Source) -> Source:
