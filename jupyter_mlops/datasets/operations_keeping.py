@@ -42,6 +42,16 @@ def tag(host: Host, *, ref: str, alias: str, remove: bool = False) -> dict[str, 
     return {"ref": f"{parsed.name}@v{before}" if remove else found.ref, "before": before if not remove else None}
 
 
+def resolve(host: Host, *, ref: str) -> dict[str, Any]:
+    """Which version a reference leads to now; ``ref`` is empty where it leads nowhere."""
+    store = host.store.datasets
+    parsed = Reference.parse(ref, "data version")
+    try:
+        return {"ref": store.get(parsed.name, store.resolve(parsed))[0].ref}
+    except NotFound:
+        return {"ref": ""}
+
+
 def collect(
     host: Host, *, name: str = "", keep: int | None = None, older_ms: int = 0, used: bool = False, apply: bool = False
 ) -> dict[str, Any]:
@@ -77,6 +87,7 @@ def places(held: bytes) -> list[tuple[str, int, int]]:
 
 
 OPERATIONS: dict[str, Operation] = {
+    "data.resolve": Operation(resolve),
     "data.tag": Operation(tag, action="data.tag", target="ref", topics=("data",)),
     "data.garbage": Operation(collect),
     "data.gc": Operation(collect, action="data.gc", target="name", topics=("data",)),

@@ -71,7 +71,10 @@ def load_version(context: Context, ref: str) -> tuple[pd.DataFrame, DataVersion]
     IntegrityFailure
         Its files are not what was saved.
     """
-    with open_version(context, ref) as opened:
+    asked = str(ref)
+    with open_version(context, context.pinned.get(asked, asked)) as opened:
+        if context.cells and opened.version.ref != asked:
+            context.loads.setdefault(context.cells[-1].count, {})[asked] = opened.version.ref
         if opened.version.kind == "view":
             from .features.view import read_view, view_rows
 

@@ -131,6 +131,10 @@ class Context:
     """Tables in memory that hold a saved data version: its ref and digest."""
     known_inputs: tuple[Any, dict[str, Any]] = (None, {})
     """What identifies the inputs of the last fit, and what was found out of them for its model's package."""
+    loads: dict[int, dict[str, str]] = field(default_factory=dict)
+    """By a cell's number the data versions that it loaded by what may lead to another one later: a name, a branch, a day."""
+    pinned: dict[str, str] = field(default_factory=dict)
+    """What such a reference leads to here: in a run that is executed again, what it led to then."""
     personal: set[str] = field(default_factory=set)
     """Columns that the data versions read or saved here declare as personal."""
     known_models: KnownObjects = field(default_factory=KnownObjects)

@@ -75,12 +75,14 @@ def _execute(shell: Any, session: _Rehearsed) -> dict[str, Any]:
     total = len(code.before) + 1
     for i, (cell, text) in enumerate(code.before, 1):
         _say(f"{i}/{total} [{cell.count}]")
+        rehearsal.pin(cell)
         result = shell.run_cell(text, store_history=True)
         if not result.success and cell.outcome == "ok":
             error = result.error_before_exec or result.error_in_exec
             return {"begun": False, "error": f"[{cell.count}] raised {type(error).__name__}: {error}"}
     rehearsal.recognise()
     _say(f"{total}/{total} [{code.own.count}]")
+    rehearsal.pin(code.own)
     if rehearsal.automatic:
         session.track("on")
     shell.run_cell(code.own.source, store_history=True, cell_id=code.own.id or None)

@@ -19,7 +19,7 @@ from .executions import star_names
 from .provenance import Maker, Provenance, trace_provenance
 from .used_tables import names_read
 
-__all__ = ["CodeSlice", "needed", "read_trace", "slice_code", "stored_cells"]
+__all__ = ["CodeSlice", "loads_of", "needed", "read_trace", "slice_code", "stored_cells"]
 
 OUTSIDE = ("jupyter_mlops", "mlflow")  # a run's own lines use them, and are no part of its results
 
@@ -62,6 +62,11 @@ def stored_cells(text: str) -> tuple[dict[str, Any], list[Cell]]:
     if cells:
         cells[-1] = replace(cells[-1], outcome="ok")
     return told, cells
+
+
+def loads_of(told: Mapping[str, Any]) -> dict[int, dict[str, str]]:
+    """By a cell's number the data versions that it loaded by a name alone, of what `stored_cells` told."""
+    return {one["count"]: one["loads"] for one in told["executions"] if "loads" in one}
 
 
 def read_trace(

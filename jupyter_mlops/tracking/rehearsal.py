@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ..domain.context import Context, Service
+from ..domain.workspace import Cell
 from ..errors import NotReady
-from .code_slice import CodeSlice, slice_code, stored_cells
+from .code_slice import CodeSlice, loads_of, slice_code, stored_cells
 from .executions import transform_of
 from .facts import environment
 from .journal import FOLDER, Event, read_events
@@ -83,6 +84,7 @@ class Rehearsal:
         self._folder = folder
         told, self._cells = stored_cells(str(spec["cells"]))
         self.automatic = bool(told["run"].get("automatic"))
+        self._loads = loads_of(told)
         context.service = _ReadingService(context.service)
         # what the cells log with MLflow itself goes nowhere
         context.workspace = replace(context.workspace, tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
@@ -90,6 +92,10 @@ class Rehearsal:
     def code(self) -> CodeSlice:
         """What to execute."""
         return slice_code(self._cells, transform_of(self._context))
+
+    def pin(self, cell: Cell) -> None:
+        """Let names of data versions lead, in the cell that is executed next, to what they led to when it ran."""
+        self._context.pinned = self._loads.get(cell.count, {})
 
     def recognise(self) -> None:
         """Know the tables in memory that hold the content of a data version which the run used."""

@@ -20,10 +20,10 @@ from ..domain.run import Run, Trust
 from ..errors import NotReady
 from ..settings import child_environment
 from .child_process import run_child
-from .code_slice import CodeSlice, slice_code, stored_cells
+from .code_slice import CodeSlice, loads_of, slice_code, stored_cells
 from .differences import other_versions
 from .executions import standing_cells
-from .surroundings import AGAIN
+from .surroundings import AGAIN, moved_loads
 from .trust import Assessment, assess
 
 __all__ = ["StoredRun", "execute_again", "judge", "stored_run"]
@@ -207,7 +207,7 @@ def standing_now(context: Context, stored: StoredRun) -> Assessment:
     """What the notebook's file, as it now is, says of a run of another kernel."""
     told, cells = stored_cells(stored.text)
     standing = standing_cells(context, cells, str(told["notebook"]))
-    return assess(cells, standing)
+    return assess(cells, standing, moved=moved_loads(context, loads_of(told)))
 
 
 def compared(stored: StoredRun, found: Mapping[str, Any]) -> list[Outcome]:

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from ..domain.context import Context
 from ..domain.run import Run
 from ..domain.run_columns import RunColumns
 from ..domain.workspace import Cell
+from ..errors import MLOpsError
 from .code_slice import needed, read_trace
 from .executions import Standing, executed, standing_cells, transform_of
 from .facts import Energy, Meter, environment, seeds_in
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from .recording import Recording
     from .tracker import Tracker
 
-__all__ = ["AGAIN", "Surroundings"]
+__all__ = ["AGAIN", "Surroundings", "moved_loads"]
 
 PLACE = "mlops"
 SCHEMA = 1
@@ -94,6 +95,7 @@ class Surroundings:
                 made=seen.made,
                 seen=_evidence(context),
                 here=Path.cwd(),
+                moved=moved_loads(context, context.loads),
             )
             recording.trust = found
             recording.record("trust", label=found.label, reasons=found.reasons)
@@ -153,6 +155,7 @@ class Surroundings:
             live=context.namespace,
             seen=_evidence(context),
             here=Path.cwd(),
+            moved=moved_loads(context, context.loads),
         )
 
     def _see(self, cell: Cell) -> _Seen:
@@ -182,6 +185,7 @@ class Surroundings:
         """The executions as JSON; the code only of those that the run depends on, the run's own among them."""
         history = seen.made[0]
         needed = {id(history.statements[i].execution.cell) for i in seen.needed} | {id(seen.cells[-1])}
+        loads = self._tracker.context.loads
         executions = [
             {
                 "id": cell.id,
@@ -191,6 +195,7 @@ class Surroundings:
                 "ended_ms": cell.ended_ms,
                 "outcome": cell.outcome,
                 **({"source": cell.source} if id(cell) in needed else {}),
+                **({"loads": loads[cell.count]} if cell.count in loads else {}),
             }
             for cell in seen.cells
         ]
@@ -210,6 +215,31 @@ class Surroundings:
         place = recording.stage(name)
         place.write_text(text[:LONGEST_TEXT], encoding="utf-8")
         recording.staged(place, PLACE)
+
+
+def moved_loads(context: Context, loads: Mapping[int, Mapping[str, str]]) -> Callable[[int], str]:
+    """What says of a cell which data version it loaded by a name that leads to another one now.
+
+    Parameters
+    ----------
+    loads
+        By a cell's number what it loaded: what was asked for, and the version that it got.
+    """
+    now: dict[str, str] = {}
+
+    def told(count: int) -> str:
+        for asked, was in loads.get(count, {}).items():
+            if asked not in now:
+                try:
+                    now[asked] = str(context.call("data.resolve", ref=asked)["ref"])
+                except MLOpsError:  # a store that does not answer knows of no newer one
+                    now[asked] = was
+            if now[asked] != was:
+                leads = f"is {now[asked]}" if now[asked] else "leads nowhere"
+                return f"loads {asked}, which was {was} and {leads} now; to keep it, load {was}"
+        return ""
+
+    return told
 
 
 def _evidence(context: Context) -> dict[int, CellEvidence]:

@@ -53,6 +53,7 @@ def assess(
     made: tuple[Provenance, Execution | None] | None = None,
     seen: Mapping[int, CellEvidence] | None = None,
     here: Path | None = None,
+    moved: Callable[[int], str] = lambda _: "",
 ) -> Assessment:
     """Judge the run of the last of these cells.
 
@@ -70,6 +71,8 @@ def assess(
         The kernel's current folder, from which files that cells read are looked at; None looks at none.
     made
         What `read_trace` gave for the cells, where that is known.
+    moved
+        Says of a cell, by its number, what it loaded by a name that leads to another data version now; empty for nothing.
 
     Examples
     --------
@@ -97,7 +100,7 @@ def assess(
     would, same = read_trace(fresh, transform, live, seen=_seen_again(cells, standing, seen or {}))
     if same is None:
         return Assessment("unknown", {_label(run): "cannot be read as Python"})
-    return _Comparison(cells, standing, place, transform, history, would).judge(last, same, live or {}, here)
+    return _Comparison(cells, standing, place, transform, history, would, moved).judge(last, same, live or {}, here)
 
 
 @dataclass
@@ -110,6 +113,7 @@ class _Comparison:
     transform: Callable[[str], str]
     made: Provenance
     would: Provenance
+    moved: Callable[[int], str]
     reasons: dict[str, str] = field(default_factory=dict)
     seen: set[tuple[str, str]] = field(default_factory=set)
 
@@ -128,6 +132,10 @@ class _Comparison:
             if not self.reasons:
                 self.reasons[""] = "run from top to bottom, the cells give it other inputs"
         self.reasons |= changed_files(behind, self.made, live, here) if here is not None else {}
+        for count in dict.fromkeys(maker.execution.cell.count for maker in behind):
+            told = self.moved(count)
+            if told:
+                self.reasons.setdefault(f"[{count}]", told)
         if self.reasons:
             return Assessment("stale", dict(list(self.reasons.items())[:MOST_REASONS]))
         unseen = self._unseen(behind, live)

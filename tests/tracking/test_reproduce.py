@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
@@ -172,3 +173,33 @@ def test_what_cannot_be_executed_says_why(session):
         session.code("script")
     told = json.loads(json.dumps(session.code("steady").to_dict()))
     assert told["cells"][-1] == 7
+
+
+@pytest.mark.extended
+def test_a_table_loaded_by_its_name_is_the_one_it_was_and_the_run_stale_once_it_is_another(make_session):
+    session = make_session()
+    root = session.context.workspace.root
+    session.data.save(pd.DataFrame({"a": range(30), "b": range(30)}), name="tab")
+    cells = [
+        ("load", "%load_ext jupyter_mlops\nimport jupyter_mlops as mlops\nfrom sklearn.linear_model import Ridge"),
+        ("named", "table = mlops.data.load('tab')"),
+        ("fit", "%%mlops run fit\nmodel = Ridge().fit(table[['a']], table['b'])"),
+        ("then", "run = mlops.runs()[0]\nprint(run.trust)"),
+        ("newer", "changed = table.assign(b=table.b ** 2)\nmlops.data.save(changed, name='tab')"),
+        ("now", "run = mlops.runs()[0]\nprint(run.trust, run.trust_reasons)"),
+    ]
+    write(root, cells)
+    played = nbformat.read(root / "work.ipynb", 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLOPS_NOTEBOOK", "work.ipynb")
+        NotebookClient(
+            played, kernel_name="python3", resources={"metadata": {"path": str(root)}}, timeout=180
+        ).execute()
+    printed = ["".join(o.get("text", "") for o in cell.outputs).strip() for cell in played.cells]
+    assert printed[3] == "consistent"
+    assert printed[5].startswith("stale")
+    assert "'[2]': 'loads tab, which was tab@v1 and is tab@v2 now; to keep it, load tab@v1'" in printed[5]
+    told = session.reproduce("fit")
+    assert not told.differences(), told
+    assert any(one.name == "tab@v1" and one.verdict == "same" for one in told.outcomes)
+    assert (told.trust, "[2]" in told.reasons) == ("stale", True)

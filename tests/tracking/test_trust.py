@@ -362,6 +362,19 @@ def test_a_file_that_is_another_one_since_a_cell_read_it_makes_the_run_stale(rea
         )
 
 
+def test_what_was_loaded_by_a_name_that_leads_elsewhere_now_makes_the_run_stale():
+    sources = [
+        "import jupyter_mlops as mlops",
+        "t = mlops.data.load('tab')",
+        "u = mlops.data.load('other')",
+        "with mlops.run():\n    r = t",
+    ]
+    cells = [Cell(source, i, str(i), outcome="ok") for i, source in enumerate(sources, 1)]
+    standing = [Standing(cell.id, cell.source) for cell in cells]
+    assert assess(cells, standing, moved=lambda count: "moved" * (count == 2)).reasons == {"[2]": "moved"}
+    assert assess(cells, standing, moved=lambda count: "moved" * (count == 3)).label == "consistent"  # not used
+
+
 def test_there_are_enough_cases():
     assert len(CASES) >= 25
     labels = [case[2] for case in CASES.values()]
