@@ -151,7 +151,8 @@ class Recording:
         if self._closed and self._result is None:
             if time.monotonic() < self._retry_at:
                 return self._local()
-            answer = self._tracker.flush(self, self._last, WAIT_SECONDS)
+            patience = RETRY_SECONDS if self._tracker.away else WAIT_SECONDS  # not at the end of every cell anew
+            answer = self._tracker.flush(self, self._last, patience)
             if answer is None or answer["run"] is None:
                 self._retry_at = time.monotonic() + RETRY_SECONDS
                 return self._local()

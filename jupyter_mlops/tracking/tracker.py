@@ -94,6 +94,11 @@ class Tracker:
         made.again = again
         return made
 
+    @property
+    def away(self) -> bool:
+        """Whether the store did not answer when it was last waited for, which the user has been told."""
+        return self._told
+
     # begin and end, called by the recording
 
     def begin(self, recording: Recording) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from jupyter_mlops.errors import StoreUnavailable
 from jupyter_mlops.session import Session
+from jupyter_mlops.tracking.recording import RETRY_SECONDS
 
 KERNEL = """
 import sys
@@ -174,7 +175,7 @@ def test_the_service_killed_again_and_again_loses_and_doubles_nothing(session, t
 
 
 @pytest.mark.slow
-def test_a_store_that_is_away_gets_the_run_later(session, capsys):
+def test_a_store_that_is_away_gets_the_run_later(session, capsys, monkeypatch):
     with session.run("before"):
         pass
     database = session.context.workspace.home / "mlflow.db"
@@ -190,9 +191,15 @@ def test_a_store_that_is_away_gets_the_run_later(session, capsys):
     assert run.result.metrics == {"m": 3.0}
     told = capsys.readouterr().err
     assert "'meanwhile' is kept in" in told
+    asked: list[float] = []
+    ask = session.context.tracker.ask
+    monkeypatch.setattr(
+        session.context.tracker, "ask", lambda *given: (asked.append(given[-1]) if given[2] else None, ask(*given))[1]
+    )
     with session.run("again"):
         pass
     assert capsys.readouterr().err == ""
+    assert asked == [RETRY_SECONDS]  # the store was away a moment ago: the next cell does not wait for it at length
     told = session.status()
     assert told.away
     assert told.pending
