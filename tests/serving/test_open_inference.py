@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from served_models import PEOPLE, RunningServer, running
 
 from jupyter_mlops.domain.contract import ColumnRule, Contract
 from jupyter_mlops.serving.inference_log import read
+from jupyter_mlops.serving.protocols.tensors import described
 
 TABLE = PEOPLE[["age", "children", "job", "member"]]
 KINDS = {"age": "FP64", "children": "INT64", "job": "BYTES", "member": "BOOL"}
@@ -155,6 +157,12 @@ def test_what_does_not_fit_is_told(server: RunningServer, path: str, data: Any, 
     got, answer = ask(server, "POST", f"/v2/models/{path}", data)
     assert (got, list(answer)) == (status, ["error"])
     assert told in answer["error"]
+
+
+def test_a_model_of_texts_says_that_it_takes_texts() -> None:
+    told = [{"type": "tensor", "tensor-spec": {"dtype": "object", "shape": [-1]}}]
+    slot: Any = SimpleNamespace(inputs=json.dumps(told), outputs="[]", model=SimpleNamespace(classes=()))
+    assert described(slot)[0] == [{"name": "inputs", "datatype": "BYTES", "shape": [-1]}]
 
 
 def test_whole_numbers_beyond_64_bits(server: RunningServer) -> None:

@@ -31,7 +31,10 @@ OF_COLUMN = {
     "double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL", "string": "BYTES",
     "datetime": "BYTES", "binary": "BYTES",
 }  # fmt: skip
-OF_ARRAY = {"float64": "FP64", "float32": "FP32", "int64": "INT64", "int32": "INT32", "bool": "BOOL", "str": "BYTES"}
+OF_ARRAY = {
+    "float64": "FP64", "float32": "FP32", "int64": "INT64", "int32": "INT32", "bool": "BOOL",
+    "str": "BYTES", "object": "BYTES",  # texts: MLflow tells an array of them as objects
+}  # fmt: skip
 MOST = 64_000_000  # elements of a tensor
 LENGTH = struct.Struct("<I")
 
