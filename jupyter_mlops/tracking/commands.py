@@ -117,7 +117,7 @@ class TrackingCommands(CommandSet):
         return labels
 
     @command("compare", stage="tracking", changes=False)
-    def compare(self, runs: Annotated[list[str], Arg(complete="runs", metavar="RUN")]) -> RunComparison:
+    def compare(self, *runs: Annotated[Any, Arg(complete="runs", metavar="RUN")]) -> RunComparison:
         """Compare runs: their metrics and curves, the parameters that differ, and their code.
 
         Parameters

@@ -39,7 +39,7 @@ export function loadRunModel(run: IRun): ISnippet | null {
 
 export function compareRuns(ids: readonly string[]): ISnippet {
   const names = ids.map(id => quoted(id.slice(0, 12))).join(', ');
-  return { code: `mlops.compare([${names}])`, imports: [IMPORT] };
+  return { code: `mlops.compare(${names})`, imports: [IMPORT] };
 }
 
 export function loadData(data: IDataVersion): ISnippet {

@@ -62,7 +62,7 @@ describe('inserted code', () => {
   test('compares by ids that stay unique', () => {
     assert.equal(
       code.compareRuns([run.id, 'b'.repeat(32)]).code,
-      'mlops.compare(["aaaaaaaaaaaa", "bbbbbbbbbbbb"])'
+      'mlops.compare("aaaaaaaaaaaa", "bbbbbbbbbbbb")'
     );
   });
 

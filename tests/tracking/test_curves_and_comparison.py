@@ -89,7 +89,7 @@ def test_cross_validation_tells_its_folds_and_their_spread(session):
 
 
 def test_two_runs_are_compared_over_folds(session):
-    told = session.compare(["one", "two"])
+    told = session.compare("one", "two")
     found = {one.metric: one for one in told.folds}
     assert set(found) == {"cv_accuracy", "cv_roc_auc", "cv_f1"}
     a, b = curve(session, "one", "cv_accuracy_fold"), curve(session, "two", "cv_accuracy_fold")
@@ -106,12 +106,12 @@ def test_two_runs_are_compared_over_folds(session):
 
 
 def test_many_runs_are_lines_through_their_axes(session):
-    told = session.compare(["one", "two", "three", "four"])
+    told = session.compare("one", "two", "three", "four")
     html = draw(told)["text/html"]
     assert html.count("<polyline") >= 4
     assert "every line a run" in html
     assert ">kind<" in html
-    assert "every line a run" not in draw(session.compare(["one", "two"]))["text/html"]
+    assert "every line a run" not in draw(session.compare("one", "two"))["text/html"]
 
 
 def test_folds_of_another_number_are_not_paired():

@@ -160,7 +160,7 @@ def test_compare_tells_what_differs(shared_session):
                 run.log_metric("loss", 5.0 if step == 1234 else 1.0 / (step + depth), step)
             run.log_metric("acc", depth / 10)
         made.append(run)
-    compared = shared_session.compare(made)
+    compared = shared_session.compare(*made)
     assert compared.params == {"depth": ("2", "3")}
     assert compared.same == {"seed": "0"}
     assert compared.metrics["acc"] == (0.2, 0.3)
@@ -169,9 +169,9 @@ def test_compare_tells_what_differs(shared_session):
     assert "-fit(depth=2)\n+fit(depth=3)" in compared.source_diff
     assert "(" in compared.text()
     with pytest.raises(InvalidArgument, match="at least two runs"):
-        shared_session.compare([made[0].id])
+        shared_session.compare(made[0].id)
     with pytest.raises(NotFound):
-        shared_session.compare([made[0].id, "nothing"])
+        shared_session.compare(made[0].id, "nothing")
 
 
 def test_the_trail_tells_of_beginnings_and_ends(shared_session):

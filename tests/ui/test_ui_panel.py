@@ -100,7 +100,7 @@ def test_code_goes_into_the_notebook(jupyter, visit, told):
     panel.get_by_role("button", name="Compare 2").click()
     output = page.locator(".jp-OutputArea-output").last
     output.get_by_text("accuracy").first.wait_for()
-    assert "mlops.compare([" in "\n".join(pages.cells(page))
+    assert "mlops.compare(" in "\n".join(pages.cells(page))
     assert not page.get_by_text("Error displaying widget").count()
     page.wait_for_timeout(1500)
     page.screenshot(path=SHOTS / "panel-compare-light.png")
