@@ -16,7 +16,7 @@ from ..analysis.slicing import SIDE_EFFECT_IMPORTS
 from ..analysis.trace import Execution
 from ..domain.workspace import Cell
 from .executions import star_names
-from .provenance import Maker, Provenance, trace_provenance
+from .provenance import Maker, Provenance, Since, trace_provenance
 from .used_tables import names_read
 
 __all__ = ["CodeSlice", "loads_of", "needed", "read_trace", "slice_code", "stored_cells"]
@@ -76,6 +76,7 @@ def read_trace(
     *,
     keep_shown: bool = False,
     seen: Mapping[int, CellEvidence] | None = None,
+    outside: Since | None = None,
 ) -> tuple[Provenance, Execution | None]:
     """What was made by cells that ran in this order, and the last one's execution; None for one that is no Python.
 
@@ -83,6 +84,8 @@ def read_trace(
     ----------
     seen
         What the cells were seen to do, by their numbers.
+    outside
+        Gives what a statement read from outside that is another one now.
     """
     deeds_of = {count: one for count, each in (seen or {}).items() if (one := deeds([each])) is not None}
     trace = parse_cells(
@@ -95,7 +98,7 @@ def read_trace(
     )
     last = next((one for one in trace.executions if one.cell is cells[-1]), None)
     flows = link(trace.statements, star_names=star_names, live=live)
-    return trace_provenance(flows, live), last
+    return trace_provenance(flows, live, outside), last
 
 
 def needed(history: Provenance, last: Execution, transform: Callable[[str], str] = plain_transform) -> list[Maker]:

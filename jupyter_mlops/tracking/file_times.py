@@ -1,4 +1,4 @@
-"""File times: which files a run's cells have read or imported that are no longer what they were then.
+"""File times: what a run's cells have read or imported from outside that is no longer what it was then.
 
 A file's time of change (``ctime``) moves with every write and with a rename over it, and no program sets it back; a file
 whose time lies behind the end of the cell that read it is another one now, or may be. What the cells that ran have
@@ -13,15 +13,18 @@ import os
 import re
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..analysis.dataflow import Flow
 from ..analysis.outside import ANY_FILE
 from ..domain.workspace import Cell
 from .provenance import Maker, Provenance
 
-__all__ = ["changed_files"]
+__all__ = ["Outside"]
+
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 READERS = re.compile(r"read_\w+|open|load|loadtxt|genfromtxt|fromfile|memmap|loadmat|Path|scan_\w+")
 RELOAD = re.compile(r"\breload\s*\(|%aimport")
@@ -30,40 +33,94 @@ MOST_MATCHES = 1_000
 PATH_NAMES = ("file", "filename", "fname", "path", "filepath_or_buffer", "source", "io")
 
 
-def changed_files(behind: Sequence[Maker], made: Provenance, live: Mapping[str, Any], here: Path) -> dict[str, str]:
-    """What a fresh run of these statements would read otherwise, by the cell that read it.
+class Outside:
+    """What statements have read from outside the kernel that is another one now.
 
     Parameters
     ----------
-    behind
-        The statements that a run depends on, its own among them.
-    made
-        All that ran.
     live
         The kernel's variables.
     here
-        The kernel's current folder.
+        The kernel's current folder, from which files are looked at; None looks at none.
+    moved
+        Says of a cell, by its number, which names of data versions it loaded by that lead to another one now, by name.
     """
-    found: dict[str, str] = {}
-    every = {id(m.execution.cell): m.execution.cell for m in made.statements}
-    writers = [m.execution.cell for m in made.statements if m.flow.effects.outside.files_written]
-    for maker in behind:
-        cell = _reader(maker, behind)
-        for file in _files_read(maker, live):
+
+    def __init__(
+        self,
+        live: Mapping[str, Any] | None = None,
+        here: Path | None = None,
+        moved: Callable[[int], Mapping[str, str]] = lambda _: {},
+    ) -> None:
+        self._live = live or {}
+        self._here = here
+        self._moved = moved
+
+    def since(self, flow: Flow, writers: Sequence[Cell]) -> str:
+        """What a statement read that is another one now, in words; empty for nothing.
+
+        Of a function that is defined nothing is said: it reads when it is called.
+
+        Parameters
+        ----------
+        writers
+            The cells that write files.
+        """
+        if isinstance(flow.statement.node, DEFINITIONS):
+            return ""
+        cell = flow.statement.execution.cell
+        loaded = self._moved(cell.count)
+        for name, told in loaded.items():
+            named = any(name in each for each in _texts(flow.statement.node))
+            if named or not any(name in cell.source for name in loaded):
+                return told
+        return self._file_since(flow, cell, writers)
+
+    def later(self, behind: Sequence[Maker], made: Provenance) -> dict[str, str]:
+        """What functions that were defined read when they were called, and modules, that are others now, by cell.
+
+        Parameters
+        ----------
+        behind
+            The statements that a run depends on, its own among them.
+        made
+            All that ran.
+        """
+        found: dict[str, str] = {}
+        if self._here is None:
+            return found
+        cells = list({id(m.execution.cell): m.execution.cell for m in made.statements}.values())
+        writers = [m.execution.cell for m in made.statements if m.flow.effects.outside.files_written]
+        for maker in behind:
+            if isinstance(maker.flow.statement.node, DEFINITIONS):
+                cell = _reader(maker, behind)
+                told = self._file_since(maker.flow, cell, writers)
+                if told:
+                    found.setdefault(f"[{cell.count}]", told)
+            for root in _imported(maker):
+                loaded = _loaded_at(root, made, cells)
+                for file in _local_files(root) if loaded else ():
+                    if _since(Path(file), loaded):
+                        told = f"imports {_named(Path(file), self._here)}, which was edited since"
+                        found.setdefault(f"[{maker.execution.cell.count}]", told)
+        return found
+
+    def _file_since(self, flow: Flow, cell: Cell, writers: Sequence[Cell]) -> str:
+        if self._here is None:
+            return ""
+        for file in _files_read(flow, self._live):
             many = any(c in file for c in "*?[")
-            for each in _matching(here, file) if many else [here / file]:
+            for each in _matching(self._here, file) if many else [self._here / file]:
                 since = _since(each, cell.ended_ms)
                 if since and not any(c.started_ms <= since <= (c.ended_ms or since) for c in writers):
-                    found.setdefault(f"[{cell.count}]", f"read {_named(each, here)}, which was written since")
-                elif since is None and not writers and A_FILE.fullmatch(file):
-                    found.setdefault(f"[{cell.count}]", f"read {file}, which is no longer there")
-        cell = maker.execution.cell
-        for root in _imported(maker):
-            loaded = _loaded_at(root, made, list(every.values()))
-            for file in _local_files(root) if loaded else ():
-                if _since(Path(file), loaded):
-                    found.setdefault(f"[{cell.count}]", f"imports {_named(Path(file), here)}, which was edited since")
-    return found
+                    return f"read {_named(each, self._here)}, which was written since"
+                if since is None and not writers and A_FILE.fullmatch(file):
+                    return f"read {file}, which is no longer there"
+        return ""
+
+
+def _texts(node: ast.AST) -> Iterator[str]:
+    return (each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str))
 
 
 def _named(file: Path, here: Path) -> str:
@@ -77,10 +134,8 @@ def _matching(here: Path, pattern: str) -> list[Path]:
 
 
 def _reader(maker: Maker, behind: Sequence[Maker]) -> Cell:
-    """The cell that read what a statement reads: of a function that is defined, the last that used it."""
-    name = getattr(maker.flow.statement.node, "name", None)
-    if name is None:
-        return maker.execution.cell
+    """The cell that read what a function or class reads: the last that used it."""
+    name = getattr(maker.flow.statement.node, "name", "")
     return next((m.execution.cell for m in reversed(behind) if name in m.flow.reads), maker.execution.cell)
 
 
@@ -93,12 +148,12 @@ def _since(file: Path, ended_ms: int | None) -> int | None:
     return changed if ended_ms and changed > ended_ms else 0
 
 
-def _files_read(maker: Maker, live: Mapping[str, Any]) -> Iterator[str]:
+def _files_read(flow: Flow, live: Mapping[str, Any]) -> Iterator[str]:
     """The files that a statement reads, as far as its text and the variables in it name them."""
-    files = maker.flow.effects.outside.files_read
+    files = flow.effects.outside.files_read
     yield from (file for file in files if file.strip("*./") and "://" not in file)  # the folder itself changes always
-    defined = isinstance(maker.flow.statement.node, (ast.FunctionDef, ast.AsyncFunctionDef))
-    for node in ast.walk(maker.flow.statement.node) if ANY_FILE in files or defined else ():
+    defined = isinstance(flow.statement.node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    for node in ast.walk(flow.statement.node) if ANY_FILE in files or defined else ():
         if not isinstance(node, ast.Call):
             continue
         named = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

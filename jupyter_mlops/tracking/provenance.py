@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +19,11 @@ from ..analysis.dataflow import RANDOM, Flow
 from ..analysis.known_calls import DRAWS, STEADY
 from ..analysis.outside import ANY_FILE
 from ..analysis.trace import Execution
+from ..domain.workspace import Cell
 
-__all__ = ["Maker", "Provenance", "code_of", "trace_provenance"]
+__all__ = ["Maker", "Provenance", "Since", "code_of", "trace_provenance"]
 
+Since = Callable[[Flow, Sequence[Cell]], str]
 FILE = "<file> "
 FITS = ("fit", "fit_transform", "fit_predict")
 IGNORED_SETTINGS = ("warnings.",)
@@ -39,11 +41,15 @@ class Maker:
     ----------
     reads
         By name, the keys of what it used.
+    since
+        What it read from outside that is another one now, in words; empty for nothing. It is part of the key: the same
+        code that has read the same file anew has made something else.
     """
 
     key: str
     flow: Flow
     reads: Mapping[str, str]
+    since: str = ""
 
     @property
     def execution(self) -> Execution:
@@ -79,15 +85,20 @@ class Provenance:
         return [maker for maker in self.statements if id(maker) in found]
 
 
-def trace_provenance(flows: Iterable[Flow], live: Mapping[str, Any] | None = None) -> Provenance:
+def trace_provenance(
+    flows: Iterable[Flow], live: Mapping[str, Any] | None = None, outside: Since | None = None
+) -> Provenance:
     """Read a linked trace.
 
     Parameters
     ----------
     live
         The kernel's variables: whether a fit draws random numbers depends on the estimator.
+    outside
+        Gives of a statement `Maker.since`, told besides it which cells write files.
     """
     flows = list(flows)
+    writers = [flow.statement.execution.cell for flow in flows if flow.effects.outside.files_written]
     seeded = any(flow.effects.outside.seeds for flow in flows)
     made = Provenance()
     current: dict[str, str] = {}
@@ -96,8 +107,9 @@ def trace_provenance(flows: Iterable[Flow], live: Mapping[str, Any] | None = Non
         random = seeded and not _fits_steadily(flow, live or {})
         reads = {name: current.get(name, "") for name in _needed(flow, current, random=random)}
         code = code_of(flow)
-        key = _digest(code, *(f"{name}={value}" for name, value in sorted(reads.items())))
-        maker = Maker(key, flow, reads)
+        since = outside(flow, writers) if outside is not None else ""
+        key = _digest(code, *(f"{name}={value}" for name, value in sorted(reads.items())), *([since] if since else []))
+        maker = Maker(key, flow, reads, since)
         made.statements.append(maker)
         patches = PATCHES.search(flow.statement.text) or flow.effects.surely & imported - DRAWING
         if (flow.setting or patches) and not flow.statement.text.startswith(IGNORED_SETTINGS):

@@ -23,6 +23,7 @@ from .child_process import run_child
 from .code_slice import CodeSlice, loads_of, slice_code, stored_cells
 from .differences import other_versions
 from .executions import standing_cells
+from .file_times import Outside
 from .surroundings import AGAIN, moved_loads
 from .trust import Assessment, assess
 
@@ -207,7 +208,7 @@ def standing_now(context: Context, stored: StoredRun) -> Assessment:
     """What the notebook's file, as it now is, says of a run of another kernel."""
     told, cells = stored_cells(stored.text)
     standing = standing_cells(context, cells, str(told["notebook"]))
-    return assess(cells, standing, moved=moved_loads(context, loads_of(told)))
+    return assess(cells, standing, outside=Outside(moved=moved_loads(context, loads_of(told))))
 
 
 def compared(stored: StoredRun, found: Mapping[str, Any]) -> list[Outcome]:

@@ -27,6 +27,7 @@ from ..errors import MLOpsError
 from .code_slice import needed, read_trace
 from .executions import Standing, executed, standing_cells, transform_of
 from .facts import Energy, Meter, environment, seeds_in
+from .file_times import Outside
 from .provenance import Provenance
 from .trust import Assessment, assess
 from .used_tables import record_table
@@ -94,8 +95,7 @@ class Surroundings:
                 live=context.namespace,
                 made=seen.made,
                 seen=_evidence(context),
-                here=Path.cwd(),
-                moved=moved_loads(context, context.loads),
+                outside=_outside(context),
             )
             recording.trust = found
             recording.record("trust", label=found.label, reasons=found.reasons)
@@ -154,15 +154,20 @@ class Surroundings:
             transform=transform_of(context),
             live=context.namespace,
             seen=_evidence(context),
-            here=Path.cwd(),
-            moved=moved_loads(context, context.loads),
+            outside=_outside(context),
         )
 
     def _see(self, cell: Cell) -> _Seen:
         if self._seen is None or self._seen.cell is not cell:
             context = self._tracker.context
             cells = executed(context)
-            made = read_trace(cells, transform_of(context), context.namespace, seen=_evidence(context))
+            made = read_trace(
+                cells,
+                transform_of(context),
+                context.namespace,
+                seen=_evidence(context),
+                outside=_outside(context).since,
+            )
             self._seen = _Seen(cell, cells, made)
             history, last = made
             if last is not None:
@@ -217,8 +222,8 @@ class Surroundings:
         recording.staged(place, PLACE)
 
 
-def moved_loads(context: Context, loads: Mapping[int, Mapping[str, str]]) -> Callable[[int], str]:
-    """What says of a cell which data version it loaded by a name that leads to another one now.
+def moved_loads(context: Context, loads: Mapping[int, Mapping[str, str]]) -> Callable[[int], Mapping[str, str]]:
+    """What says of a cell which data versions it loaded by a name that leads to another one now, by that name.
 
     Parameters
     ----------
@@ -227,7 +232,8 @@ def moved_loads(context: Context, loads: Mapping[int, Mapping[str, str]]) -> Cal
     """
     now: dict[str, str] = {}
 
-    def told(count: int) -> str:
+    def moved(count: int) -> dict[str, str]:
+        found = {}
         for asked, was in loads.get(count, {}).items():
             if asked not in now:
                 try:
@@ -236,10 +242,14 @@ def moved_loads(context: Context, loads: Mapping[int, Mapping[str, str]]) -> Cal
                     now[asked] = was
             if now[asked] != was:
                 leads = f"is {now[asked]}" if now[asked] else "leads nowhere"
-                return f"loads {asked}, which was {was} and {leads} now; to keep it, load {was}"
-        return ""
+                found[asked] = f"loads {asked}, which was {was} and {leads} now; to keep it, load {was}"
+        return found
 
-    return told
+    return moved
+
+
+def _outside(context: Context) -> Outside:
+    return Outside(context.namespace, Path.cwd(), moved_loads(context, context.loads))
 
 
 def _evidence(context: Context) -> dict[int, CellEvidence]:

@@ -12,7 +12,6 @@ import builtins
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ..analysis.dataflow import KNOWN, RANDOM
@@ -24,7 +23,7 @@ from ..domain.run import Trust
 from ..domain.workspace import Cell
 from .code_slice import read_trace
 from .executions import Standing, find, same_code
-from .file_times import changed_files
+from .file_times import Outside
 from .provenance import Maker, Provenance, code_of
 
 __all__ = ["Assessment", "assess"]
@@ -52,8 +51,7 @@ def assess(
     live: Mapping[str, Any] | None = None,
     made: tuple[Provenance, Execution | None] | None = None,
     seen: Mapping[int, CellEvidence] | None = None,
-    here: Path | None = None,
-    moved: Callable[[int], str] = lambda _: "",
+    outside: Outside | None = None,
 ) -> Assessment:
     """Judge the run of the last of these cells.
 
@@ -67,12 +65,10 @@ def assess(
         The kernel's variables.
     seen
         What the cells were seen to do, by their numbers.
-    here
-        The kernel's current folder, from which files that cells read are looked at; None looks at none.
     made
         What `read_trace` gave for the cells, where that is known.
-    moved
-        Says of a cell, by its number, what it loaded by a name that leads to another data version now; empty for nothing.
+    outside
+        Looks at what the cells have read from outside the kernel; None looks at nothing. `made` has been read with it.
 
     Examples
     --------
@@ -84,7 +80,8 @@ def assess(
     if not cells:
         return Assessment("unknown")
     run = cells[-1]
-    history, last = made if made is not None else read_trace(cells, transform, live, seen=seen)
+    outside = outside or Outside()
+    history, last = made if made is not None else read_trace(cells, transform, live, seen=seen, outside=outside.since)
     if last is None:
         return Assessment("unknown", {_label(run): "cannot be read as Python"})
     if standing is None:
@@ -100,7 +97,7 @@ def assess(
     would, same = read_trace(fresh, transform, live, seen=_seen_again(cells, standing, seen or {}))
     if same is None:
         return Assessment("unknown", {_label(run): "cannot be read as Python"})
-    return _Comparison(cells, standing, place, transform, history, would, moved).judge(last, same, live or {}, here)
+    return _Comparison(cells, standing, place, transform, history, would, outside).judge(last, same, live or {})
 
 
 @dataclass
@@ -113,11 +110,11 @@ class _Comparison:
     transform: Callable[[str], str]
     made: Provenance
     would: Provenance
-    moved: Callable[[int], str]
+    outside: Outside
     reasons: dict[str, str] = field(default_factory=dict)
     seen: set[tuple[str, str]] = field(default_factory=set)
 
-    def judge(self, last: Execution, same: Execution, live: Mapping[str, Any], here: Path | None) -> Assessment:
+    def judge(self, last: Execution, same: Execution, live: Mapping[str, Any]) -> Assessment:
         ran, runs = self.made.of(last), self.would.of(same)
         behind = [*self.made.behind(ran), *ran]
         for code, maker in self.made.settings.items():
@@ -129,13 +126,10 @@ class _Comparison:
         if [maker.key for maker in ran] != [maker.key for maker in runs]:
             for one, other in zip(ran, runs, strict=False):
                 self._walk(one, other)
-            if not self.reasons:
-                self.reasons[""] = "run from top to bottom, the cells give it other inputs"
-        self.reasons |= changed_files(behind, self.made, live, here) if here is not None else {}
-        for count in dict.fromkeys(maker.execution.cell.count for maker in behind):
-            told = self.moved(count)
-            if told:
-                self.reasons.setdefault(f"[{count}]", told)
+        self.reasons |= {f"[{maker.execution.cell.count}]": maker.since for maker in reversed(behind) if maker.since}
+        self.reasons |= self.outside.later(behind, self.made)
+        if not self.reasons and [maker.key for maker in ran] != [maker.key for maker in runs]:
+            self.reasons[""] = "run from top to bottom, the cells give it other inputs"
         if self.reasons:
             return Assessment("stale", dict(list(self.reasons.items())[:MOST_REASONS]))
         unseen = self._unseen(behind, live)

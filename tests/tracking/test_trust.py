@@ -12,6 +12,7 @@ import pytest
 from jupyter_mlops.analysis.evidence import Watch
 from jupyter_mlops.domain.workspace import Cell
 from jupyter_mlops.tracking.executions import Standing, overlay
+from jupyter_mlops.tracking.file_times import Outside
 from jupyter_mlops.tracking.trust import Assessment, assess
 
 BASE = {
@@ -347,7 +348,9 @@ def test_a_file_that_is_another_one_since_a_cell_read_it_makes_the_run_stale(rea
 
     def label(read_ms: int) -> tuple[str, dict[str, str]]:
         cells = [Cell(source, i, str(i), read_ms, read_ms, outcome="ok") for i, source in enumerate(sources, 1)]
-        found = assess(cells, [Standing(cell.id, cell.source) for cell in cells], live=live, here=tmp_path)
+        found = assess(
+            cells, [Standing(cell.id, cell.source) for cell in cells], live=live, outside=Outside(live, tmp_path)
+        )
         return found.label, found.reasons
 
     assert label(now + 1) == ("consistent", {})
@@ -371,8 +374,46 @@ def test_what_was_loaded_by_a_name_that_leads_elsewhere_now_makes_the_run_stale(
     ]
     cells = [Cell(source, i, str(i), outcome="ok") for i, source in enumerate(sources, 1)]
     standing = [Standing(cell.id, cell.source) for cell in cells]
-    assert assess(cells, standing, moved=lambda count: "moved" * (count == 2)).reasons == {"[2]": "moved"}
-    assert assess(cells, standing, moved=lambda count: "moved" * (count == 3)).label == "consistent"  # not used
+
+    def moved(which: int, name: str) -> Outside:
+        return Outside(moved=lambda count: {name: "moved"} if count == which else {})
+
+    assert assess(cells, standing, outside=moved(2, "tab")).reasons == {"[2]": "moved"}
+    assert assess(cells, standing, outside=moved(3, "other")).label == "consistent"  # not used
+
+
+@pytest.mark.parametrize("prepared_again", [True, False])
+@pytest.mark.parametrize("what", ["file", "data version"])
+def test_what_was_read_anew_after_it_changed_counts_as_what_it_is_now(what, prepared_again, tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("a\n1\n")
+    changed = file.stat().st_ctime_ns // 1_000_000
+    read = "t = pd.read_csv('t.csv')" if what == "file" else "t = mlops.data.load('tab')"
+    imports = "import pandas as pd\nimport jupyter_mlops as mlops"
+    sources = [
+        (0, imports),
+        (1, read),
+        (2, "X = t * 2"),
+        (1, read),
+        (2, "X = t * 2"),
+        (3, "with mlops.run():\n    r = X"),
+    ]
+    if not prepared_again:
+        del sources[4]
+    cells = [
+        Cell(source, count, str(place), *(changed + (-5 if count < 4 else 5),) * 2, outcome="ok")
+        for count, (place, source) in enumerate(sources, 1)
+    ]
+    standing = [Standing(str(place), source) for place, source in dict(sources).items()]
+
+    def moved(count: int) -> dict[str, str]:
+        return {"tab": "loads tab, which is another one now"} if count == 2 and what != "file" else {}
+
+    found = assess(cells, standing, outside=Outside({}, tmp_path, moved))
+    if prepared_again:
+        assert (found.label, found.reasons) == ("consistent", {})
+    else:
+        assert (found.label, list(found.reasons)) == ("stale", ["[2]"])
 
 
 def test_there_are_enough_cases():
