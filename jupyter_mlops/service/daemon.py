@@ -31,6 +31,7 @@ __all__ = ["Daemon"]
 
 log = logging.getLogger("jupyter_mlops.service")
 
+GONE_SECONDS = 5.0  # a folder that is away for less was a moment's: a mount that came back
 RETRY_STORE_SECONDS = 5.0
 
 
@@ -59,6 +60,7 @@ class Daemon:
         self._activity = threading.Lock()
         self._last_active = time.monotonic()
         self._lock_file: IO[bytes] | None = None
+        self._served_at = time.monotonic()
         self.host = Host(
             settings=settings,
             workspace=settings.workspace(),
@@ -100,6 +102,7 @@ class Daemon:
             listener.bind(str(path))
         finally:
             os.umask(before)
+        bound = path.stat()
         listener.listen(128)
         listener.settimeout(0.25)
         log.info("process %s serves %s", os.getpid(), self.settings.root)
@@ -116,7 +119,9 @@ class Daemon:
         finally:
             self.stopping.set()
             listener.close()
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                if os.path.samestat(bound, path.stat()):  # and not the one of who serves the folder's successor
+                    path.unlink()
             self._wait_for_quiet()
             for thread in threads:
                 thread.join(timeout=10)
@@ -140,12 +145,39 @@ class Daemon:
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
+                if self._removed():
+                    log.info("%s was removed or replaced", self.host.workspace.home)
+                    return
                 if self._idle():
                     log.info("nothing to do for %.0f s", self.settings.idle_seconds)
                     return
                 continue
+            if not self._serves():  # who asks means the folder that is there now, and starts its own service
+                log.info("%s was removed or replaced", self.host.workspace.home)
+                connection.close()
+                return
             connection.settimeout(None)
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _serves(self) -> bool:
+        """Whether the workspace's folder is the one that this process was started for: a store that was removed takes in
+        nothing of its successor's kernels.
+        """
+        assert self._lock_file is not None  # noqa: S101 for the type checker; it is taken before anything else
+        try:
+            serves = os.path.samestat(os.fstat(self._lock_file.fileno()), (self.host.workspace.home / LOCK).stat())
+        except OSError:
+            serves = False
+        if serves:
+            self._served_at = time.monotonic()
+        return serves
+
+    def _removed(self) -> bool:
+        """Whether the folder is gone for good: another one is in its place, or none for some seconds."""
+        if self._serves():
+            return False
+        replaced = (self.host.workspace.home / LOCK).exists()
+        return replaced or time.monotonic() - self._served_at > GONE_SECONDS
 
     def _idle(self) -> bool:
         if self._active or self.feed.waiting or time.monotonic() - self._last_active < self.settings.idle_seconds:
@@ -248,7 +280,8 @@ class Daemon:
     def _keep(self, duty: Duty) -> None:
         while not self.stopping.is_set():
             try:
-                duty.turn(self.host)
+                if self._serves():
+                    duty.turn(self.host)
             except StoreUnavailable as error:
                 log.warning("the duty %s waits for the store: %s", duty.name, error)
             except Exception:

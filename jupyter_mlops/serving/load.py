@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import InvalidArgument, NotFound
 from ..tracking.skops_import import skops_io
 from ..tracking.skops_trust import check_homes, unknown_types
+from .categories import categories_of
 from .model import PyfuncModel, ServedModel, SklearnModel
 from .signature import Signature
 
@@ -226,7 +227,15 @@ class ModelFolder:
 
             return CompiledModel(found, signature, lambda: self._read(allow_pickle=allow_pickle))
         reason = found.reason if found is not None else "it was not compiled"
-        return SklearnModel(self._read(allow_pickle=allow_pickle), signature, method=self.method, path_reason=reason)
+        estimator = self._read(allow_pickle=allow_pickle)
+        told = ((self.facts.get("metadata") or {}).get("mlops") or {}).get("categories") or {}
+        return SklearnModel(
+            estimator,
+            signature,
+            method=self.method,
+            path_reason=reason,
+            categories=categories_of(estimator, signature, told),
+        )
 
 
 def _plan(folder: Path | None) -> Any:

@@ -17,6 +17,7 @@ from .request import TooMuch, Unsupported, media_type, parse_with_params
 from .signature import BAD_REQUEST, Refused, Signature
 
 if TYPE_CHECKING:
+    from .categories import Categories
     from .contracted import Held
 
 __all__ = ["Answer", "Ask", "PyfuncModel", "ServedModel", "SklearnModel", "encode", "read", "unpredictable"]
@@ -117,6 +118,8 @@ class SklearnModel:
         What it takes; None takes anything.
     method
         The method that answers where the request names none.
+    categories
+        The categories that the estimator has to be given back; None for one that takes its columns as they come.
     """
 
     path = "dataframe"
@@ -124,8 +127,15 @@ class SklearnModel:
     classes: Sequence[str] = ()
 
     def __init__(
-        self, estimator: Any, signature: Signature | None, *, method: str = "predict", path_reason: str = ""
+        self,
+        estimator: Any,
+        signature: Signature | None,
+        *,
+        method: str = "predict",
+        path_reason: str = "",
+        categories: Categories | None = None,
     ) -> None:
+        self.categories = categories
         self.estimator = estimator
         self.signature = signature
         self.method = method
@@ -162,7 +172,7 @@ class SklearnModel:
         if len(tables) == 1:
             return [self._one(method, tables[0])]
         try:
-            values = getattr(self.estimator, method)(_joined(tables))
+            values = self._asked(method, _joined(tables))
             sizes = [len(table) for table in tables]
             if len(values) != sum(sizes):
                 raise ValueError("another number of rows than was asked")
@@ -171,9 +181,13 @@ class SklearnModel:
         except Exception:  # one of them has done it: each is asked alone
             return [self._one(method, table) for table in tables]
 
+    def _asked(self, method: str, data: Any) -> Any:
+        restored = data if self.categories is None else self.categories.restore(data)
+        return getattr(self.estimator, method)(restored)
+
     def _one(self, method: str, data: Any) -> Answer:
         try:
-            return encode(getattr(self.estimator, method)(data))
+            return encode(self._asked(method, data))
         except Exception as error:
             return unpredictable(error)
 
@@ -201,11 +215,12 @@ def read(ask: Ask, signature: Signature | None, method: str) -> tuple[Any, str, 
 def unpredictable(error: Exception) -> Answer:
     """What is answered when the model itself fails on a request."""
     log.warning("the model could not predict: %s", type(error).__name__)  # the answer tells the rest
+    said = str(error).partition("Stack trace:")[0]  # XGBoost puts one behind its sentence
     return Answer.error(
         400,
         BAD_REQUEST,
         "Encountered an unexpected error while evaluating the model. Verify that the serialized input "
-        f"Dataframe is compatible with the model for inference. Error: {type(error).__name__}: {error}",
+        f"Dataframe is compatible with the model for inference. Error: {type(error).__name__}: {said.strip()}",
     )
 
 

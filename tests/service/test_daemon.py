@@ -98,6 +98,24 @@ def test_with_nothing_to_do_it_ends_by_itself(
     assert not socket_path(session.context.workspace.root).exists()
 
 
+def test_a_service_whose_folder_was_removed_takes_in_nothing_of_the_one_that_is_there_now(
+    make_session: Callable[..., Session],
+) -> None:
+    """Somebody starts over by removing ``.mlops``: the new folder's runs are in the new folder's store."""
+    session = make_session()
+    home = session.context.workspace.home
+    first = pid_of(session)
+    shutil.rmtree(home)
+    with Session.open(root=session.context.workspace.root).run("begun anew") as run:
+        run.log_metric("a", 1.0)
+    other = Session.open(root=session.context.workspace.root)
+    assert [each.name for each in other.runs()] == ["begun anew"]
+    assert other.runs()[0].metrics == {"a": 1.0}
+    assert pid_of(other) != first
+    assert gone(first)
+    assert socket_path(session.context.workspace.root).exists(), "the one that ended took the other's socket along"
+
+
 def test_an_unknown_operation_is_named_and_nothing_breaks(shared_session: Session) -> None:
     with pytest.raises(InvalidArgument, match="unknown operation of the service 'workspace.statu'"):
         shared_session.context.call("workspace.statu")

@@ -99,6 +99,52 @@ def test_their_own_flavors(make: Callable[[], Any], path: str, tmp_path: Path) -
     assert b"hours" in bad.body
 
 
+JOBS = pd.DataFrame({"age": TABLE.age, "job": pd.Categorical(np.resize(["nurse", "cook", "clerk"], ROWS))})
+
+
+def fitted(library: str, *, booster: bool = False) -> Any:
+    if library == "xgboost":
+        import xgboost
+
+        return xgboost.XGBClassifier(n_estimators=6, n_jobs=1, enable_categorical=True).fit(JOBS, JOBS.job == "cook")
+    import lightgbm
+
+    made = lightgbm.LGBMClassifier(n_estimators=6, n_jobs=1, verbose=-1, min_child_samples=5)
+    made.fit(JOBS, JOBS.job == "cook")
+    return made.booster_ if booster else made
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("stored", ["tracked", "own flavor"])
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_categories_are_given_back_to_who_splits_by_them(library: str, stored: str, tmp_path: Path) -> None:
+    """MLflow's own server cannot ask such a model: a request holds texts, and the model wants its categories."""
+    pytest.importorskip(library)
+    place = tmp_path / "model"
+    if stored == "tracked":
+        from jupyter_mlops.tracking.model_package import write_package
+
+        model = fitted(library)
+        write_package(model, place, training=JOBS, profile=None, personal=None)
+    else:
+        import mlflow
+        from mlflow.models import infer_signature
+
+        model = fitted(library, booster=True)
+        signature = infer_signature(JOBS.astype({"job": str}))
+        getattr(mlflow, library).save_model(model, place, signature=signature, pip_requirements=[library])
+    served = ModelFolder.open(place).load(allow_pickle=False)
+    rows = JOBS.astype({"job": str}).head(30)
+    answer = served.answer(orjson.dumps({"dataframe_split": rows.to_dict("split")}), "application/json")
+    assert answer.status == 200, answer.body
+    given = np.asarray(json.loads(answer.body)["predictions"], float)
+    np.testing.assert_allclose(given, np.asarray(model.predict(JOBS.head(30)), float), rtol=1e-6)
+    unknown = json.dumps({"dataframe_records": [{"age": 1.0, "job": "pilot"}]}).encode()
+    refused = served.answer(unknown, "application/json")
+    assert refused.status in (200, 400)  # as the library judges what it has not seen
+    assert b"Stack trace" not in refused.body
+
+
 TRUSTED = [
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
