@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..domain.context import Context
 from ..domain.data_version import Column, DataVersion
 from ..domain.reference import Reference
-from ..errors import Conflict, IntegrityFailure
+from ..errors import Conflict, IntegrityFailure, StoreUnavailable
 from ..tracking.used_tables import names_read
 from .opened import open_base
 from .tables import note_use, read_in_run
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["save_folder", "save_table", "sources_of", "staging"]
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 SHARED_CELLS = 1_000_000  # cells from which the former version's rows are looked up before a table is identified
 
 
@@ -153,11 +155,24 @@ def _check_kind(name: str, base: dict[str, Any] | None) -> None:
 
 @contextmanager
 def staging(context: Context) -> Iterator[Path]:
-    """A folder of the staging area, for as long as it is written; the service takes it over by renaming it."""
+    """A folder of the staging area, for as long as it is written; the service takes it over by renaming it.
+
+    Raises
+    ------
+    StoreUnavailable
+        The disk takes nothing more; nothing of the version is left.
+    """
     folder = context.workspace.home / "staging" / f"data-{os.getpid()}-{uuid.uuid4().hex}"
-    folder.mkdir(parents=True)
     try:
+        folder.mkdir(parents=True)
         yield folder
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise StoreUnavailable(
+            f"nothing was saved: {context.workspace.home} takes no more ({os.strerror(error.errno)}).",
+            hint="Free some space there, then save again. `%mlops data gc` shows what can go.",
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from conftest import real_data
 from jupyter_mlops.datasets.identity import identify
 from jupyter_mlops.datasets.snapshot import write_snapshot
 from jupyter_mlops.domain.data_version import Column, DataVersion
-from jupyter_mlops.errors import IntegrityFailure, InvalidArgument, MLOpsError, NotFound
+from jupyter_mlops.errors import IntegrityFailure, InvalidArgument, MLOpsError, NotFound, StoreUnavailable
 from jupyter_mlops.session import Session
 from jupyter_mlops.store import datasets
 from jupyter_mlops.store.store import Store
@@ -382,3 +383,17 @@ def test_real_data_comes_back_equal(shared_session: Session) -> None:
         frame = pd.read_csv(real_data(name))
         ref = shared_session.data.save(frame, name=name.partition(".")[0]).ref
         pd.testing.assert_frame_equal(shared_session.data.load(ref), frame)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(shared_session, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    shared_session.data.save(pd.DataFrame({"a": [1.0]}), name="filled")
+    monkeypatch.setattr("jupyter_mlops.datasets.pack.Pack.append", full)
+    with pytest.raises(StoreUnavailable, match=r"nothing was saved: .*No space left.*data gc"):
+        shared_session.data.save(pd.DataFrame({"a": [2.0]}), name="filled")
+    monkeypatch.undo()
+    assert [version.ref for version in shared_session.data.log("filled")] == ["filled@v1"]
+    assert not list((shared_session.context.workspace.home / "staging").iterdir())
+    assert shared_session.data.save(pd.DataFrame({"a": [2.0]}), name="filled").ref == "filled@v2"
