@@ -368,7 +368,8 @@ def main() -> None:
         raise SystemExit("this benchmark needs wrk: apt install wrk")
     table, target = adult()
     kinds = os.environ.get("BENCH_ESTIMATORS", "").split() or list(ESTIMATORS)
-    with tempfile.TemporaryDirectory() as folder:
+    # what makes Parquet of the log ends by itself a moment after the service
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         session = Session.open(root=Path(folder))
         try:
             for kind in kinds:
