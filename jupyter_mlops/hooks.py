@@ -16,6 +16,7 @@ __all__ = [
     "final_step",
     "glance_at",
     "mask_document",
+    "news_of",
     "personal_columns",
     "prepare_serving",
     "table_of",
@@ -90,6 +91,13 @@ def warm_builder(context: Context) -> None:
 
     if context.settings.prepare:
         threading.Thread(target=ask, name="warm builder", daemon=True).start()
+
+
+def news_of(context: Context) -> list[str]:
+    """What the service has decided by itself about the deployments that this process shares out, a line each; told once."""
+    from .serving.news import news
+
+    return news(context)
 
 
 def prepare_serving(context: Context, model: str) -> None:

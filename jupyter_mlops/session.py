@@ -255,6 +255,7 @@ class Session(_Stages):
             masked_document=partial(hooks.mask_document, context),
             registering=hooks.warm_builder,
             registered=hooks.prepare_serving,
+            news=partial(hooks.news_of, context),
         )
         return cls(context)
 

@@ -135,6 +135,8 @@ class Context:
     """By a cell's number the data versions that it loaded by what may lead to another one later: a name, a branch, a day."""
     pinned: dict[str, str] = field(default_factory=dict)
     """What such a reference leads to here: in a run that is executed again, what it led to then."""
+    watched: dict[str, int] = field(default_factory=dict)
+    """Deployments whose traffic this process has shared out, and up to when it knows what became of it, in milliseconds."""
     personal: set[str] = field(default_factory=set)
     """Columns that the data versions read or saved here declare as personal."""
     known_models: KnownObjects = field(default_factory=KnownObjects)

@@ -79,11 +79,12 @@ class Guard(Record):
 
 @dataclass(frozen=True)
 class Decision(Record):
-    """A change of traffic that was made, by whom or by which check, and why."""
+    """A change of traffic that was made, by whom or by which check, and why; `by_itself` where nobody asked for it."""
 
     time_ms: int
     what: str
     why: str
+    by_itself: bool = False
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,14 @@ class CellHooks:
                 made = self.session.cell_finished("interrupted" if interrupted else "error" if error else "ok", error)
                 if made is not None:
                     display(RunSummary.of(made))  # type: ignore[no-untyped-call]
+                self._tell_news()
             if not self._ready and "sklearn" in sys.modules:
                 self._ready = get_ready(self.session.get_ready())
         except Exception:
             _log.debug("the hook after a cell failed", exc_info=True)
+
+    def _tell_news(self) -> None:
+        """Say below the cell what has become by itself of a deployment that this notebook has shared out."""
+        if self.session.context.watched:
+            for line in self.session.context.hooks["news"]():
+                print(line)  # noqa: T201 it is for the reader of the notebook

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from ..datasets.check_commands import read_rules
 from ..domain.command import Arg, command
-from ..domain.context import CommandSet
+from ..domain.context import CommandSet, now_ms
 from ..domain.deployment import BatchResult, Deployment, DeploymentTable, LogRules, Manifest, Predictions
 from ..domain.reference import Reference, check_name
 from ..domain.traffic import Traffic, parse_shares
@@ -185,7 +185,10 @@ class ServingCommands(CommandSet):
             on_boot=on_boot,
             contract=held,
         )
-        return Deployment.from_dict(answer)
+        made = Deployment.from_dict(answer)
+        if shares:
+            self.context.watched[made.name] = now_ms()
+        return made
 
     @command("deployments", stage="serving", changes=False)
     def deployments(self, name: Annotated[str, Arg(complete="deployments", metavar="NAME")] = "") -> DeploymentTable:

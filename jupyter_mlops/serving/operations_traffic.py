@@ -322,7 +322,7 @@ def _by_itself(host: Host, stored: StoredDeployment, wanted: Traffic, what: str,
     details = {"what": what, "reason": why, "from": stored.model, "to": wanted.stable.model}
     key = f"traffic/{stored.name}/{stored.generation}/{stored.number}"
     try:
-        switch(host, stored, wanted.checked(), Decision(now_ms(), what, why))
+        switch(host, stored, wanted.checked(), Decision(now_ms(), what, why, by_itself=True))
     except (NotReady, NotFound, InvalidArgument) as error:
         log.warning("the deployment %s: %s: %s", stored.name, what, error)
         host.shared.setdefault("follow_failed", {})[stored.name, wanted.stable.model] = now_ms()

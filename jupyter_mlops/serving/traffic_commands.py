@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from ..domain.command import Arg, command
-from ..domain.context import CommandSet
+from ..domain.context import CommandSet, now_ms
 from ..domain.deployment import Deployment, Erasure, Rollback
 from ..domain.traffic import Guard, Share, Traffic, parse_shares
 from ..errors import InvalidArgument
@@ -95,7 +95,9 @@ class TrafficCommands(CommandSet):
             _checked(guard),
         )
         answer = self.context.call("serving.set_traffic", name=name, wanted=wanted.to_dict(), reason=reason)
-        return Traffic.from_dict(answer)
+        done = Traffic.from_dict(answer)
+        self.context.watched[done.deployment] = now_ms()
+        return done
 
     @command("rollback", stage="serving", changes=True)
     def rollback(

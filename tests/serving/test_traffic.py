@@ -24,6 +24,7 @@ from jupyter_mlops.errors import InvalidArgument, NotFound, NotReady
 from jupyter_mlops.serving.client import body_of
 from jupyter_mlops.serving.deployment_folder import DeploymentFolder, find
 from jupyter_mlops.serving.inference_log import read, read_shadow
+from jupyter_mlops.serving.news import news
 from jupyter_mlops.session import Session
 
 TABLE = pd.DataFrame({"age": np.arange(60) % 17 * 1.5, "children": np.arange(60) % 4})
@@ -411,6 +412,10 @@ def test_a_canary_that_breaks_its_guard_is_taken_back(deployed: Session) -> None
     told = deployed.traffic("kids")
     assert not told.of_role("canary")
     assert "took the canary kids@3 back" in told.decisions[-1].what
+    lines = news(deployed.context)
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("kids: took the canary kids@3 back: ")
+    assert news(deployed.context) == []  # told once
     assert "predictions of" in told.decisions[-1].why
     # as with the alias: the decision is written down before the workers carry it out
     wait_until(lambda: set(ask(deployed, 20)) == {"kids@1"}, seconds=10)
