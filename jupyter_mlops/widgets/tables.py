@@ -71,12 +71,18 @@ def data_version_table(table: DataVersionTable) -> Markup:
     return page(grid(heads, rows))
 
 
+def _short_id(name: str) -> str:
+    """A prediction's id by what tells it from those beside it: the request's first letters, and the row."""
+    request, _, row = name.rpartition("-")
+    return f"{request[:8]}…-{row}" if len(request) > 8 else name
+
+
 def predictions(answered: Predictions) -> Markup:
     """The first answers and who gave them."""
     number = isinstance(next(iter(answered.values), None), float)
     ids = answered.ids or ("",) * len(answered)
     rows = [
-        [code(i[:12]) if i else "–", Number(value) if number else short(str(value), 80)]
+        [code(_short_id(i)) if i else "–", Number(value) if number else short(str(value), 80)]
         for i, value in list(zip(ids, answered.values, strict=False))[:SHOWN]
     ]
     rest = len(answered) - len(rows)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from jupyter_mlops import domain
 from jupyter_mlops.domain.data_version import DataVersionTable
-from jupyter_mlops.domain.deployment import DeploymentTable
+from jupyter_mlops.domain.deployment import DeploymentTable, Predictions
 from jupyter_mlops.domain.display import Displayed
 from jupyter_mlops.domain.drift_report import DriftReport
 from jupyter_mlops.domain.evaluation import Difference, Evaluation
@@ -227,6 +227,12 @@ def test_it_reads_without_its_styles() -> None:
     assert '<th align="right">auc</th>' in bare
     assert 'title="0.14285714285714285">0.14286</span></td>' in bare
     assert len(html) < 8000
+
+
+def test_predictions_of_one_request_are_told_apart() -> None:
+    ids = tuple(f"{'c0c80b51f6c8' * 2}-{row}" for row in range(12))
+    shown = static_html(Predictions(tuple(range(12)), ids, "clf@1"))
+    assert [row for row in range(12) if f"c0c80b51…-{row}<" in shown] == list(range(10))
 
 
 def test_outside_a_kernel_there_is_no_live_view() -> None:
