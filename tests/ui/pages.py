@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from playwright.sync_api import TimeoutError as TookTooLong
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-__all__ = ["cells", "count", "open_notebook", "row", "section", "set_theme", "show_panel"]
+__all__ = ["cells", "count", "open_notebook", "press", "row", "section", "set_theme", "show_panel"]
 
 
 def show_panel(page: Page) -> Locator:
@@ -27,6 +30,16 @@ def row(panel: Locator, title: str) -> Locator:
     return panel.locator(".jp-MLOps-row").filter(
         has=panel.page.locator(".jp-MLOps-title", has_text=re.compile(f"^{re.escape(title)}$"))
     )
+
+
+def press(row: Locator, button: str) -> None:
+    """Press a row's button, which shows while the pointer rests on the row: a live list may move the row from under it."""
+    for _ in range(20):
+        row.hover()
+        with contextlib.suppress(TookTooLong):
+            row.get_by_role("button", name=button).click(timeout=3000)
+            return
+    raise AssertionError(f"{button!r} could not be pressed")
 
 
 def count(panel: Locator, topic: str) -> str:

@@ -89,8 +89,7 @@ def test_code_goes_into_the_notebook(jupyter, visit, told):
     panel = pages.show_panel(page)
     pages.open_notebook(page, "work.ipynb")
     data = pages.row(panel, "wine@v2")
-    data.hover()
-    data.get_by_role("button", name="Insert load code").click()
+    pages.press(data, "Insert load code")
     page.wait_for_function("() => window.jupyterapp.shell.currentWidget.content.model.cells.length > 2")
     assert 'wine = mlops.data.load("wine@v2")' in "\n".join(pages.cells(page))
 
