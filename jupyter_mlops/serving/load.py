@@ -97,7 +97,7 @@ class ModelFolder:
         if self.loader == "mlflow.sklearn":
             return self.own.get("serialization_format") in ("skops", "pickle", "cloudpickle")
         if self.loader == "mlflow.onnx":  # ours says in the file how a row becomes its inputs
-            return ((self.facts.get("metadata") or {}).get("mlops") or {}).get("format") == "onnx"
+            return self._ours.get("format") == "onnx"
         if self.own.get("model_class") not in CLASSES[self.loader]:
             return False
         return self.loader == "mlflow.xgboost" or self._stored.suffix in (".lgb", ".skops")
@@ -108,9 +108,15 @@ class ModelFolder:
         found: dict[str, Any] = self.facts["flavors"].get(self.loader.rpartition(".")[2]) or {}
         return found
 
+    @property
+    def _ours(self) -> dict[str, Any]:
+        """What `tracking.model_package` has noted in the MLmodel file; empty for a model that somebody else stored."""
+        found: dict[str, Any] = (self.facts.get("metadata") or {}).get("mlops") or {}
+        return found
+
     def personal(self) -> list[str]:
         """The columns that were found to hold personal data when the model was stored."""
-        said = ((self.facts.get("metadata") or {}).get("mlops") or {}).get("personal")
+        said = self._ours.get("personal")
         return [str(name) for name in said] if isinstance(said, dict) else []
 
     @property
@@ -151,7 +157,7 @@ class ModelFolder:
             It has no ``predict``, as a PCA; or the consent is missing.
         """
         if "python_function" not in self.facts["flavors"]:
-            made = ((self.facts.get("metadata") or {}).get("mlops") or {}).get("estimator") or "it"
+            made = self._ours.get("estimator") or "it"
             raise InvalidArgument(
                 f"{model} cannot be deployed: {made} has no predict().",
                 hint="Deploy what can predict, for instance a pipeline that ends in a model.",
@@ -228,14 +234,8 @@ class ModelFolder:
             return CompiledModel(found, signature, lambda: self._read(allow_pickle=allow_pickle))
         reason = found.reason if found is not None else "it was not compiled"
         estimator = self._read(allow_pickle=allow_pickle)
-        told = ((self.facts.get("metadata") or {}).get("mlops") or {}).get("categories") or {}
-        return SklearnModel(
-            estimator,
-            signature,
-            method=self.method,
-            path_reason=reason,
-            categories=categories_of(estimator, signature, told),
-        )
+        categories = categories_of(estimator, signature, self._ours.get("categories") or {})
+        return SklearnModel(estimator, signature, method=self.method, path_reason=reason, categories=categories)
 
 
 def _plan(folder: Path | None) -> Any:

@@ -39,18 +39,24 @@ def write(root: Path, cells: list[tuple[str, str]]) -> None:
     os.utime(root / "work.ipynb", (4_000_000_000,) * 2)  # saved after all that runs
 
 
-@pytest.fixture(scope="module")
-def root(make_session) -> Path:
-    """A workspace in which a kernel has run the notebook; the kernel is gone."""
-    root = make_session().context.workspace.root
-    write(root, CELLS)
-    (root / "numbers.csv").write_text("a,b\n1,2\n2,4\n3,7\n")
+def play(root: Path, cells: list[tuple[str, str]]) -> nbformat.NotebookNode:
+    """Run a notebook of these cells in a kernel of its own; the kernel is gone afterwards."""
+    write(root, cells)
     played = nbformat.read(root / "work.ipynb", 4)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLOPS_NOTEBOOK", "work.ipynb")
         NotebookClient(
             played, kernel_name="python3", resources={"metadata": {"path": str(root)}}, timeout=180
         ).execute()
+    return played
+
+
+@pytest.fixture(scope="module")
+def root(make_session) -> Path:
+    """A workspace in which a kernel has run the notebook; the kernel is gone."""
+    root = make_session().context.workspace.root
+    (root / "numbers.csv").write_text("a,b\n1,2\n2,4\n3,7\n")
+    play(root, CELLS)
     return root
 
 
@@ -188,14 +194,7 @@ def test_a_table_loaded_by_its_name_is_the_one_it_was_and_the_run_stale_once_it_
         ("newer", "changed = table.assign(b=table.b ** 2)\nmlops.data.save(changed, name='tab')"),
         ("now", "run = mlops.runs()[0]\nprint(run.trust, run.trust_reasons)"),
     ]
-    write(root, cells)
-    played = nbformat.read(root / "work.ipynb", 4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLOPS_NOTEBOOK", "work.ipynb")
-        NotebookClient(
-            played, kernel_name="python3", resources={"metadata": {"path": str(root)}}, timeout=180
-        ).execute()
-    printed = ["".join(o.get("text", "") for o in cell.outputs).strip() for cell in played.cells]
+    printed = ["".join(o.get("text", "") for o in cell.outputs).strip() for cell in play(root, cells).cells]
     assert printed[3] == "consistent"
     assert printed[5].startswith("stale")
     assert "'[2]': 'loads tab, which was tab@v1 and is tab@v2 now; to keep it, load tab@v1'" in printed[5]
