@@ -27,7 +27,7 @@ TIMES = 20
 def main() -> None:
     """Twenty of each, one after the other, each under load."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))
-    from test_traffic import TABLE, Load  # the load is the tests' own
+    from under_load import TABLE, Load  # the load is the tests' own
 
     target = np.where(TABLE.children > 1, "many", "few")
     with tempfile.TemporaryDirectory() as folder:

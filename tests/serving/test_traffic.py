@@ -1,4 +1,4 @@
-"""Traffic on real deployments: canaries, shadows, sticky keys, following an alias, rolling back, guards, and every change
+"""Traffic on real deployments: canaries, shadows, sticky keys, following an alias, rolling back, and every change
 under load without one failed or unlogged request."""
 
 from __future__ import annotations
@@ -6,140 +6,21 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import threading
 import time
-import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from under_load import TABLE, Load, ask, three_versions, wait_until
 
 from jupyter_mlops.errors import InvalidArgument, NotFound, NotReady
 from jupyter_mlops.serving.client import body_of
 from jupyter_mlops.serving.deployment_folder import DeploymentFolder, find
 from jupyter_mlops.serving.inference_log import read, read_shadow
-from jupyter_mlops.serving.news import news
 from jupyter_mlops.session import Session
 
-TABLE = pd.DataFrame({"age": np.arange(60) % 17 * 1.5, "children": np.arange(60) % 4})
-
-
-@pytest.fixture(scope="module")
-def deployed(make_session: Callable[..., Session]) -> Session:
-    """Three versions: 1 and 2 predict much alike, 3 always says `many`."""
-    from sklearn.tree import DecisionTreeClassifier
-
-    session = make_session()
-    target = np.where(TABLE.children > 1, "many", "few")
-    for number in (1, 2, 3):
-        labels = target if number < 3 else np.where(TABLE.age > -1, "many", "few")
-        model = DecisionTreeClassifier(max_depth=number, random_state=0).fit(TABLE, labels)
-        session.register(model, name="kids", data=TABLE, alias={1: "champion", 2: "challenger", 3: "constant"}[number])
-    session.deploy("kids@champion", workers=2)
-    return session
-
-
-def wait_until(true: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.05)
-
-
-class Load:
-    """Asks without pause over several connections; a connection that breaks is opened again and the request sent again."""
-
-    def __init__(self, session: Session, name: str = "kids") -> None:
-        home = session.context.workspace.home
-        self.stored = find(home, name)
-        self.folder = DeploymentFolder.of(home, name)
-        self.token = self.folder.token()
-        self.answered: dict[str, str] = {}
-        self.failed: list[str] = []
-        self.again = 0
-        self.began_ms = int(time.time() * 1000) - 1000
-        self._stop = threading.Event()
-
-    def _ask(self) -> None:
-        body = body_of(TABLE.head(1))
-        connection = HTTPConnection(self.stored.host, self.stored.port, timeout=30)
-        while not self._stop.is_set():
-            request_id = uuid.uuid4().hex
-            headers = {
-                "Content-Type": "application/json",
-                "Authorization": f"Bearer {self.token}",
-                "X-Request-Id": request_id,
-            }
-            for attempt in range(20):
-                try:
-                    connection.request("POST", "/invocations", body, headers)
-                    response = connection.getresponse()
-                    told = response.read()
-                    break
-                except (OSError, HTTPException) as error:
-                    connection.close()
-                    self.again += 1
-                    if attempt == 19:
-                        self.failed.append(repr(error))
-                    time.sleep(0.02)
-            if response.status == 200:
-                self.answered[request_id] = response.headers["X-Model-Version"]
-            else:
-                self.failed.append(f"{response.status} {told[:200]!r}")
-        connection.close()
-
-    @contextmanager
-    def unjudged(self, connections: int = 4) -> Iterator[Load]:
-        """Under load, whatever comes of it."""
-        threads = [threading.Thread(target=self._ask) for _ in range(connections)]
-        for thread in threads:
-            thread.start()
-        try:
-            time.sleep(0.3)
-            yield self
-            time.sleep(0.3)
-        finally:
-            self._stop.set()
-            for thread in threads:
-                thread.join()
-
-    def unlogged(self) -> set[str]:
-        """What was answered and is not in the log."""
-        ids = read(self.folder.log, since_ms=self.began_ms).inputs.index
-        return set(self.answered) - {name.rpartition("-")[0] for name in ids}
-
-    @contextmanager
-    def running(self) -> Iterator[Load]:
-        """Under load, of which not one request may fail or be unlogged."""
-        with self.unjudged():
-            yield self
-        assert not self.failed, self.failed[:3]
-        assert self.answered
-        assert not self.unlogged()
-
-
-def ask(session: Session, count: int, name: str = "kids", **headers: str) -> Counter[str]:
-    stored, folder = (
-        find(session.context.workspace.home, name),
-        DeploymentFolder.of(session.context.workspace.home, name),
-    )
-    connection = HTTPConnection(stored.host, stored.port, timeout=30)
-    sent = {"Content-Type": "application/json", "Authorization": f"Bearer {folder.token()}"}
-    found: Counter[str] = Counter()
-    for _ in range(count):
-        connection.request("POST", "/invocations", body_of(TABLE.head(1)), sent | headers)
-        response = connection.getresponse()
-        response.read()
-        assert response.status == 200
-        found[response.headers["X-Model-Version"]] += 1
-    connection.close()
-    return found
+deployed = three_versions
 
 
 def test_what_is_deployed_is_told_truthfully(deployed: Session) -> None:
@@ -401,95 +282,6 @@ def test_the_version_before_is_ready_though_it_never_answered_here(deployed: Ses
     told = deployed.rollback("kids")
     assert (told.version, told.deployments) == (1, ("kids",))
     assert set(ask(deployed, 20)) == {"kids@1"}
-
-
-def test_a_canary_that_breaks_its_guard_is_taken_back(deployed: Session) -> None:
-    deployed.traffic("kids", ["kids@3=50%"], max_drift=0.2)
-    for _ in range(40):
-        ask(deployed, 100)
-        if not deployed.traffic("kids").of_role("canary"):
-            break
-    told = deployed.traffic("kids")
-    assert not told.of_role("canary")
-    assert "took the canary kids@3 back" in told.decisions[-1].what
-    lines = news(deployed.context)
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("kids: took the canary kids@3 back: ")
-    assert news(deployed.context) == []  # told once
-    assert "predictions of" in told.decisions[-1].why
-    # as with the alias: the decision is written down before the workers carry it out
-    wait_until(lambda: set(ask(deployed, 20)) == {"kids@1"}, seconds=10)
-    assert any(e.action == "deployment.traffic" and e.actor.via == "service" for e in deployed.audit("kids"))
-
-
-def test_labels_are_held_against_a_canary_once_and_outlive_the_service(deployed: Session) -> None:
-    """The same labels brought every day are no new evidence; those that came before a restart still are."""
-    deployed.traffic("kids", ["champion=50%", "kids@2=50%"], max_drift=0.0)
-    folder = DeploymentFolder.of(deployed.context.workspace.home, "kids")
-    wait_until((folder.path / "canary.json").exists)
-    began = int(time.time() * 1000)
-    while min(Counter(read(folder.log, since_ms=began).models).get(model, 0) for model in ("kids@1", "kids@2")) < 60:
-        ask(deployed, 40)
-    window = read(folder.log, since_ms=began)
-    said = pd.DataFrame({"id": window.inputs.index, "model": list(window.models), "label": list(window.predictions)})
-    said = said.groupby("model").head(60).reset_index(drop=True)
-    rank = said.groupby("model").cumcount()
-    wrong = (said.model == "kids@2") & (rank % 2 == 0)
-    said.loc[wrong, "label"] = said.label[wrong].map({"many": "few", "few": "many"})
-    for _ in range(12):
-        deployed.label("kids", said[rank < 8][["id", "label"]])
-    time.sleep(2.5)  # the guard looks every second
-    assert deployed.traffic("kids").of_role("canary"), "eight labels of each show nothing, however often they come"
-    deployed.label("kids", said[rank < 30][["id", "label"]])
-    os.kill(deployed.status().service_pid, signal.SIGKILL)
-    wait_until(lambda: not deployed.context.service.running())
-    wait_until(lambda: not deployed.traffic("kids").of_role("canary"), seconds=20)
-    told = deployed.traffic("kids").decisions[-1]
-    assert "took the canary kids@2 back" in told.what
-    assert "the loss: 0.5 of 30 against 0 of the stable version's 30" in told.why
-    wait_until(lambda: not (folder.path / "canary.json").exists())
-
-
-def test_a_canary_that_fails_on_what_the_stable_version_answers_is_taken_back(deployed: Session) -> None:
-    """It was trained on a column that clients do not send yet; what no version takes counts against none."""
-    from sklearn.tree import DecisionTreeClassifier
-
-    more = TABLE.assign(income=TABLE.age * 2)
-    model = DecisionTreeClassifier(max_depth=1, random_state=0).fit(more, np.where(TABLE.children > 1, "many", "few"))
-    version = deployed.register(model, name="kids", data=more).ref
-    deployed.traffic("kids", [f"{version}=50%"])
-    stored = find(deployed.context.workspace.home, "kids")
-    token = DeploymentFolder.of(deployed.context.workspace.home, "kids").token()
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-    connection = HTTPConnection(stored.host, stored.port, timeout=30)
-
-    def send(body: bytes, times: int) -> set[tuple[int, str]]:
-        found = set()
-        for _ in range(times):
-            connection.request("POST", "/invocations", body, headers)
-            response = connection.getresponse()
-            response.read()
-            found.add((response.status, response.headers["X-Model-Version"]))
-        return found
-
-    assert send(b"{", 300) == {(400, "kids@1"), (400, version)}
-    time.sleep(2.5)  # the guard looks every second
-    assert deployed.traffic("kids").of_role("canary"), "both refuse what is no JSON"
-    good = body_of(TABLE.head(1))
-    assert send(good, 40) == {(200, "kids@1"), (400, version)}
-    (seen,) = deployed.deployments("kids")
-    for _ in range(40):
-        if not deployed.traffic("kids").of_role("canary"):
-            break
-        send(good, 100)
-        time.sleep(0.1)
-    (trial,) = (v for v in seen.versions if v.model == version)
-    assert (trial.errors, trial.refused) == (0, trial.requests), "what a model raises on is told, though it is no 500"
-    told = deployed.traffic("kids").decisions[-1]
-    assert f"took the canary {version} back" in told.what
-    assert "failed requests: " in told.why
-    wait_until(lambda: send(good, 20) == {(200, "kids@1")}, seconds=10)
-    connection.close()
 
 
 def test_metrics_token_logs_and_forgetting(deployed: Session) -> None:
