@@ -257,7 +257,8 @@ def remember_store(workspace: Workspace) -> None:
 def child_environment(**changes: str) -> dict[str, str]:
     """This process's environment for a child of ours, with `changes`, and without what is the kernel's alone."""
     kept = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "MPLBACKEND")}
-    return {**kept, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", **changes}
+    silent = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "ORT_DISABLE_TELEMETRY": "1"}
+    return {**kept, **silent, **changes}
 
 
 def runtime_folder() -> Path:

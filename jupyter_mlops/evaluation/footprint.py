@@ -7,6 +7,7 @@ scikit-learn and pandas cannot even be imported there: what it answers is what a
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ REPEATS, BATCHES = 60, 5
 
 def open_session(data: bytes | str) -> tuple[Any, dict[str, Any]]:
     """An ONNX file, opened on one thread, and what its metadata says of columns and classes."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as `tracking.onnx_import`, of which nothing is here
     import onnxruntime as ort
 
     options = ort.SessionOptions()

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidArgument, MLOpsError
+from ..tracking.onnx_import import onnxruntime
 from .footprint import ask_session, open_session
 from .onnx_convert import converted, last_step, side_by_side
 
@@ -177,6 +178,8 @@ def quantised(data: bytes) -> bytes | None:
     import tempfile
 
     import onnx
+
+    onnxruntime()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     held = onnx.load_from_string(data)

@@ -27,6 +27,7 @@ import uvicorn
 from ..domain.contract import Contract
 from ..domain.deployment import LogRules
 from ..errors import MLOpsError, NotFound
+from ..tracking.onnx_import import onnxruntime
 from .app import App
 from .compiled.plan import Plan
 from .compiled.proven import await_other, key_of, used
@@ -136,7 +137,7 @@ class Versions:
         plan = plans / key_of(files)
         if Plan.read(plan) is None:
             with contextlib.suppress(ImportError):
-                import onnxruntime  # noqa: F401 most plans need it; loaded while another process proves this one
+                onnxruntime()  # most plans need it; loaded while another process proves this one
         await_other(plan, COMPILE_SECONDS)
         if Plan.read(plan) is None:
             self._say(f"compiling {model_ref}")

@@ -30,6 +30,7 @@ class Pyfunc:
     def __init__(self, path: Path, *, allow_pickle: bool) -> None:
         os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = str(allow_pickle).lower()
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import mlflow.pyfunc
 
         self._model = mlflow.pyfunc.load_model(str(path))

@@ -15,6 +15,7 @@ import sys
 import threading
 from pathlib import Path
 
+from ...tracking.onnx_import import onnxruntime
 from ...tracking.skops_import import skops_io
 from .build import be_builder, prove
 from .proven import environment
@@ -24,7 +25,7 @@ __all__ = ["main"]
 log = logging.getLogger("jupyter_mlops.serving")
 
 IDLE_SECONDS = 90.0
-LIBRARIES = ("pandas", "onnx", "onnxruntime")
+LIBRARIES = ("pandas", "onnx")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,6 +62,8 @@ def _load() -> None:
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             __import__(name)
+    with contextlib.suppress(ImportError):
+        onnxruntime()
 
 
 if __name__ == "__main__":

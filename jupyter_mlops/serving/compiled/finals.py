@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...tracking.onnx_import import onnxruntime
 from .encode import NotCompilable
 from .trees import Forest, of_histogram, of_lightgbm, of_tree, of_xgboost
 from .walk import Walk
@@ -81,8 +82,7 @@ class Final:
         if self.walked:
             self._walk = Walk(trees)
             return
-        import onnxruntime as ort
-
+        ort = onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = (
             1  # no thread, so the sums are in order; and may fork
