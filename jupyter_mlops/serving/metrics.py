@@ -56,10 +56,16 @@ class Counters:
     ----------
     path
         The file; made anew.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder that its folder is in is gone: a process that was brought back must not make a removed deployment anew,
+        or nobody would ever see that it was removed.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             # written and not only made so long: on a full disk a page that has no place yet would end the process

@@ -33,6 +33,13 @@ def test_counters_on_a_disk_that_takes_a_part_of_them_are_refused(
         Counters(tmp_path / "a.counts")
 
 
+def test_counters_do_not_make_a_removed_deployment_anew(tmp_path: Path) -> None:
+    """A process that was brought back would: its crew, which ends when the folder is gone, would go on for ever."""
+    with pytest.raises(FileNotFoundError):
+        Counters(tmp_path / "removed" / "workers" / "1.counts")
+    assert not list(tmp_path.iterdir())
+
+
 def test_several_processes_are_added_up(tmp_path: Path) -> None:
     for name in "ab":
         subprocess.run([sys.executable, "-c", CODE, str(tmp_path / f"{name}.counts")], check=True)
