@@ -174,7 +174,9 @@ class SklearnModel:
         try:
             values = self._asked(method, _joined(tables))
             sizes = [len(table) for table in tables]
-            if len(values) != sum(sizes):
+            if isinstance(values, list) or len(values) != sum(
+                sizes
+            ):  # a list of arrays is one for each of several outputs
                 raise ValueError("another number of rows than was asked")
             ends = list(itertools.accumulate(sizes))
             return [encode(values[end - size : end]) for end, size in zip(ends, sizes, strict=True)]

@@ -168,6 +168,16 @@ class Signature:
         _unique(data)
         return pd.DataFrame({n: _fitting(n, data[n], c) for n, c in known.items() if n in data.columns})
 
+    def table(self, columns: Sequence[Sequence[Any]]) -> Any:
+        """What the model is given, of values that are of the signature's types already."""
+        import numpy as np
+        import pandas as pd
+
+        if self.tensor is not None:
+            return np.array(columns, dtype=self.tensor.dtype).T
+        names = [column.name for column in self.columns]
+        return self.enforce(self.cast(pd.DataFrame(dict(zip(names, columns, strict=True)))))
+
     def _enforce_positions(self, frame: pd.DataFrame) -> pd.DataFrame:
         import pandas as pd
 
@@ -294,7 +304,11 @@ def _frame_of(data: Mapping[str, Any]) -> pd.DataFrame:
 
 def _fitting(name: Any, values: pd.Series, column: SignatureColumn) -> pd.Series:
     """The column, if its type is the signature's by now; what JSON can hold has been cast before."""
+    import pandas as pd
+
     expected = PANDAS[column.type]
+    if column.type == "string" and values.isna().all():  # a null alone is the missing value that it is beside a text
+        return values.astype(pd.Series([""]).dtype)
     if column.type in ("string", "binary") or str(values.dtype) == expected:
         return values
     if column.type == "boolean" and not column.required and values.dtype == object:

@@ -332,3 +332,52 @@ def test_which_columns_take_no_missing_and_no_infinite_value_is_asked_of_the_ori
                 refused.append(names.index(name))
         assert told == sorted(refused)
     assert plan.refuses_missing == [names.index("age")]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "made",
+    [
+        make_pipeline(columns(), RandomForestClassifier(5, random_state=0)),  # takes nothing beyond float32
+        make_pipeline(columns(make_pipeline(PolynomialFeatures(2), StandardScaler())), LINE),  # nor infinite products
+        make_pipeline(columns(PolynomialFeatures(2)), BOOSTED),  # takes them
+    ],
+    ids=["forest", "products refused", "products taken"],
+)
+def test_numbers_that_are_too_large_for_a_step_are_left_to_the_original(made: Any, tmp_path: Path) -> None:
+    """The original refuses them, or does not; the compiled form had computed on with infinity."""
+    pipeline = made.fit(TABLE, BINARY)
+    plan = plan_of(pipeline, SIGNATURE, folder_of(TABLE, tmp_path))
+    assert plan.path == "compiled", plan.reason
+    compiled, original = CompiledModel(plan, SIGNATURE, lambda: pipeline), SklearnModel(pipeline, SIGNATURE)
+    for gain in (1e300, -1e300, 3.5e38, 3.3e38):
+        ask = Ask(body(TABLE.head(2).assign(gain=[gain, 1.0])))
+        (ours,), (theirs,) = compiled.answer_many([ask]), original.answer_many([ask])
+        assert (ours.status, ours.body) == (theirs.status, theirs.body)
+        assert compiled.answer_now([ask])[0] in (None, ours)
+
+
+def test_a_null_alone_is_what_it_is_beside_a_text(tmp_path: Path) -> None:
+    """pandas makes None of a lone null and NaN of one beside a text; the encoder knows the one it was fitted on."""
+    pipeline = make_pipeline(columns(SimpleImputer()), LINE).fit(HOLES, BINARY)
+    original = SklearnModel(pipeline, SIGNATURE)
+    plan = plan_of(pipeline, SIGNATURE, folder_of(HOLES, tmp_path))
+    without = HOLES[HOLES.job.isna()].head(1)
+    both = pd.concat([without, TABLE.head(1)])
+    for served in (original, CompiledModel(plan, SIGNATURE, lambda: pipeline)):
+        alone, beside = served.answer_many([Ask(body(some), method="predict_proba") for some in (without, both)])
+        np.testing.assert_allclose(
+            json.loads(alone.body)["predictions"][0], json.loads(beside.body)["predictions"][0], rtol=1e-12
+        )
+
+
+def test_a_classifier_of_several_outputs_is_asked_as_it_is(tmp_path: Path) -> None:
+    """It gives a list of matrices, one an output, of which some rows are no slice."""
+    two = np.column_stack([BINARY == "high", TABLE.children > 2]).astype(int)
+    pipeline = make_pipeline(columns(), RandomForestClassifier(5, random_state=0)).fit(TABLE, two)
+    plan = plan_of(pipeline, SIGNATURE, folder_of(TABLE, tmp_path))
+    assert (plan.path, plan.reason) == ("dataframe", "RandomForestClassifier classifies several outputs")
+    asks = [Ask(body(TABLE.iloc[[row]]), method="predict_proba") for row in (0, 1)]
+    original = SklearnModel(pipeline, SIGNATURE)
+    together = original.answer_many(asks)
+    assert [answer.body for answer in together] == [original.answer_many([ask])[0].body for ask in asks]

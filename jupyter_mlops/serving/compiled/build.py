@@ -118,6 +118,11 @@ def _preprocessing(estimator: Any, signature: Signature) -> tuple[Operation, int
     for step in steps[:-1]:
         if step is not None and step != "passthrough":
             source = encode(step, source)
+    last = steps[-1]
+    if isinstance(getattr(last, "classes_", None), list):
+        raise NotCompilable(f"{type(last).__name__} classifies several outputs")
+    if isinstance(source, Raw) and not source.numeric:
+        raise NotCompilable(f"{type(last).__name__} takes columns that are no numbers as they are")
     made = matrix(source)
     return made.operation, made.width
 

@@ -59,6 +59,11 @@ class Raw:
         """How many columns."""
         return len(self.columns)
 
+    @property
+    def numeric(self) -> bool:
+        """Whether all of them hold numbers."""
+        return all(kind in NUMERIC for kind in self.types)
+
     def some(self, which: Sequence[int]) -> Raw:
         """Some of the columns."""
         return Raw(
@@ -89,9 +94,8 @@ def matrix(source: Source) -> Encoded:
     """
     if isinstance(source, Encoded):
         return source
-    other = [kind for kind in source.types if kind not in NUMERIC]
-    if other:
-        raise NotCompilable(f"a {other[0]} column reaches the estimator")
+    if not source.numeric:
+        raise NotCompilable("a step for numbers is given other columns")
     single = bool(source.types) and all(kind == "float" for kind in source.types)
     rounded = [] if single else [i for i, kind in enumerate(source.types) if kind == "float"]
     return Encoded(Numbers(list(source.columns), "float32" if single else "float64", rounded), source.width)
@@ -217,9 +221,7 @@ def _robust(scaler: Any, source: Source) -> Source:
 def _imputer(imputer: Any, source: Source) -> Source:
     given = imputer.missing_values
     statistics = np.asarray(imputer.statistics_)
-    text = isinstance(source, Raw) and any(kind not in NUMERIC for kind in source.types)
-    if text:
-        assert isinstance(source, Raw)  # noqa: S101 for the type checker
+    if isinstance(source, Raw) and not source.numeric:
         if imputer.add_indicator or not (given is None or given != given):  # noqa: PLR0124 NaN
             raise NotCompilable("SimpleImputer on text replaces something else than missing values")
         return Encoded(FillThings(Things(list(source.columns)), [_plain(v) for v in statistics]), source.width)

@@ -187,7 +187,7 @@ def final_of(estimator: Any, width: int) -> tuple[Final, Forest | None]:
         return _lightgbm(estimator)
     if origin != "sklearn":
         raise NotCompilable(f"{name} has no compiled form")
-    if getattr(estimator, "n_outputs_", 1) != 1:
+    if name in FORESTS and estimator.n_outputs_ != 1:
         raise NotCompilable(f"{name} has several outputs")
     if name in (*LINEAR_CLASSIFIERS, *LINEAR_REGRESSORS, *LOG_REGRESSORS):
         return _linear(estimator, name), None

@@ -27,6 +27,8 @@ __all__ = ["CompiledModel"]
 
 log = logging.getLogger("jupyter_mlops.serving")
 
+LARGEST_SINGLE = float(np.finfo(np.float32).max)
+LARGEST = LARGEST_SINGLE**2
 FEW = 512  # rows that may be computed on the event loop
 EMPTY = "Encountered an unexpected error while evaluating the model. Error: ValueError: Found array with 0 sample(s)"
 
@@ -149,6 +151,8 @@ class CompiledModel:
         features = self._operation.run(columns)
         if self._final is None:
             return getattr(_last(self.original()), method)(features)
+        if _beyond(features):
+            return getattr(self.original(), method)(self.signature.table(columns))
         sums = self._final.sums(features)
         if method == "predict_proba":
             return self._final.probabilities(sums)
@@ -195,6 +199,8 @@ class CompiledModel:
             if not by_row:
                 features = self._operation.run(list(zip(*rows, strict=True)))
             if self._final is not None:
+                if _beyond(features):
+                    return [None] * len(taken)
                 return self._answers(taken, features, by_row=by_row)
             return self._asked(taken, features)
         except Exception:
@@ -308,6 +314,15 @@ class CompiledModel:
                             f"Dataframe is compatible with the model for inference. Error: ValueError: Input X contains "
                             f"{what} in column {name}, and the model takes none."
                         )
+
+
+def _beyond(features: Any) -> bool:
+    """Whether a feature is infinite or beyond float32: what the steps make of it, or refuse, only they know."""
+    flat = features.ravel()
+    with np.errstate(over="ignore"):
+        if float(np.dot(flat, flat)) < LARGEST:  # the sum of squares, which is the quickest way to look at all
+            return False
+    return bool((np.abs(flat) >= LARGEST_SINGLE).any())  # NaN, a missing value, is not
 
 
 def _last(estimator: Any) -> Any:

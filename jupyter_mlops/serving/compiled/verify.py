@@ -86,6 +86,11 @@ class Samples:
             found += [_with(self.rows[i % len(self.rows)], number, value) for i, value in enumerate(values)]
         return found
 
+    def beyond(self) -> list[Row]:
+        """Rows whose numbers are too large for many a step: one that multiplies them, or reads them as float32."""
+        real = [i for i, kind in enumerate(self.types) if kind == "double"]
+        return [[v if i in real else w for i, w in enumerate(self.rows[0])] for v in (1e300, -1e300) if real]
+
     def missing(self, columns: Sequence[int]) -> list[Row]:
         """Rows with a missing value in each of these columns, and in all of them at once."""
         found = [_with(row, c, None) for c in columns for row in self.rows[:2]]
@@ -227,6 +232,7 @@ def verify(
         "rows like the training data": samples.rows,
         "rows at the edges": samples.edges(),
         "rows with missing values": samples.missing(able),
+        "rows beyond every range": samples.beyond(),
         "rows on thresholds": samples.thresholds(compiled, splits),
     }
     for name, some in groups.items():
