@@ -64,6 +64,8 @@ def hidden_example(model: Any, head: Any, hidden: Any, folder: Path, notes: list
 
 
 def _json(value: Any) -> Any:
+    import pandas as pd
+
     if hasattr(value, "tolist") and hasattr(value, "ndim") and value.ndim:
         return [_json(item) for item in value.tolist()]
     if isinstance(value, (list, tuple)):
@@ -72,7 +74,7 @@ def _json(value: Any) -> Any:
         return {str(key): _json(item) for key, item in value.items()}
     if hasattr(value, "item"):
         value = value.item()
-    if value is None or value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 NaN differs from itself
+    if value is None or pd.isna(value) or value in (float("inf"), float("-inf")):
         return None
     if isinstance(value, (bytes, bytearray)):
         return base64.encodebytes(value).decode("ascii")

@@ -221,6 +221,15 @@ def test_the_example_is_plain_json_with_null_for_missing(tmp_path: Path) -> None
     assert serving["dataframe_split"]["data"] == [[None, "2020-01-01T00:00:00", "a"], [None, None, None]]
 
 
+@pytest.mark.parametrize("kind", ["nullable integer", "nullable float", "nullable bool", "string", "arrow integer"])
+def test_what_a_nullable_column_lacks_is_null_in_the_example(kind: str, tmp_path: Path) -> None:
+    """pandas compares its own missing value to nothing: it is neither equal to itself nor not."""
+    from jupyter_mlops.tracking.model_example import write_example
+
+    write_example(pd.DataFrame({"x": COLUMNS[kind]}), tmp_path)
+    assert json.loads((tmp_path / "input_example.json").read_text())["data"][1] == [None]
+
+
 def test_a_transformer_has_no_python_function_flavour(tmp_path: Path) -> None:
     from mlflow.models import Model
 
