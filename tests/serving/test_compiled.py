@@ -101,6 +101,9 @@ CASES: dict[str, tuple[Callable[[], Any], pd.DataFrame, Any, str]] = {
     "three classes": (lambda: make_pipeline(columns(StandardScaler()), BOOSTED), TABLE, THREE, "compiled"),
     "logistic": (lambda: make_pipeline(columns(StandardScaler()), LINE), TABLE, BINARY, "compiled"),
     "logistic, three": (lambda: make_pipeline(columns(StandardScaler()), LINE), TABLE, THREE, "compiled"),
+    "logistic by liblinear": (
+        lambda: make_pipeline(columns(StandardScaler()), LogisticRegression(solver="liblinear")), TABLE, BINARY, "compiled",
+    ),
     "forest": (lambda: make_pipeline(columns(), RandomForestClassifier(20, random_state=0)), TABLE, BINARY, "compiled"),
     "forest, three": (
         lambda: make_pipeline(columns(), RandomForestClassifier(20, random_state=0)), TABLE, THREE, "compiled",

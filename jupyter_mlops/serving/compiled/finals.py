@@ -213,8 +213,9 @@ def _linear(estimator: Any, name: str) -> Final:
         link = "sigmoid" if len(classes) == 2 else "softmax"
     elif name.startswith("LogisticRegression"):
         binary = len(classes) == 2
-        if getattr(estimator, "multi_class", "deprecated") in ("ovr", "multinomial") or estimator.solver == "liblinear":
-            link = "sigmoid" if binary and estimator.multi_class != "multinomial" else "ovr"
+        asked = getattr(estimator, "multi_class", "")  # gone since scikit-learn 1.8
+        if asked in ("ovr", "multinomial") or estimator.solver == "liblinear":
+            link = "sigmoid" if binary and asked != "multinomial" else "ovr"
         else:
             link = "sigmoid" if binary else "softmax"
     elif name == "SGDClassifier" and estimator.loss == "log_loss":
