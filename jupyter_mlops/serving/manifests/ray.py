@@ -11,6 +11,8 @@ APP = '''"""{model} on Ray Serve: `serve run app:app`, with the token in the fil
 import os
 from pathlib import Path
 
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is started
+
 from ray import serve
 
 HERE = Path(__file__).resolve().parent / "deployment"
@@ -65,8 +67,11 @@ def files(served: Served) -> dict[str, str]:
         "requirements.txt": "\n".join(("ray[serve]>=2.40", *served.requirements)) + "\n",
         "README.md": (
             f"# {served.model} on Ray Serve\n\n"
-            "```\npip install -r requirements.txt && pip install --no-deps jupyter-mlops=={served.version}\n"
-            "umask 077 && openssl rand -hex 32 > deployment/token\nserve run app:app\n```\n"
+            f"```\npip install -r requirements.txt && pip install --no-deps jupyter-mlops=={served.version}\n"
+            "umask 077 && openssl rand -hex 32 > deployment/token\nserve run app:app\n```\n\n"
+            "It answers at http://127.0.0.1:8000 whoever sends the token, as `Authorization: Bearer ...`, and ends with Ctrl-C.\n"
+            "A replica that dies is replaced; what it had accepted is answered 500 by Ray, and has to be sent again. Each\n"
+            "replica writes what it answers into `deployment/log` first. Ray's usage statistics are switched off.\n"
         ),
     }
 
