@@ -16,7 +16,7 @@ from ..errors import InvalidArgument
 __all__ = ["BLOCK", "HEX_DIGITS", "Stream", "hash_arrow", "hash_codes", "hash_plain", "hash_texts"]
 
 HEX_DIGITS = 32
-BLOCK = 32_768  # values canonicalised at a time: they stay in the processor's cache
+BLOCK = 65_536
 BYTES = (pa.binary(), pa.large_binary())
 NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 

@@ -18,8 +18,6 @@ What counts as the same, in detail (the canonical form, number 1):
 from __future__ import annotations
 
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +27,7 @@ import pyarrow as pa
 from blake3 import blake3
 
 from ..errors import InvalidArgument
+from .abreast import abreast
 from .column_hash import HEX_DIGITS, Stream, hash_arrow, hash_codes, hash_plain, hash_texts
 from .columns import to_arrow
 
@@ -41,6 +40,7 @@ __all__ = [
     "has_meaningful_index",
     "identify",
     "identify_column",
+    "is_light",
     "type_of",
 ]
 
@@ -222,17 +222,15 @@ def _identify_columns(frame: pd.DataFrame, mark: int) -> tuple[tuple[ColumnIdent
     columns = list(frame.items())
     found: dict[int, tuple[ColumnIdentity, str]] = {}
     if len(frame) * len(columns) > PARALLEL:
-        light = [i for i, (_, column) in enumerate(columns) if _is_light(column.dtype)]
-        # The longest first: whoever is left with one at the end is waited for.
-        light.sort(key=lambda i: -columns[i][1].memory_usage(index=False))
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-            made = pool.map(lambda i: _identified(columns[i][1], columns[i][0], mark), light)
-            found = dict(zip(light, made, strict=True))
+        light = [i for i, (_, column) in enumerate(columns) if is_light(column.dtype)]
+        sizes = [column.memory_usage(index=False) for _, column in columns]
+        made = abreast(lambda i: _identified(columns[i][1], columns[i][0], mark), light, weight=sizes.__getitem__)
+        found = dict(zip(light, made, strict=True))
     return tuple(found.get(i) or _identified(column, name, mark) for i, (name, column) in enumerate(columns))
 
 
-def _is_light(dtype: Any) -> bool:
-    """Whether a column of this type is hashed where it lies."""
+def is_light(dtype: Any) -> bool:
+    """Whether a column of this type is hashed where it lies, without memory beside it."""
     if isinstance(dtype, pd.StringDtype):
         return dtype.storage == "pyarrow"
     return isinstance(dtype, np.dtype) and dtype.kind in "biufmM"

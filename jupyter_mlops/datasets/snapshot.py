@@ -1,13 +1,12 @@
 """Snapshot: a table written as chunks that another version does not have yet; `snapshot_reading` reads it back.
 
-One column is worked on at a time: what is needed beyond the table itself is at most one column. Threads do what takes
-long by the chunk: compressing, and reading back. To hand a chunk's hash or a patch from thread to thread takes longer
-than to make it.
+One column is written at a time: what is needed beyond the table itself is at most one column. Threads do what takes
+long: hashing the chunks of whole columns, compressing, and reading back. To hand a single chunk's hash or a patch from
+thread to thread takes longer than to make it.
 """
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,20 +21,19 @@ import pyarrow as pa
 
 from ..domain.on_disk import sync
 from ..errors import InvalidArgument
+from .abreast import THREADS, abreast
 from .chunk import Encoded, address, encode
 from .column_hash import BLOCK
 from .columns import pack
 from .cuts import Anchor, choose_anchor, cut, pair
 from .files import describe, layers
-from .identity import ColumnIdentity, Identity
+from .identity import ColumnIdentity, Identity, is_light
 from .manifest import MANIFEST, Manifest, StoredColumn, checksum
 from .pack import Pack, Stored, body_of, compress, patch
 from .packs import Reader
 from .squeeze import squeeze
 
-__all__ = ["THREADS", "Base", "Written", "write_snapshot"]
-
-THREADS = min(4, os.cpu_count() or 1)
+__all__ = ["Base", "Written", "write_snapshot"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,7 @@ def write_snapshot(frame: pd.DataFrame, folder: Path, identity: Identity, base: 
     if not len(frame.columns):
         raise InvalidArgument("the table has no columns.", hint="Save a table with at least one.")
     writer = _Writer(frame, folder, identity, base)
+    writer.plan()
     with ThreadPoolExecutor(THREADS) as pool:
         columns = tuple(writer.column(place, pool) for place in range(len(writer.layers)))
     counted = len(frame.columns)
@@ -105,6 +104,26 @@ def write_snapshot(frame: pd.DataFrame, folder: Path, identity: Identity, base: 
     return Written(writer.pack.path.name if found else "", checksum(held), size + len(held))
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """A column of which chunks may have to be written.
+
+    Parameters
+    ----------
+    made
+        The column without its chunks.
+    former
+        What it was in the base, where its chunks can be used.
+    addresses
+        Of its chunks.
+    """
+
+    made: StoredColumn
+    column: Encoded
+    former: StoredColumn | None
+    addresses: list[str]
+
+
 class _Writer:
     """The columns of one table on their way into a pack."""
 
@@ -119,9 +138,16 @@ class _Writer:
         self.anchor = self._anchor(self.count)
         self.former = {} if base is None else _by_key(base.manifest)
         self.ends = self._ends(len(frame))
-        self._anchored: list[str] | None = None
+        self._plans: dict[int, StoredColumn | _Plan] = {}
         self.same_cuts = base is not None and base.manifest.starts()[1:] == self.ends
-        self.pairs: list[int | None] | None = None
+        self.pairs: list[int | None] = []
+
+    def plan(self) -> None:
+        """Find out what there is to write, and which former segment each segment comes from."""
+        light = [place for place, (_, values) in enumerate(self.layers) if is_light(values.dtype)]
+        sizes = [values.memory_usage(index=False) if isinstance(values, pd.Series) else 0 for _, values in self.layers]
+        self._plans = dict(zip(light, abreast(self._planned, light, weight=sizes.__getitem__), strict=True))
+        self.pairs = self._pairs()
 
     def encoded(self, place: int) -> Encoded:
         """A column ready to be cut; those of the anchor are made once."""
@@ -211,30 +237,31 @@ class _Writer:
         """The addresses of a column's chunks, from the segment `first` on."""
         return [address(column.parts(*span)) for span in list(pairwise([0, *self.ends]))[first:]]
 
-    def column(self, place: int, pool: ThreadPoolExecutor) -> StoredColumn:
-        """Write one column."""
+    def _planned(self, place: int) -> StoredColumn | _Plan:
+        """A column as it was, or what may have to be written of it."""
         name = self.layers[place][0]
-        before = self.former.get(_key(place, name, self.count))
-        if before is not None and self._same_as(place, before):
-            return before
+        former = self.former.get(_key(place, name, self.count))
+        if former is not None and self._same_as(place, former):
+            return former
         column = self.encoded(place)
         kind = "" if column.kind is None else pack(pa.array([], type=column.kind))
         made = StoredColumn(ColumnIdentity(name, "", "", 0), column.form, column.dtype, kind, column.note, ())
-        former = self.former.get(_key(place, name, self.count))
-        if former is not None and not former.like(made):
-            former = None
-        if former is not None and self.same_cuts and former.note == column.note and self._unchanged(place, former):
+        if former is None or not former.like(made):
+            return _Plan(made, column, None, self.addresses(column))
+        if self.same_cuts and former.note == column.note and self._unchanged(place, former):
             return replace(made, chunks=former.chunks)
+        same = self._kept_segments(place, former, column)
+        kept = [chunk.address for chunk in former.chunks[:same]]
+        return _Plan(made, column, former, [*kept, *self.addresses(column, same)])
+
+    def column(self, place: int, pool: ThreadPoolExecutor) -> StoredColumn:
+        """Write one column."""
+        plan = self._plans.pop(place, None) or self._planned(place)
+        if isinstance(plan, StoredColumn):
+            return plan
+        column, former, addresses = plan.column, plan.former, plan.addresses
         known = {} if former is None else {chunk.address: chunk for chunk in former.chunks}
         spans = list(pairwise([0, *self.ends]))
-        first = self.anchor.columns[0] if self.anchor.columns else place
-        known_already = self._anchored if place == first else None
-        same = 0 if former is None else self._kept_segments(place, former, column)
-        kept = [chunk.address for chunk in former.chunks[:same]] if former is not None else []
-        addresses = known_already or [*kept, *self.addresses(column, same)]
-        if self.pairs is None:
-            self.pairs = self._pairs(first, addresses if first == place else None)
-
         whole = []
         for j in (j for j, each in enumerate(addresses) if each not in known):
             told = None if former is None else self._patched(column, *spans[j], former, j)
@@ -248,13 +275,13 @@ class _Writer:
 
         for j, held in zip(whole, _windowed(pool, compressed, whole), strict=True):
             known[addresses[j]] = self._put(addresses[j], spans[j], held)
-        return replace(made, chunks=tuple(known[each] for each in addresses))
+        return replace(plan.made, chunks=tuple(known[each] for each in addresses))
 
     def _patched(
         self, column: Encoded, start: int, stop: int, former: StoredColumn, j: int
     ) -> tuple[tuple[Any, int], str, Stored] | None:
         """A segment as a change of the one that it comes from, compressed; None where that is not worth it."""
-        at = None if self.pairs is None else self.pairs[j]
+        at = self.pairs[j]
         if at is None or self.base is None:
             return None
         base = former.chunks[at].base or former.chunks[at]
@@ -273,19 +300,17 @@ class _Writer:
         then = former.identity
         return now is not None and (now.type, now.digest, now.missing) == (then.type, then.digest, then.missing)
 
-    def _pairs(self, first: int, addresses: list[str] | None) -> list[int | None]:
+    def _pairs(self) -> list[int | None]:
         """Which former segment each segment comes from, by the chunks of the first column that they are cut by."""
-        if self.base is None:
+        if self.base is None or not self.anchor.columns:
             return [None] * len(self.ends)
         if self.same_cuts:
             return list(range(len(self.ends)))
-        if addresses is None:
-            column = self.encoded(first)
-            held = self.former.get(_key(first, self.layers[first][0], self.count))
-            same = 0 if held is None else self._kept_segments(first, held, column)
-            kept = [chunk.address for chunk in held.chunks[:same]] if held is not None else []
-            addresses = self._anchored = [*kept, *self.addresses(column, same)]
+        first = self.anchor.columns[0]
+        plan = self._plans[first] = self._plans.get(first) or self._planned(first)
         former = self.former.get(_key(first, self.layers[first][0], self.count))
+        # Where the cuts differ no column is found unchanged: it is a plan.
+        addresses = plan.addresses if isinstance(plan, _Plan) else [chunk.address for chunk in plan.chunks]
         return pair([chunk.address for chunk in former.chunks] if former else [], addresses)
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from .abreast import THREADS
 from .columns import restore, restore_codes, unpack
 from .files import assemble
 from .manifest import Manifest, StoredColumn
 from .pack import body_of
 from .packs import Reader
-from .snapshot import THREADS
 
 if TYPE_CHECKING:
     import pandas as pd
