@@ -1,12 +1,13 @@
 """Log frames: what a model server has answered, in append-only files that survive the server's death.
 
 A segment belongs to one model version in one server process and is a row of frames. A frame is a head (magic, length,
-checksum, rows, rows before it in the segment, time), the entries that were answered together as MessagePack, and its own
-length again. The length at the end lets a reader find the last frame without reading the others; the checksum and the
-length make a frame that was cut short invisible. The first frame of a segment names the model and its signature, so a log
-can be read without the model, and by whoever comes later. A frame is handed to the system by one `os.write`, before the
-answers are sent: what was answered is in the log even if the process is killed the moment after. Raw bodies are kept as
-they came; reading types them. While it is written a segment is locked (``flock``), so others can tell a living one from
+checksum), a payload in MessagePack, and its own length again. The payload is how many predictions the frame holds, how
+many the segment held before it, the time of the newest, and the entries that were answered together. The length at the
+end lets a reader find the last frame without reading the others; the checksum and the length make a frame that was cut
+short invisible. In place of entries the first frame of a segment names the model and its signature, so a log can be read
+without the model, and by whoever comes later. A frame is in the system's hands before the answers are sent, in the
+segment itself or in its tail (see `log_tail`): what was answered is in the log even if the process is killed the moment
+after. Raw bodies are kept as they came; reading types them. While it is written a segment is locked (``flock``), so others can tell a living one from
 one that is done.
 """
 
@@ -20,8 +21,11 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
+
+from .log_tail import TAIL_SUFFIX, Held, held
 
 __all__ = [
     "ANSWERED",
@@ -31,16 +35,17 @@ __all__ = [
     "SHADOW",
     "Entry",
     "Segment",
-    "entries_frame",
     "first_frame",
+    "frame_of",
+    "remove_segment",
     "segment_paths",
 ]
 
-SCHEMA = 3
-MAGIC, ALONE = b"mlf2", b"mlf1"  # until schema 2 every entry had a frame of its own
-HEAD = struct.Struct("<4sIIIQQ")  # magic, payload length, checksum, rows, rows before, milliseconds since 1970
-COUNTED = struct.Struct("<IQQ")  # the part of the head that the checksum covers besides the payload
+SCHEMA = 4
+MAGIC = b"mlf4"
+HEAD = struct.Struct("<4sII")  # magic, payload length, checksum
 TAIL = struct.Struct("<I")  # the frame's whole length
+AROUND = HEAD.size + TAIL.size
 SEGMENT_SUFFIX = ".seg"
 
 ANSWERED, SHADOW, GAP = "", "shadow", "gap"
@@ -92,25 +97,19 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.rows if self.role == ANSWERED and self.status == 200 else 0
 
 
+Payload = tuple[int, int, int, list[Entry]]
+"""Predictions in the frame, predictions in the segment before it, milliseconds since 1970, entries."""
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[Entry])
-_decoder_alone = msgspec.msgpack.Decoder(Entry)
+_decoder = msgspec.msgpack.Decoder(Payload)
+_counts = msgspec.msgpack.Decoder(tuple[int, int, int, msgspec.Raw])
 
 
-def frame_bytes(payload: bytes, rows: int, before: int, time_ms: int) -> bytes:
+def frame_of(rows: int, before: int, time_ms: int, content: Any) -> bytes:
     """One frame as it stands in a segment."""
-    counted = COUNTED.pack(rows, before, time_ms)
-    head = HEAD.pack(MAGIC, len(payload), zlib.crc32(payload, zlib.crc32(counted)), rows, before, time_ms)
-    return b"".join((head, payload, TAIL.pack(HEAD.size + len(payload) + TAIL.size)))
-
-
-def entries_frame(entries: Sequence[Entry], before: int) -> tuple[bytes, int]:
-    """Entries that are answered together as one frame, and how many predictions the segment then holds."""
-    rows = 0
-    for entry in entries:
-        if entry.role == ANSWERED and entry.status == 200:  # as `counted`, without a call for each
-            rows += entry.rows
-    return frame_bytes(_encoder.encode(entries), rows, before, entries[-1].time_ms), before + rows
+    payload = _encoder.encode((rows, before, time_ms, content))
+    length = len(payload)
+    return HEAD.pack(MAGIC, length, zlib.crc32(payload)) + payload + TAIL.pack(AROUND + length)
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ class Segment:
             return None
         if frame is None:
             return None
-        facts = msgspec.msgpack.decode(frame.payload)
+        _, _, _, facts = msgspec.msgpack.decode(frame.payload)
         return cls(
             path, facts["model"], facts["inputs"], tuple(facts.get("classes") or ()), float(facts.get("sample", 1.0))
         )
@@ -169,17 +168,15 @@ class Segment:
 
     def entries(self, offset: int = 0) -> tuple[list[tuple[int, Entry]], int]:
         """Its entries from byte `offset` on, each with the row number of its first prediction, and where they end."""
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            raw = file.read()
+        raw = self._read(offset)
         at = 0
         if not offset:
             first = _frame(raw, 0)
             at = first.end if first else len(raw)
         found: list[tuple[int, Entry]] = []
         while (frame := _frame(raw, at)) is not None:
-            before = frame.before
-            for entry in _decoded(frame):
+            _, before, _, entries = _decoder.decode(frame.payload)
+            for entry in entries:
                 found.append((before, entry))
                 before += entry.counted
             at = frame.end
@@ -187,29 +184,54 @@ class Segment:
 
     def gaps(self) -> list[Entry]:
         """The notes of what was answered and not logged; most segments have none, which is seen without decoding them."""
-        if _encoder.encode(GAP) not in self.path.read_bytes():
+        if _encoder.encode(GAP) not in self._read():
             return []
         return [entry for _, entry in self.entries()[0] if entry.role == GAP]
 
     def last(self) -> tuple[int, int]:
         """How many rows it holds and when its last frame was written, without reading the rest where it is whole."""
-        with contextlib.suppress(OSError), self.path.open("rb") as file:
+        with contextlib.suppress(OSError):
+            tail = self._tail()
+            if tail is not None and (frame := _last_of(tail.frames)) is not None:
+                return _counts_of(frame)
+            return self._last_written()
+        return 0, 0
+
+    def _last_written(self) -> tuple[int, int]:
+        with self.path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             if size > TAIL.size:
                 file.seek(size - TAIL.size)
                 (length,) = TAIL.unpack(file.read(TAIL.size))
-                if HEAD.size + TAIL.size <= length <= size:
+                if AROUND <= length <= size:
                     file.seek(size - length)
                     frame = _frame(file.read(length), 0)
                     if frame is not None:
-                        return frame.before + frame.rows, frame.time_ms
-            rows = time_ms = at = 0  # its writer was killed in the middle of a frame, or is writing one now
+                        return _counts_of(frame)
+            # its writer was killed in the middle of a frame, or is writing one now
             file.seek(0)
-            raw = file.read(size)
-            while (frame := _frame(raw, at)) is not None:
-                rows, time_ms, at = frame.before + frame.rows, frame.time_ms, frame.end
-            return rows, time_ms
-        return 0, 0
+            last = _last_of(file.read(size))
+            return (0, 0) if last is None else _counts_of(last)
+
+    def _tail(self) -> Held | None:
+        """The frames that stand in its tail and not in itself."""
+        tail = held(self.path.with_suffix(TAIL_SUFFIX))
+        if tail is None:
+            return None
+        last = _last_of(tail.frames)
+        # What is longer than it was before the tail's first frame has been written since, whole if it is as long.
+        if last is None or self.path.stat().st_size - tail.base >= last.end:
+            return None
+        return Held(tail.base, tail.frames[: last.end])
+
+    def _read(self, offset: int = 0) -> bytes:
+        """Its bytes from `offset` on, with those of its tail; the tail first, for it goes to the segment's end."""
+        tail = self._tail()
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            if tail is None:
+                return file.read()
+            return file.read(max(tail.base - offset, 0)) + tail.frames[max(offset - tail.base, 0) :]
 
 
 def first_frame(model: str, inputs: str, classes: Sequence[str], sample: float, time_ms: int) -> bytes:
@@ -222,7 +244,13 @@ def first_frame(model: str, inputs: str, classes: Sequence[str], sample: float, 
         "sample": sample,
         "pid": os.getpid(),
     }
-    return frame_bytes(_encoder.encode(facts), 0, 0, time_ms)
+    return frame_of(0, 0, time_ms, facts)
+
+
+def remove_segment(path: Path) -> None:
+    """Remove a segment that is Parquet by now or was never begun."""
+    path.with_suffix(TAIL_SUFFIX).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
 
 
 def segment_paths(folder: Path) -> list[Path]:
@@ -230,35 +258,31 @@ def segment_paths(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SEGMENT_SUFFIX}")) if folder.is_dir() else []
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    magic: bytes
+class _Frame(NamedTuple):
     payload: bytes
-    rows: int
-    before: int
-    time_ms: int
     end: int
 
 
 def _frame(raw: bytes, at: int) -> _Frame | None:
     """The frame that begins at `at`, None where there is no whole one."""
-    if at + HEAD.size > len(raw):
+    if at + AROUND > len(raw):
         return None
-    magic, length, checksum, rows, before, time_ms = HEAD.unpack_from(raw, at)
-    end = at + HEAD.size + length + TAIL.size
-    if magic not in (MAGIC, ALONE) or end > len(raw):
+    magic, length, checksum = HEAD.unpack_from(raw, at)
+    end = at + AROUND + length
+    if magic != MAGIC or end > len(raw):
         return None
     payload = raw[at + HEAD.size : at + HEAD.size + length]
-    if zlib.crc32(payload, zlib.crc32(COUNTED.pack(rows, before, time_ms))) != checksum:
-        return None
-    return _Frame(magic, payload, rows, before, time_ms, end)
+    return _Frame(payload, end) if zlib.crc32(payload) == checksum else None
 
 
-def _decoded(frame: _Frame) -> list[Entry]:
-    if frame.magic == MAGIC:
-        return _decoder.decode(frame.payload)
-    try:
-        return [_decoder_alone.decode(frame.payload)]
-    except msgspec.ValidationError:  # schema 1: (id, content type, request, response, time taken)
-        id_, kind, request, response, took = msgspec.msgpack.decode(frame.payload)
-        return [Entry(id_, frame.time_ms, kind, request, response, frame.rows, took)]
+def _last_of(raw: bytes) -> _Frame | None:
+    last, at = None, 0
+    while (frame := _frame(raw, at)) is not None:
+        last, at = frame, frame.end
+    return last
+
+
+def _counts_of(frame: _Frame) -> tuple[int, int]:
+    """How many predictions the segment holds with this frame, and the time of the newest."""
+    rows, before, time_ms, _ = _counts.decode(frame.payload)
+    return before + rows, time_ms

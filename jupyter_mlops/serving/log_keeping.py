@@ -23,7 +23,7 @@ from typing import Any
 
 from ..domain.deployment import LogRules
 from ..errors import NotReady
-from .log_frames import GAP, SEGMENT_SUFFIX, Segment, segment_paths
+from .log_frames import GAP, SEGMENT_SUFFIX, Segment, remove_segment, segment_paths
 from .log_masking import hashed, mask_key
 from .log_parquet import PARQUET_SUFFIX, PREFIX, Facts, facts_of, part_of, read_part, write_part
 
@@ -84,7 +84,7 @@ def compact(folder: Path) -> int:
             facts = Facts(segment.model, rows, last_ms, segment.sample, missed)
             write_part(target, part_of(segment, found), facts)
             done += 1
-        path.unlink(missing_ok=True)
+        remove_segment(path)
     return done
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -12,8 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..domain.deployment import LogRules
-from .log_frames import GAP, SEGMENT_SUFFIX, Entry, entries_frame, first_frame
+from .log_frames import ANSWERED, GAP, SEGMENT_SUFFIX, Entry, first_frame, frame_of
 from .log_masking import Mask
+from .log_tail import TAIL_BYTES, TAIL_SUFFIX, Tail
 
 __all__ = ["SEGMENT_BYTES", "Entry", "LogWriter"]
 
@@ -38,6 +41,8 @@ class LogWriter:
         What to log, and what to do when it cannot be written.
     segment_bytes
         When to begin a new segment.
+    tail_bytes
+        How many bytes stand in the tail before they are written to the segment; a larger frame is written at once.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class LogWriter:
         classes: Sequence[str] = (),
         rules: LogRules | None = None,
         segment_bytes: int = SEGMENT_BYTES,
+        tail_bytes: int = TAIL_BYTES,
     ) -> None:
         self.folder = folder
         self.model = model
@@ -61,7 +67,9 @@ class LogWriter:
         self._lock = threading.Lock()
         self._file = -1
         self._path, self._used = folder, False
-        self._size = 0
+        self._tail: Tail
+        self._tail_bytes = tail_bytes
+        self._size = self._written = 0
         self._rows = 0
         self._missed = 0
         self._missed_since = 0
@@ -81,7 +89,7 @@ class LogWriter:
                 self._miss((), str(error.strerror or error))
 
     def append(self, *entries: Entry) -> None:
-        """Write entries, all by one call of the system.
+        """Write entries, all at once.
 
         Raises
         ------
@@ -92,15 +100,6 @@ class LogWriter:
             entries = self._kept(entries)
             if not entries:
                 return
-        if self._refuses:
-            try:
-                with self._lock:
-                    self._write(entries)
-            except OSError:
-                self.refusing = True
-                raise
-            self.refusing = False
-            return
         began = self.clock()
         if began < self._pause_until:
             self._miss(entries, self._why)
@@ -109,8 +108,14 @@ class LogWriter:
             with self._lock:
                 self._write(entries)
         except OSError as error:
+            if self._refuses:
+                self.refusing = True
+                raise
             self._miss(entries, str(error.strerror or error))
             self._pause_until = self.clock() + PAUSE_SECONDS
+            return
+        if self._refuses:
+            self.refusing = False
             return
         took = self.clock() - began
         if took * 1000 > self.rules.slow_ms:
@@ -154,26 +159,34 @@ class LogWriter:
         return Entry("", now, "application/json", b"", told.encode(), 0, 0.0, role=GAP)
 
     def _close(self) -> None:
-        if self._file >= 0:
-            if not self._used:
-                self._path.unlink(missing_ok=True)
-            os.close(self._file)
+        if self._file < 0:
+            return
+        if self._used:
+            with contextlib.suppress(OSError):  # then the tail stays where it is, and is read there
+                self._write_tail()
+        self._tail.close()
+        if not self._used:
+            self._path.unlink(missing_ok=True)
+        os.close(self._file)
         self._file = -1
 
     def _begin(self) -> None:
         self._close()
         path = self.folder / f"{time.time_ns():020d}-{os.getpid()}{SEGMENT_SUFFIX}"
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-        self._path, self._used = path, False
-        self._size = self._rows = 0
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX)  # others hold it for a moment at most, to see who does
+            fcntl.flock(file, fcntl.LOCK_EX)  # others hold it for a moment at most, to see who does
             model, inputs, classes = self._facts
-            self._put(first_frame(model, inputs, classes, self.rules.sample, time.time_ns() // 1_000_000))
+            first = first_frame(model, inputs, classes, self.rules.sample, time.time_ns() // 1_000_000)
+            _write_whole(file, first, 0)
+            self._tail = Tail(path.with_suffix(TAIL_SUFFIX), len(first), self._tail_bytes)
         except OSError:
-            self._close()
+            os.close(file)
             path.unlink(missing_ok=True)
             raise
+        self._file, self._path, self._used = file, path, False
+        self._size = self._written = len(first)
+        self._rows = 0
 
     def _write(self, entries: Sequence[Entry]) -> None:
         if self._file < 0 or self._size >= self._limit:
@@ -181,28 +194,41 @@ class LogWriter:
         missed = self._missed
         if missed:
             entries = (self._gap(), *entries)
-        frame, rows = entries_frame(entries, self._rows)
-        self._put(frame)
+        rows = 0
+        for entry in entries:
+            if entry.role == ANSWERED and entry.status == 200:  # as `counted`, without a call for each
+                rows += entry.rows
+        time_ms = entries[-1].time_ms
+        frame = frame_of(rows, self._rows, time_ms, entries)
+        if not self._tail.put(frame):
+            self._write_tail()
+            if not self._tail.put(frame):
+                self._write_out(frame)
+        self._size += len(frame)
         self._used = True
-        self._rows = rows
-        self.written_ms = entries[-1].time_ms
+        self._rows += rows
+        self.written_ms = time_ms
         if missed:
             self._missed -= missed
 
-    def _put(self, frame: bytes) -> None:
-        try:
-            written = os.write(self._file, frame)
-        except OSError:
-            self._take_back()
-            raise
-        if written < len(frame):
-            self._take_back()
-            raise OSError(28, "no space left for the inference log")
-        self._size += written
+    def _write_tail(self) -> None:
+        if len(self._tail):
+            with self._tail.frames() as frames:
+                self._write_out(frames)
 
-    def _take_back(self) -> None:
-        """Cut off a frame that was written in part; if even that fails, go on in a new segment."""
-        try:
-            os.ftruncate(self._file, self._size)
-        except OSError:
-            self._close()
+    def _write_out(self, frames: bytes | memoryview) -> None:
+        """Bring the tail's frames, or one that does not fit there while it is empty, to the segment's end."""
+        _write_whole(self._file, frames, self._written)
+        self._written += len(frames)
+        self._tail.restart(self._written)
+
+
+def _write_whole(file: int, frames: bytes | memoryview, at: int) -> None:
+    """Write what is to be the end of a file, all or nothing."""
+    try:
+        if os.pwrite(file, frames, at) < len(frames):
+            raise OSError(errno.ENOSPC, "no space left for the inference log")
+    except OSError:
+        with contextlib.suppress(OSError):  # else what stays is no whole frame, and the next write goes over it
+            os.ftruncate(file, at)
+        raise

@@ -6,7 +6,6 @@ import json
 import os
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from jupyter_mlops.serving import log_frames
@@ -76,24 +75,6 @@ def test_entries_that_were_answered_together_are_one_frame(tmp_path: Path) -> No
     assert count(tmp_path) == len(read(tmp_path)) == 4  # seen whole or not at all
 
 
-def test_a_log_of_an_earlier_version_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Schema 1 and 2 had a frame for each entry; schema 1 knew less of it."""
-    monkeypatch.setattr(log_frames, "MAGIC", log_frames.ALONE)
-    first = log_frames.first_frame("m@1", INPUTS, (), 1.0, 5)
-    whole = entry(7, rows=2)
-    bare = (whole.id, whole.content_type, whole.request, whole.response, whole.took_ms)
-    frames = [
-        log_frames.frame_bytes(msgspec.msgpack.encode(bare), 2, 0, 1007),
-        log_frames.frame_bytes(msgspec.msgpack.encode(whole), 2, 2, 1007),
-    ]
-    monkeypatch.undo()
-    (tmp_path / "1-1.seg").write_bytes(b"".join((first, *frames)))
-    window = read(tmp_path)
-    assert window.predictions.tolist() == [7] * 4
-    assert window.inputs["x"].tolist() == [7.0, 7.1, 7.0, 7.1]
-    assert count(tmp_path) == 4
-
-
 def test_the_newest_rows_are_found_without_reading_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path, range(200), segment_bytes=2000).close()
     assert len(list(tmp_path.glob("*.seg"))) > 10
@@ -136,9 +117,9 @@ def test_ways_to_write_a_date_that_do_not_go_together(tmp_path: Path) -> None:
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = written(tmp_path, range(2))
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:20]))
+    writer = written(tmp_path, range(2), tail_bytes=0)
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: write(file, data[:20], at))
     with pytest.raises(OSError, match="no space"):
         writer.append(entry(9))
     monkeypatch.undo()

@@ -301,16 +301,16 @@ def _killed(told: list[Expired], expired: Expired) -> None:
     raise KeyboardInterrupt
 
 
-def no_space(_file: int, _data: bytes) -> int:
+def no_space(_file: int, _data: bytes, _at: int = 0) -> int:
     raise OSError(28, "No space left on device")
 
 
 def test_a_full_disk_refuses_or_counts_as_it_was_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    refusing = writer(tmp_path / "a")
-    serving = writer(tmp_path / "b", rules=LogRules(unwritable="serve"))
+    refusing = writer(tmp_path / "a", tail_bytes=0)
+    serving = writer(tmp_path / "b", rules=LogRules(unwritable="serve"), tail_bytes=0)
     now = 100.0
     serving.clock = lambda: now
-    monkeypatch.setattr(os, "write", no_space)
+    monkeypatch.setattr(os, "pwrite", no_space)
     with pytest.raises(OSError, match="No space"):
         refusing.append(entry(1, [row(1)]))
     assert refusing.refusing
