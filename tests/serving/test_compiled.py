@@ -337,6 +337,21 @@ def test_which_columns_take_no_missing_and_no_infinite_value_is_asked_of_the_ori
     assert plan.refuses_missing == [names.index("age")]
 
 
+def test_columns_of_float32_are_scaled_as_they_are_there(tmp_path: Path) -> None:
+    """scikit-learn rounds what it subtracts and divides by as well, which moves values across a tree's threshold."""
+    table = TABLE[["age", "gain"]].astype("float32")
+    told = [{"type": "float", "name": name, "required": True} for name in table]
+    signature = Signature.parse(json.dumps(told))
+    pipeline = make_pipeline(StandardScaler(), RandomForestClassifier(20, random_state=0)).fit(table, BINARY)
+    rows = orjson.dumps({"dataframe_split": json.loads(table.head(3).to_json(orient="split", index=False))})
+    folder = SimpleNamespace(path=tmp_path, method="predict", example=lambda: (rows, "application/json"))
+    plan = plan_of(pipeline, signature, folder)
+    assert plan.path == "compiled", plan.reason
+    compiled = CompiledModel(plan, signature, lambda: pipeline)
+    found = json.loads(compiled.answer_many([Ask(body(table), method="predict_proba")])[0].body)["predictions"]
+    np.testing.assert_allclose(found, pipeline.predict_proba(table), rtol=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "made",

@@ -186,15 +186,18 @@ def _joined(parts: list[Source]) -> Source:
     return Encoded(Join([part.operation for part in made]), sum(part.width for part in made))
 
 
-def _scaled(source: Encoded, kind: str, by: Any) -> Encoded:
-    return Encoded(Arithmetic(source.operation, kind, np.asarray(by, dtype=np.float64)), source.width)
+def _scaled(source: Encoded, kind: str, by: Any, rounded: bool = False) -> Encoded:
+    return Encoded(Arithmetic(source.operation, kind, np.asarray(by, dtype=np.float64), rounded), source.width)
 
 
 def _standard(scaler: Any, source: Source) -> Source:
+    import sklearn
+
+    rounded = tuple(map(int, sklearn.__version__.split(".")[:2])) >= (1, 9)
     found = matrix(source)
     if scaler.with_mean:
-        found = _scaled(found, "subtract", scaler.mean_)
-    return _scaled(found, "divide", scaler.scale_) if scaler.with_std else found
+        found = _scaled(found, "subtract", scaler.mean_, rounded)
+    return _scaled(found, "divide", scaler.scale_, rounded) if scaler.with_std else found
 
 
 def _min_max(scaler: Any, source: Source) -> Source:

@@ -87,15 +87,23 @@ class Things(Operation):
 
 @dataclass
 class Arithmetic(Operation):
-    """Every row with a vector; in place, so the matrix keeps its type as it does in scikit-learn's scalers."""
+    """Every row with a vector; in place, so the matrix keeps its type as it does in scikit-learn's scalers.
+
+    Parameters
+    ----------
+    rounded
+        Whether the vector is rounded to the matrix's type first, as ``StandardScaler`` does from scikit-learn 1.9 on.
+    """
 
     of: Operation
     kind: str
     by: Matrix
+    rounded: bool = False
 
     def run(self, columns: Columns) -> Matrix:
         matrix: Matrix = self.of.run(columns)
-        ARITHMETIC[self.kind](matrix, self.by, out=matrix, casting="same_kind")
+        by = self.by.astype(matrix.dtype, copy=False) if self.rounded else self.by
+        ARITHMETIC[self.kind](matrix, by, out=matrix, casting="same_kind")
         return matrix
 
 
