@@ -55,8 +55,9 @@ class Guard(Record):
     alpha
         The probability of a false alarm over the canary's whole life, above 0 and below 1.
     errors
-        How much higher its rate of failed requests may be, as a difference of rates: of status 400 and above, since
-        what clients do wrong meets every version alike; where keys stick to a version, of status 500 and above.
+        How much higher its rate of failed requests may be, as a difference of rates: those answered 500 and above, and
+        those that it refuses (4xx) though the stable version, which is asked the same once the answer has left, takes
+        them. What both refuse is the client's fault, and counts against neither.
     latency_ms
         From which time on a request counts as slow; 0 checks no latency.
     slow

@@ -12,6 +12,7 @@ from functools import partial
 from importlib import metadata
 from typing import Any
 
+from .afterwards import Afterwards
 from .batching import Batcher
 from .credentials import holds
 from .explaining import Explaining, asked_for
@@ -85,7 +86,7 @@ class App:
         self._version = _mlflow_version().encode()
         self._asked = 0
         self._explaining = Explaining(self)
-        self._shadows: set[asyncio.Future[None]] = set()
+        self.afterwards = Afterwards(router)
         self._routes: dict[str, tuple[str, Callable[[Request], Awaitable[tuple[Answer, Headers]]]]] = {
             "/ping": ("GET", self._ping),
             "/health": ("GET", self._ping),
@@ -137,6 +138,7 @@ class App:
     def close(self) -> None:
         """Finish the predictions that have begun, and close the logs."""
         self._explaining.close()
+        self.afterwards.close()
         self._threads.shutdown(wait=True)
         for slot in self.router.slots():
             slot.writer.close()
@@ -319,7 +321,7 @@ class App:
         finally:
             self.leave()
         self.router.finished(route, answer.status, answer.rows, seconds)
-        self.shadow(route, ask, request.id, answer)
+        self.afterwards.begin(route, ask, request.id, answer)
         return answer
 
     async def body(self, request: Request) -> bytes | Answer:
@@ -385,28 +387,6 @@ class App:
             message = f"The prediction cannot be logged, so it is not given: {error.strerror}."
             return Answer.error(503, "TEMPORARILY_UNAVAILABLE", message)
         return None
-
-    def shadow(self, route: Route, ask: Ask, request_id: str, answer: Answer) -> None:
-        """Ask the shadows of a route the same, once the answer has left; nobody waits for them."""
-        for shadow in route.shadows:
-            self._shadow(route, shadow, ask, request_id, answer)
-
-    def _shadow(self, route: Route, shadow: Slot, ask: Ask, request_id: str, answer: Answer) -> None:
-        """Ask a shadow the same, once the answer has left; nobody waits for it."""
-
-        def copy() -> None:
-            began = time.perf_counter()
-            copied = shadow.model.answer_many([ask])[0]
-            self.router.shadowed(route, shadow, ask, request_id, answer, copied, time.perf_counter() - began)
-
-        future = asyncio.get_running_loop().run_in_executor(self._threads, copy)
-        self._shadows.add(future)
-        future.add_done_callback(self._shadow_done)
-
-    def _shadow_done(self, future: asyncio.Future[None]) -> None:
-        self._shadows.discard(future)
-        if not future.cancelled() and future.exception() is not None:
-            log.warning("a shadow could not be compared: %r", future.exception())
 
 
 async def _send(send: Send, answer: Answer, extra: Headers) -> None:

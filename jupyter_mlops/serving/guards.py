@@ -99,7 +99,7 @@ class Watch:
                 key,
                 folder,
                 told["position"],
-                {model: VersionCounts(statuses=s, slow=n) for model, (s, n) in told["counted"].items()},
+                {model: VersionCounts(statuses=s, slow=n, alone=a) for model, (s, n, a) in told["counted"].items()},
                 told["since_ms"],
                 {model: Watched(Counter(c), r, loss) for model, (c, r, loss) in told["watched"].items()},
                 told["reference"],
@@ -114,7 +114,7 @@ class Watch:
             "key": self.key,
             "position": self.position,
             "since_ms": self.since_ms,
-            "counted": {model: [c.statuses, c.slow] for model, c in self.counted.items()},
+            "counted": {model: [c.statuses, c.slow, c.alone] for model, c in self.counted.items()},
             "watched": {model: [w.classes, w.ranks, w.losses] for model, w in self.watched.items()},
             "reference": self.reference,
             "labels": self.labels,
@@ -165,10 +165,9 @@ class Watch:
             if found.above or (both and found.below):
                 told.append(_sentence(what, found, mine[0], other[0], margin, share=share))
 
-        # a version that refuses or fails on what the other takes answers 400, as MLflow does; but a client that is wrong
-        # and sticks to one version is no fault of that version
-        lowest = 4 if stored.traffic.sticky else 3
-        one, two = ((counts.requests, sum(counts.statuses[lowest:])) for counts in (ours, theirs))
+        # a model that fails answers 400, as MLflow does, and so does one that is sent nonsense: what the stable version
+        # refuses too counts against neither, for a client that is wrong may stick to one version
+        one, two = ((counts.requests, counts.errors + counts.alone) for counts in (ours, theirs))
         check("failed requests", one, two, guard.errors, alpha, both=False)
         if guard.latency_ms:
             one, two = (ours.requests, ours.slow), (theirs.requests, theirs.slow)
@@ -229,6 +228,7 @@ class Watch:
         return VersionCounts(
             statuses=[max(a - b, 0) for a, b in zip(counts.statuses, before.statuses, strict=True)],
             slow=max(counts.slow - before.slow, 0),
+            alone=max(counts.alone - before.alone, 0),
         )
 
 

@@ -42,8 +42,9 @@ MODEL_BYTES = 192
 VERSIONS = 32
 # of a process: magic, pid, in flight, log not written, last log time, number of versions, of it not noted, refusing
 GLOBALS = 8
-# of a version: requests by class of status 1xx to 5xx, rows, slow, sum of microseconds, buckets, batches by size, their sum
-PER_VERSION = 5 + 1 + 1 + 1 + (len(EDGES) + 1) + (len(SIZES) + 1) + 1
+# of a version: requests by class of status 1xx to 5xx, rows, slow, sum of microseconds, buckets, batches by size, their sum,
+# refused alone
+PER_VERSION = 5 + 1 + 1 + 1 + (len(EDGES) + 1) + (len(SIZES) + 1) + 1 + 1
 NAMES_AT = 8 * GLOBALS
 COUNTS_AT = NAMES_AT + MODEL_BYTES * VERSIONS
 FILE_BYTES = COUNTS_AT + 8 * PER_VERSION * VERSIONS
@@ -131,6 +132,10 @@ class Counters:
         self._counts[base + bisect.bisect_left(SIZES, size)] += 1
         self._counts[base + len(SIZES) + 1] += size
 
+    def refused_alone(self, at: int) -> None:
+        """Count one request that this version refused and the stable one takes."""
+        self._counts[at + PER_VERSION - 1] += 1
+
     def in_flight(self, requests: int) -> None:
         """Tell how many requests are being answered."""
         self._globals[2] = max(requests, 0)
@@ -163,6 +168,8 @@ class VersionCounts:
         Requests that took longer than the guard allows.
     buckets
         Requests by latency, see `EDGES`.
+    alone
+        Requests that it refused, of status 4xx, and that the stable version beside it takes.
     """
 
     statuses: list[int] = field(default_factory=lambda: [0] * 5)
@@ -172,6 +179,7 @@ class VersionCounts:
     buckets: list[int] = field(default_factory=lambda: [0] * (len(EDGES) + 1))
     sizes: list[int] = field(default_factory=lambda: [0] * (len(SIZES) + 1))
     batched: int = 0
+    alone: int = 0
 
     @property
     def requests(self) -> int:
@@ -211,6 +219,7 @@ class VersionCounts:
         self.slow += other.slow
         self.seconds += other.seconds
         self.batched += other.batched
+        self.alone += other.alone
 
 
 @dataclass
@@ -256,6 +265,7 @@ def _version(counts: list[int]) -> VersionCounts:
         buckets=counts[8:sizes],
         sizes=counts[sizes : sizes + len(SIZES) + 1],
         batched=counts[sizes + len(SIZES) + 1],
+        alone=counts[-1],
     )
 
 
@@ -293,6 +303,8 @@ def openmetrics(deployment: str, workers: Sequence[WorkerCounts], *, now_ms: int
                 lines.append(f"mlops_requests_total{labels(model, status=f'{number}xx')} {count}")
     family("mlops_errors", "counter", "Requests answered with a status of 500 or above.")
     lines += [f"mlops_errors_total{labels(model)} {counts.errors}" for model, counts in versions]
+    family("mlops_refused_alone", "counter", "Requests that it refused and the stable version takes.")
+    lines += [f"mlops_refused_alone_total{labels(model)} {counts.alone}" for model, counts in versions]
     family("mlops_predictions", "counter", "Rows predicted.")
     lines += [f"mlops_predictions_total{labels(model)} {counts.rows}" for model, counts in versions]
     family("mlops_latency_seconds", "histogram", "From a request's body to its answer.", "seconds")

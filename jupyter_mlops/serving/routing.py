@@ -119,6 +119,9 @@ class Router(Protocol):
     ) -> None:
         """Take note of what a shadow answered (`copy`) beside what was sent (`answer`); called in a thread."""
 
+    def refused_alone(self, slot: Slot) -> None:
+        """Take note of a request that a version refused though the one that answers most takes it."""
+
     def batched(self, slot: Slot, size: int) -> None:
         """Take note of how many requests a version was asked together."""
 
@@ -166,6 +169,9 @@ class OneSlot:
         self, route: Route, shadow: Slot, ask: Ask, request_id: str, answer: Answer, copy: Answer, seconds: float
     ) -> None:
         """There are no shadows."""
+
+    def refused_alone(self, slot: Slot) -> None:
+        """There is no other version."""
 
     def batched(self, slot: Slot, size: int) -> None:
         """Nothing is counted here."""

@@ -268,8 +268,8 @@ class ShortWay:
                 asked.answered(answer, name, head)
             else:
                 asked.reply(answer, app.answer_headers_of(name, answer, route, trace_of(asked.heard.headers)))
-            if route.shadows:
-                app.shadow(route, ask, name, answer)
+            if route.shadows or answer.status != 200:
+                app.afterwards.begin(route, ask, name, answer)
 
     async def _alone(self, asked: Asked, route: Route, name: str, ask: Ask) -> None:
         """What cannot be computed on the loop."""

@@ -185,6 +185,12 @@ class LiveRouter:
                     )
                 )  # fmt: skip
 
+    def refused_alone(self, slot: Slot) -> None:
+        """Count a request that a version refused though the stable one takes it."""
+        at = self._table.places.get(slot)
+        if at is not None:
+            self._counters.refused_alone(at)
+
     def batched(self, slot: Slot, size: int) -> None:
         """Count a batch that was computed together."""
         at = self._table.places.get(slot)

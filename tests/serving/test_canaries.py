@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -10,6 +11,7 @@ from http.client import HTTPConnection
 
 import numpy as np
 import pandas as pd
+import pytest
 from under_load import TABLE, ask, three_versions, wait_until
 
 from jupyter_mlops.serving.client import body_of
@@ -68,29 +70,33 @@ def test_labels_are_held_against_a_canary_once_and_outlive_the_service(deployed:
     wait_until(lambda: not (folder.path / "canary.json").exists())
 
 
-def test_a_canary_that_fails_on_what_the_stable_version_answers_is_taken_back(deployed: Session) -> None:
+@pytest.mark.parametrize("sticky", ["", "X-User"])
+def test_a_canary_that_fails_on_what_the_stable_version_answers_is_taken_back(deployed: Session, sticky: str) -> None:
     """It was trained on a column that clients do not send yet; what no version takes counts against none."""
     from sklearn.tree import DecisionTreeClassifier
 
     more = TABLE.assign(income=TABLE.age * 2)
     model = DecisionTreeClassifier(max_depth=1, random_state=0).fit(more, np.where(TABLE.children > 1, "many", "few"))
     version = deployed.register(model, name="kids", data=more).ref
-    deployed.traffic("kids", [f"{version}=50%"])
+    deployed.traffic("kids", [f"{version}=50%"], sticky=sticky)
     stored = find(deployed.context.workspace.home, "kids")
     token = DeploymentFolder.of(deployed.context.workspace.home, "kids").token()
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     connection = HTTPConnection(stored.host, stored.port, timeout=30)
 
-    def send(body: bytes, times: int) -> set[tuple[int, str]]:
+    def send(body: bytes, times: int, user: str = "") -> set[tuple[int, str]]:
         found = set()
-        for _ in range(times):
-            connection.request("POST", "/invocations", body, headers)
+        for number in range(times):
+            connection.request("POST", "/invocations", body, headers | {"X-User": user or str(number)})
             response = connection.getresponse()
             response.read()
             found.add((response.status, response.headers["X-Model-Version"]))
         return found
 
     assert send(b"{", 300) == {(400, "kids@1"), (400, version)}
+    if sticky:  # a client that is always wrong meets only the canary, and all of it counts against that client
+        (wrong,) = itertools.islice((u for u in map(str, range(99)) if send(b"{", 1, u) == {(400, version)}), 1)
+        assert send(b"{", 400, wrong) == {(400, version)}
     time.sleep(2.5)  # the guard looks every second
     assert deployed.traffic("kids").of_role("canary"), "both refuse what is no JSON"
     good = body_of(TABLE.head(1))
@@ -107,4 +113,5 @@ def test_a_canary_that_fails_on_what_the_stable_version_answers_is_taken_back(de
     assert f"took the canary {version} back" in told.what
     assert "failed requests: " in told.why
     wait_until(lambda: send(good, 20) == {(200, "kids@1")}, seconds=10)
+    deployed.traffic("kids", ["champion=100%"], sticky="")
     connection.close()

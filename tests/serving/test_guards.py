@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from jupyter_mlops.domain.traffic import Guard, Share, Traffic
@@ -47,6 +48,39 @@ def test_failures_and_losses_are_held_against_a_retrained_challenger_too() -> No
     assert any("failed requests" in line for line in told(retrained, errors=400))
     assert any("the loss" in line for line in told(retrained, losses=(0.1, 0.3)))
     assert told(retrained, losses=(0.3, 0.1)) == []
+
+
+def test_a_client_that_is_always_wrong_and_sticks_to_a_canary_is_not_held_against_it() -> None:
+    """200 deployments with keys that stick, some of whose clients are mostly wrong: none may be taken back for that."""
+    watch = Watch(["k"], cast("Any", None), "", {})
+    traffic = Traffic("m", (Share("m@1", 0.9, "stable"), CANARY), sticky="X-User", guard=Guard(drift=0.0))
+    stored = cast("Any", SimpleNamespace(traffic=traffic, model="m@1"))
+    random = np.random.default_rng(0)
+
+    def taken_back(own: float) -> int:
+        found = 0
+        for _ in range(200):
+            rates, wrong = random.pareto(1.2, 30) + 0.1, random.beta(0.15, 3, 30)
+            sticks = random.random(30) < 0.1
+            keys = random.choice(30, 4000, p=rates / rates.sum())
+            canary, bad = sticks[keys], random.random(4000) < wrong[keys]
+            alone = canary & ~bad & (random.random(4000) < own)
+            for end in range(200, 4001, 200):
+                of, refused, only = canary[:end], (bad | alone)[:end], alone[:end]
+                counts = {
+                    name: VersionCounts(
+                        statuses=[0, int((part & ~refused).sum()), 0, int((part & refused).sum()), 0],
+                        alone=int((part & only).sum()),
+                    )
+                    for name, part in (("m@1", ~of), ("m@2", of))
+                }
+                if watch.checks(stored, "m@2", counts):
+                    found += 1
+                    break
+        return found
+
+    assert taken_back(own=0.01) <= 200 * 0.05
+    assert taken_back(own=0.3) > 100
 
 
 def test_what_a_number_missed_its_label_by_is_told_by_ranks_among_the_stable_versions_first() -> None:
