@@ -130,7 +130,7 @@ def _score(
     stored: StoredDeployment, token: str, chunks: list[Chunk], out: Path, progress: Callable[[str], None], *, dask: bool
 ) -> BatchResult:
     waiting = [chunk for chunk in chunks if not _part(out, chunk).exists()]
-    check_columns(stored, (waiting or chunks)[0].read())
+    check_columns(stored, _taken(stored, (waiting or chunks)[0].read()))
     total, done = sum(chunk.rows for chunk in chunks), sum(c.rows for c in chunks if c not in waiting)
     skipped = done
     if waiting and skipped:
@@ -171,7 +171,7 @@ def score_chunk(stored: StoredDeployment, token: str, chunk: Chunk, out: str) ->
     """Predict one chunk and write its answers, in one step: the source's columns, ``prediction`` and ``prediction_id``."""
     frame = chunk.read()
     try:
-        answered = _answers(stored, token, frame)
+        answered = _answers(stored, token, _taken(stored, frame))
     except PredictionRefused as error:
         place = f"row group {chunk.group} of {chunk.file}" if chunk.file else f"the rows from {chunk.start:,} on"
         raise PredictionRefused(
@@ -190,6 +190,12 @@ def score_chunk(stored: StoredDeployment, token: str, chunk: Chunk, out: str) ->
     finally:
         temporary.unlink(missing_ok=True)
     return len(frame)
+
+
+def _taken(stored: StoredDeployment, frame: pd.DataFrame) -> pd.DataFrame:
+    """What the model takes of a chunk: a dataset has keys and much else, which belongs beside the predictions."""
+    known = {column.name for column in stored.inputs}
+    return frame.loc[:, [str(name) in known for name in frame.columns]] if known else frame
 
 
 def _answers(stored: StoredDeployment, token: str, frame: pd.DataFrame) -> Predictions:

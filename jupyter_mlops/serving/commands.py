@@ -232,7 +232,7 @@ class ServingCommands(CommandSet):
             The rows: a DataFrame, a CSV or Parquet file, or a data version such as ``adult@v3``; in Python also a
             record or a list of records; and for a model that was fitted on one, an array, or a Series or list of texts. With ``--out`` also a Parquet file or a folder of them that is larger than memory.
         out
-            Write the table with its predictions into this folder.
+            Write the table with its predictions into this folder; columns that the model does not take stay in it.
         dask
             Let a Dask cluster read, ask and write: the current client's, or one on this machine.
 

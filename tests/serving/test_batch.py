@@ -146,6 +146,17 @@ def test_a_table_and_mistakes(deployed: Session, tmp_path: Path) -> None:
     assert deployed.predict("line", TABLE, out=str(tmp_path / "wrong")).rows == 900  # nothing was predicted there
 
 
+def test_columns_that_the_model_does_not_take_stay_beside_its_predictions(deployed: Session, tmp_path: Path) -> None:
+    """A dataset has keys, without which its predictions would be of no use; a column that is missing is told as ever."""
+    keyed = TABLE.assign(id=np.arange(900)[::-1])
+    deployed.predict("line", keyed, out=str(tmp_path / "out"))
+    found = pd.read_parquet(tmp_path / "out")
+    assert found["id"].tolist() == keyed["id"].tolist()
+    np.testing.assert_allclose(found["prediction"], deployed.expected)
+    with pytest.raises(PredictionRefused, match="missing columns: b"):
+        deployed.predict("line", keyed[["a", "id"]], out=str(tmp_path / "other"))
+
+
 @pytest.mark.extended
 def test_on_dask(deployed: Session, source: Path, tmp_path: Path) -> None:
     done = deployed.predict("line", str(source), out=str(tmp_path / "out"), dask=True)
