@@ -26,6 +26,10 @@ __all__ = [
     "WorkerStatus",
 ]
 
+AWAY = {
+    "401": "without the token", "408": "too slow", "413": "too large", "415": "encoded", "429": "too many at once",
+    "503": "while none was ready",
+}  # fmt: skip
 DeploymentState = Literal["starting", "running", "restarting", "failed", "stopped"]
 
 
@@ -147,6 +151,9 @@ class Deployment(Displayed, Record):
         Rows answered, over every process that served this deployment.
     contract
         Whose contract its requests have to keep: a data version or a file; empty for none.
+    turned_away
+        Requests for which no version was asked, by HTTP status, since its servers were started: without the token (401),
+        too slow (408), too large (413), encoded (415), too many at once (429), none ready (503).
     release
         The version of this package that its processes run, which goes on when the package is upgraded.
     other_release
@@ -170,6 +177,7 @@ class Deployment(Displayed, Record):
     traffic: Traffic = field(default_factory=Traffic)
     versions: tuple[VersionStatus, ...] = ()
     not_logged: int = 0
+    turned_away: dict[str, int] = field(default_factory=dict)
     on_boot: str = ""
     grpc: str = ""
     contract: str = ""
@@ -212,12 +220,25 @@ class Deployment(Displayed, Record):
             told.append(self.log_failing)
         if self.not_logged:
             told.append(f"{self.not_logged} predictions were answered and could not be logged")
+        if self.turned_away:
+            told.append(self.away())
         told += [f"{d.what}: {d.why}" for d in reversed(self.traffic.decisions)]
         if self.on_boot:
             told.append(self.on_boot)
         if self.other_release:
             told.append(self.outdated())
         return "\n".join(told)
+
+    def away(self) -> str:
+        """How many requests were turned away before a version was asked, and why; empty where none was.
+
+        Examples
+        --------
+        >>> Deployment("clf", "clf@1", "running", "", turned_away={"413": 1, "429": 1200}).away()
+        'requests turned away before a version was asked: 1 too large (413), 1,200 too many at once (429)'
+        """
+        told = [f"{many:,} {AWAY.get(status, 'refused')} ({status})" for status, many in self.turned_away.items()]
+        return f"requests turned away before a version was asked: {', '.join(told)}" if told else ""
 
     @property
     def log_failing(self) -> str:

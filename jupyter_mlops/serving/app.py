@@ -154,7 +154,7 @@ class App:
         if bare != request.path and bare in self._routes:  # as MLflow's server sends a probe on that asks for /ping/
             return Answer(307, b""), [(b"location", b"?".join(filter(None, (bare.encode(), request.query))))]
         if request.path not in OPEN and not self.allowed(request.headers.get(b"authorization", b"")):
-            answer = Answer.error(401, "UNAUTHENTICATED", "Send 'Authorization: Bearer <the deployment's token>'.")
+            answer = self._turn_away(401, "UNAUTHENTICATED", "Send 'Authorization: Bearer <the deployment's token>'.")
             return self._as_asked(request, answer), [(b"www-authenticate", b"Bearer")]
         found = self._routes.get(request.path)
         if request.path == "/v2" or request.path.startswith("/v2/"):
@@ -216,12 +216,13 @@ class App:
             return body, self.after_refused_body(request)
         refused = self.admit()
         if refused is not None:
-            return refused, []
+            return refused, self.answer_headers(request, refused, None)
         try:
             wanted = request.headers.get(b"x-model", b"")
             slot = next((each for each in self.router.slots() if each.ready and wanted in (b"", each.header)), None)
             if slot is None:
-                return self.not_ready(), []
+                refused = self.not_ready()
+                return refused, self.answer_headers(request, refused, None)
             ask = Ask(body, request.headers.get(b"content-type", b"").decode("latin-1"))
             answered = asyncio.get_running_loop().run_in_executor(self._threads, answer_features, slot.model, ask)
             return await answered, self.answer_headers(request, Answer(200, b""), Route(slot))
@@ -258,7 +259,7 @@ class App:
         """Let one more request in, which has to `leave`; the answer that refuses it where there are too many."""
         if self._asked >= self.limits.requests:
             message = f"{self._asked} requests are being answered; send this one again later."
-            return Answer.error(429, "RESOURCE_EXHAUSTED", message)
+            return self._turn_away(429, "RESOURCE_EXHAUSTED", message)
         self._asked += 1
         return None
 
@@ -273,10 +274,14 @@ class App:
         """So many requests less are being answered."""
         self._asked -= requests
 
-    @staticmethod
-    def not_ready() -> Answer:
+    def not_ready(self) -> Answer:
         """What is answered where no version is ready."""
-        return Answer.error(503, "TEMPORARILY_UNAVAILABLE", "No model version is ready to answer.")
+        return self._turn_away(503, "TEMPORARILY_UNAVAILABLE", "No model version is ready to answer.")
+
+    def _turn_away(self, status: int, code: str, message: str) -> Answer:
+        """The answer where no version is asked, counted: a client that is turned away is told nowhere else."""
+        self.router.turned_away(status)
+        return Answer.error(status, code, message)
 
     async def predict(self, request: Request, ask: Ask, *, slot: Slot | None = None) -> tuple[Answer, Route | None]:
         """Let a version answer, log it, and tell the router: the one way by which every protocol predicts.
@@ -329,6 +334,7 @@ class App:
         encoding = request.headers.get(b"content-encoding", b"").strip().lower()
         if encoding not in (b"", b"identity"):
             told = f"The body is encoded as {encoding.decode('latin-1')!r}; send it as it is, without Content-Encoding."
+            self.router.turned_away(415)
             return Answer(415, told.encode(), "text/plain; charset=utf-8")
         length = request.headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self.limits.body:
@@ -356,7 +362,7 @@ class App:
 
     def _too_large(self) -> Answer:
         message = f"The request is larger than {self.limits.body} bytes; send fewer rows at a time."
-        return Answer.error(413, "BAD_REQUEST", message)
+        return self._turn_away(413, "BAD_REQUEST", message)
 
     def _batcher(self, slot: Slot) -> Batcher:
         found = self._batchers.get(slot)

@@ -40,8 +40,11 @@ MONITORED_FILE = "monitored.om"
 MAGIC = 0x6D6C6D31
 MODEL_BYTES = 192
 VERSIONS = 32
-# of a process: magic, pid, in flight, log not written, last log time, number of versions, of it not noted, refusing
-GLOBALS = 8
+TURNED_AWAY: tuple[int, ...] = (401, 408, 413, 415, 429, 503)
+"""Statuses of requests that are turned away before a version is asked, each counted by itself."""
+# of a process: magic, pid, in flight, log not written, last log time, number of versions, of it not noted, refusing, and the
+# requests that were turned away by status
+GLOBALS = 8 + len(TURNED_AWAY)
 # of a version: requests by class of status 1xx to 5xx, rows, slow, sum of microseconds, buckets, batches by size, their sum,
 # refused alone
 PER_VERSION = 5 + 1 + 1 + 1 + (len(EDGES) + 1) + (len(SIZES) + 1) + 1 + 1
@@ -125,6 +128,11 @@ class Counters:
         counts[at + 5] += rows
         counts[at + 6] += slow
         counts[at + 7] += micros
+
+    def turned_away(self, status: int) -> None:
+        """Count a request that no version was asked for."""
+        if status in TURNED_AWAY:
+            self._globals[8 + TURNED_AWAY.index(status)] += 1
 
     def batched(self, at: int, size: int) -> None:
         """Count one batch of so many requests."""
@@ -224,7 +232,13 @@ class VersionCounts:
 
 @dataclass
 class WorkerCounts:
-    """What one process has counted."""
+    """What one process has counted.
+
+    Parameters
+    ----------
+    turned_away
+        Requests that no version was asked for, by status, without those of which there were none.
+    """
 
     pid: int
     in_flight: int
@@ -233,6 +247,7 @@ class WorkerCounts:
     versions: dict[str, VersionCounts]
     unnoted: int = 0
     refusing: bool = False
+    turned_away: dict[int, int] = field(default_factory=dict)
 
 
 def read_counters(folder: Path) -> Iterator[WorkerCounts]:
@@ -252,7 +267,8 @@ def read_counters(folder: Path) -> Iterator[WorkerCounts]:
         for place in range(min(head[5], VERSIONS)):
             name = raw[NAMES_AT + place * MODEL_BYTES : NAMES_AT + (place + 1) * MODEL_BYTES].rstrip(b"\0").decode()
             versions[name] = _version(counts[place * PER_VERSION : (place + 1) * PER_VERSION].tolist())
-        yield WorkerCounts(head[1], head[2], head[3], head[4], versions, head[6], bool(head[7]))
+        away = {status: many for status, many in zip(TURNED_AWAY, head[8:], strict=True) if many}
+        yield WorkerCounts(head[1], head[2], head[3], head[4], versions, head[6], bool(head[7]), away)
 
 
 def _version(counts: list[int]) -> VersionCounts:
@@ -317,6 +333,10 @@ def openmetrics(deployment: str, workers: Sequence[WorkerCounts], *, now_ms: int
         lines += _histogram("mlops_batch_size_requests", partial(bucket, model), SIZES, SIZES, counts.sizes)
         lines.append(f"mlops_batch_size_requests_count{labels(model)} {sum(counts.sizes)}")
         lines.append(f"mlops_batch_size_requests_sum{labels(model)} {counts.batched}")
+    family("mlops_turned_away", "counter", "Requests that no version was asked for, by HTTP status.")
+    for status in TURNED_AWAY:
+        total = sum(w.turned_away.get(status, 0) for w in workers)
+        lines.append(f"mlops_turned_away_total{labels(status=str(status))} {total}")
     family("mlops_queue_requests", "gauge", "Requests being answered now.", "requests")
     lines.append(f"mlops_queue_requests{labels()} {sum(w.in_flight for w in workers)}")
     family("mlops_predictions_not_logged", "counter", "Predictions answered that the inference log does not hold.")

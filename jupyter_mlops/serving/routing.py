@@ -119,6 +119,9 @@ class Router(Protocol):
     ) -> None:
         """Take note of what a shadow answered (`copy`) beside what was sent (`answer`); called in a thread."""
 
+    def turned_away(self, status: int) -> None:
+        """Take note of a request that no version was asked for, by its HTTP status."""
+
     def refused_alone(self, slot: Slot) -> None:
         """Take note of a request that a version refused though the one that answers most takes it."""
 
@@ -169,6 +172,9 @@ class OneSlot:
         self, route: Route, shadow: Slot, ask: Ask, request_id: str, answer: Answer, copy: Answer, seconds: float
     ) -> None:
         """There are no shadows."""
+
+    def turned_away(self, status: int) -> None:
+        """Nothing is counted here."""
 
     def refused_alone(self, slot: Slot) -> None:
         """There is no other version."""

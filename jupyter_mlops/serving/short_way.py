@@ -371,6 +371,7 @@ def protocol_for(app: App) -> type[HttpToolsProtocol]:
                 if not self.transport.is_closing():
                     begun = getattr(self.cycle, "response_started", False) and not self.cycle.response_complete
                     if self._sending and not begun:
+                        app.router.turned_away(408)
                         self.transport.write(TOO_SLOW)
                     self.transport.close()
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 from ..domain.deployment import VersionStatus, WorkerStatus
@@ -11,7 +12,7 @@ from .deployment_folder import StoredDeployment
 from .metrics import VersionCounts, WorkerCounts, add_up
 from .orders import WorkerState
 
-__all__ = ["RELEASE", "cores", "parent_of", "release_of", "versions_of", "worker_of"]
+__all__ = ["RELEASE", "cores", "parent_of", "release_of", "turned_away", "versions_of", "worker_of"]
 
 
 RELEASE: str = sys.modules[__name__.partition(".")[0]].__version__  # as loaded: the files may be newer by now
@@ -68,6 +69,14 @@ def versions_of(
             )
         )
     return tuple(found)
+
+
+def turned_away(counted: Sequence[WorkerCounts]) -> dict[str, int]:
+    """How many requests no version was asked for, over all workers, by HTTP status."""
+    found: Counter[int] = Counter()
+    for worker in counted:
+        found.update(worker.turned_away)
+    return {str(status): many for status, many in sorted(found.items())}
 
 
 def memory_of(pid: int) -> int:

@@ -28,7 +28,7 @@ from .metrics import read_counters
 from .orders import WORKERS, WorkerState, crew_beat, crew_replaced, read_workers
 from .process import Process, reap
 from .starting import START_SECONDS, await_ready, start_server
-from .status import parent_of, release_of, versions_of, worker_of
+from .status import parent_of, release_of, turned_away, versions_of, worker_of
 
 __all__ = ["Supervisor"]
 
@@ -341,6 +341,7 @@ class Supervisor:
             workers=tuple(worker_of(pid, counted, silent=self._liveness.silent(pid)) for pid in sorted(states)),
             traffic=replace(stored.traffic, deployment=stored.name),
             versions=versions_of(stored, list(states.values()), counted),
+            turned_away=turned_away(counted),
             not_logged=not_logged(folder.log) + sum(worker.unnoted for worker in counted),
             on_boot=stored.on_boot,
             contract=stored.contract.source if stored.contract is not None else "",

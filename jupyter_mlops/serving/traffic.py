@@ -185,6 +185,10 @@ class LiveRouter:
                     )
                 )  # fmt: skip
 
+    def turned_away(self, status: int) -> None:
+        """Count a request that no version was asked for."""
+        self._counters.turned_away(status)
+
     def refused_alone(self, slot: Slot) -> None:
         """Count a request that a version refused though the stable one takes it."""
         at = self._table.places.get(slot)

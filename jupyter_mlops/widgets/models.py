@@ -190,6 +190,7 @@ def _told(one: Deployment, decisions: int) -> list[str]:
         *(f"{v.model} computes by {v.path}: {v.path_reason}" for v in one.versions if v.path_reason),
         *([one.log_failing] if one.log_failing else []),
         *([f"{one.not_logged:,} predictions were answered and could not be logged"] if one.not_logged else []),
+        *([one.away()] if one.turned_away else []),
         *(f"{d.what}: {d.why}" for d in reversed(one.traffic.decisions[-decisions:])),
         *([one.outdated()] if one.other_release else []),
     ]

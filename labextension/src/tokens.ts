@@ -95,6 +95,7 @@ export interface IDeployment {
   versions: IServedVersion[];
   traffic: { sticky: string; holdout: number; decisions: IDecision[] };
   not_logged: number;
+  turned_away: Record<string, number>;
 }
 
 export interface IWorker {
@@ -111,6 +112,7 @@ export interface IServedVersion {
   path: string;
   path_reason: string;
   requests: number;
+  refused: number;
   errors: number;
   p50_ms: number | null;
   p99_ms: number | null;

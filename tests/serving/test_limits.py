@@ -44,6 +44,17 @@ def slot(tmp_path: Path) -> Slot:
     return Slot("m@1", Slow(), writer)
 
 
+class Noting(OneSlot):
+    """A router that notes whom no version was asked for."""
+
+    def __init__(self, slot: Slot) -> None:
+        super().__init__(slot)
+        self.away: list[int] = []
+
+    def turned_away(self, status: int) -> None:
+        self.away.append(status)
+
+
 async def post(app: App) -> tuple[int, dict[str, str], Any]:
     """One request by the ASGI protocol: status, headers, body."""
     sent: list[dict[str, Any]] = []
@@ -62,8 +73,10 @@ async def post(app: App) -> tuple[int, dict[str, str], Any]:
 
 
 def test_more_than_may_be_answered_at_once_are_sent_away(slot: Slot, tmp_path: Path) -> None:
+    router = Noting(slot)
+
     async def run() -> list[tuple[int, dict[str, str], Any]]:
-        app = App(OneSlot(slot), token=TOKEN, limits=Limits(requests=2))
+        app = App(router, token=TOKEN, limits=Limits(requests=2))
         waiting = [asyncio.create_task(post(app)) for _ in range(3)]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         slot.model.go.set()
@@ -79,6 +92,7 @@ def test_more_than_may_be_answered_at_once_are_sent_away(slot: Slot, tmp_path: P
     assert sorted(status for status, _, _ in found) == [200, 200, 200, 429]
     ((_, headers, body),) = [one for one in found if one[0] == 429]
     assert (headers["retry-after"], body["error_code"]) == ("1", "RESOURCE_EXHAUSTED")
+    assert router.away == [429]
     assert count(tmp_path / "log") == 3
 
 
@@ -123,8 +137,10 @@ def test_a_client_that_is_silent_in_the_middle_is_let_go(slot: Slot) -> None:
         writer.close()
         return got
 
+    router = Noting(slot)
+
     async def run() -> list[bytes]:
-        app = App(OneSlot(slot), token=TOKEN, limits=Limits(silence=3.0))
+        app = App(router, token=TOKEN, limits=Limits(silence=3.0))
         config = uvicorn.Config(
             app, http=protocol_for(app), lifespan="off", log_config=None, timeout_keep_alive=app.limits.silence
         )
@@ -150,6 +166,7 @@ def test_a_client_that_is_silent_in_the_middle_is_let_go(slot: Slot) -> None:
 
     nothing, half_a_head, half_a_body, late, at_once = asyncio.run(run())
     assert nothing == b""
+    assert router.away == [408, 408]
     assert half_a_head.startswith(b"HTTP/1.1 408 ")
     assert half_a_body.startswith(b"HTTP/1.1 408 ")
     assert late.startswith(b"HTTP/1.1 200 ")

@@ -56,7 +56,9 @@ def test_every_target(model: Path, tmp_path: Path, target: str) -> None:
         passes(BIN / "check-jsonschema", "--schemafile", SCHEMA, out / "inferenceservice.yaml")
     if target == "ray":
         ast.parse((out / "app.py").read_text())
-        assert f"jupyter-mlops=={metadata.version('jupyter-mlops')}`" in (out / "README.md").read_text().replace("\n", "`")
+        assert f"jupyter-mlops=={metadata.version('jupyter-mlops')}`" in (out / "README.md").read_text().replace(
+            "\n", "`"
+        )
 
 
 def test_the_servers_user_may_write_the_log_volume() -> None:

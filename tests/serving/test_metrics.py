@@ -50,9 +50,12 @@ def test_several_processes_are_added_up(tmp_path: Path) -> None:
     ours.batched(at, 3)
     ours.in_flight(5)
     ours.logged(2, 1, 10_000)
+    for status in (429, 429, 413, 404):
+        ours.turned_away(status)
     (tmp_path / "torn.counts").write_bytes(b"half")
     assert sum(worker.unnoted for worker in read_counters(tmp_path)) == 1
     total = add_up(list(read_counters(tmp_path)))
+    assert [worker.turned_away for worker in read_counters(tmp_path)] == [{}, {}, {413: 1, 429: 2}]
     assert total["clf@7"].statuses == [0, 2000, 0, 0, 1]
     assert (total["clf@7"].rows, total["clf@7"].errors, total["clf@7"].slow) == (6000, 1, 1)
     text = openmetrics("people", list(read_counters(tmp_path)), now_ms=12_500)

@@ -19,7 +19,9 @@ final, forest = final_of(HistGradientBoostingRegressor(max_iter=2, min_samples_l
 WAYS = {
     "a model server": MODEL + "final.start(forest.onnx()); print(final.sums(x).shape)",
     "a footprint": MODEL + "from jupyter_mlops.evaluation.footprint import open_session; open_session(forest.onnx())",
-    "a builder": "from jupyter_mlops.serving.compiled.builder import _load; _load()\n" + MODEL + "final.start(forest.onnx())",
+    "a builder": "from jupyter_mlops.serving.compiled.builder import _load; _load()\n"
+    + MODEL
+    + "final.start(forest.onnx())",
 }
 
 

@@ -125,6 +125,7 @@ class GrpcServer:
             request = Request(f"/{SERVICE}/{call}", b"", headers, request_id(headers), trace_of(headers), _no_body)
             try:
                 if call not in OPEN and not self._app.allowed(headers.get(b"authorization", b"")):
+                    self._app.router.turned_away(401)
                     raise Refusal(401, "Send the metadata 'authorization: Bearer <the deployment's token>'.")
                 try:
                     given = kind.FromString(raw)

@@ -278,6 +278,12 @@ export function deploymentRow(
               trans.__('not logged'),
               deployment.not_logged ? counted(deployment.not_logged) : ''
             ],
+            [
+              trans.__('turned away'),
+              Object.entries(deployment.turned_away)
+                .map(([status, many]) => `${counted(many)} × ${status}`)
+                .join(', ')
+            ],
             [trans.__('log'), within(shared.model.workspace, deployment.log)]
           ]}
         />
@@ -294,6 +300,10 @@ export function deploymentRow(
               ],
               [trans.__('path'), version.path],
               [trans.__('requests'), counted(version.requests)],
+              [
+                trans.__('refused'),
+                version.refused ? counted(version.refused) : ''
+              ],
               [
                 trans.__('errors'),
                 version.errors ? counted(version.errors) : ''
