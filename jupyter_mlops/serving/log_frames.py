@@ -37,6 +37,7 @@ __all__ = [
     "Segment",
     "first_frame",
     "frame_of",
+    "never_begun",
     "remove_segment",
     "segment_paths",
 ]
@@ -245,6 +246,17 @@ def first_frame(model: str, inputs: str, classes: Sequence[str], sample: float, 
         "pid": os.getpid(),
     }
     return frame_of(0, 0, time_ms, facts)
+
+
+def never_begun(path: Path) -> bool:
+    """Whether a segment ends within its first frame, and so holds no prediction; one that cannot be read may hold some."""
+    with path.open("rb") as file:
+        head = file.read(HEAD.size)
+        size = file.seek(0, os.SEEK_END)
+    if size < HEAD.size:
+        return True
+    magic, length, _ = HEAD.unpack(head)
+    return bool(magic == MAGIC) and size < AROUND + int(length)
 
 
 def remove_segment(path: Path) -> None:

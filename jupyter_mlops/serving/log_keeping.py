@@ -23,7 +23,7 @@ from typing import Any
 
 from ..domain.deployment import LogRules
 from ..errors import NotReady
-from .log_frames import GAP, SEGMENT_SUFFIX, Segment, remove_segment, segment_paths
+from .log_frames import GAP, SEGMENT_SUFFIX, Segment, never_begun, remove_segment, segment_paths
 from .log_masking import hashed, mask_key
 from .log_parquet import PARQUET_SUFFIX, PREFIX, Facts, facts_of, part_of, read_part, write_part
 
@@ -34,6 +34,8 @@ log = logging.getLogger("jupyter_mlops.service")
 DAY_MS = 86_400_000
 LOOK_SECONDS = 0.1
 STAND_BACK = 10
+BEGINNING_SECONDS = 60
+UNREADABLE = ".unreadable"
 MANY = 16  # segments; where more have piled up, the one who makes Parquet of them no longer stands back
 
 
@@ -73,8 +75,7 @@ def compact(folder: Path) -> int:
             segment = Segment.open(path)
             if segment is None:
                 with contextlib.suppress(FileNotFoundError):
-                    if time.time() - path.stat().st_mtime > 60:  # its writer died before it had begun
-                        path.unlink()
+                    _without_beginning(path)
                 continue
             if segment.writing():
                 continue
@@ -86,6 +87,18 @@ def compact(folder: Path) -> int:
             done += 1
         remove_segment(path)
     return done
+
+
+def _without_beginning(path: Path) -> None:
+    """Remove a segment whose writer died before it had begun; one that holds more stays, under another name."""
+    if time.time() - path.stat().st_mtime <= BEGINNING_SECONDS or Segment(path, "", "").writing():
+        return
+    if never_begun(path):
+        remove_segment(path)
+        return
+    aside = path.with_name(path.name + UNREADABLE)
+    path.rename(aside)
+    log.error("%s was written by another version, or is damaged: it is kept, and is not part of the log", aside)
 
 
 def compact_apart(folder: Path, stopping: threading.Event) -> None:

@@ -188,6 +188,30 @@ def test_a_segment_that_is_written_stays(tmp_path: Path) -> None:
     assert count(tmp_path) == len(read(tmp_path)) == 2
 
 
+def test_what_cannot_be_read_is_never_removed(tmp_path: Path) -> None:
+    """A segment of another version, or with a damaged beginning, holds answers; one that was cut in its beginning holds none."""
+    for number in range(3):
+        log = writer(tmp_path)
+        log.append(entry(number, [row(number)]))
+        log.close()
+    other, damaged, cut = segment_paths(tmp_path)
+    whole = other.read_bytes()
+    other.write_bytes(b"mlf1" + whole[4:])
+    damaged.write_bytes(whole[:40] + b"\xff" + whole[41:])
+    cut.write_bytes(whole[:40])
+    compact(tmp_path)
+    assert segment_paths(tmp_path) == [other, damaged, cut]  # their writers may be about to go on
+    for path in (other, damaged, cut):
+        os.utime(path, (1, 1))
+    compact(tmp_path)
+    assert not segment_paths(tmp_path)
+    kept = {path.name: path.read_bytes() for path in tmp_path.glob("*.unreadable")}
+    assert kept == {
+        f"{other.name}.unreadable": b"mlf1" + whole[4:],
+        f"{damaged.name}.unreadable": whole[:40] + b"\xff" + whole[41:],
+    }
+
+
 def test_parquet_is_made_in_a_process_of_its_own(tmp_path: Path) -> None:
     """What is closed, while nobody else holds the log; nothing is started where all that there is is being written."""
     log = writer(tmp_path)
