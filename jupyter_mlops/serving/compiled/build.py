@@ -119,8 +119,6 @@ def _preprocessing(estimator: Any, signature: Signature) -> tuple[Operation, int
         if step is not None and step != "passthrough":
             source = encode(step, source)
     last = steps[-1]
-    if isinstance(getattr(last, "classes_", None), list):
-        raise NotCompilable(f"{type(last).__name__} classifies several outputs")
     if isinstance(source, Raw) and not source.numeric:
         raise NotCompilable(f"{type(last).__name__} takes columns that are no numbers as they are")
     made = matrix(source)

@@ -262,6 +262,8 @@ def _compare(
 
 
 def _difference(theirs: Any, ours: Any, tolerance: float, where: str) -> float:
+    if isinstance(theirs, list):  # rows are told apart in arrays only
+        raise Differs(f"{where}: a matrix for each of several outputs")
     theirs, ours = np.asarray(theirs), np.asarray(ours)
     if theirs.shape != ours.shape:
         raise Differs(f"{where}: {ours.shape} instead of {theirs.shape}")
