@@ -252,13 +252,15 @@ def of_array(array: pa.Array, note: Record) -> Encoded:
     kind = array.type
     missing = np.asarray(array.is_null().to_numpy(zero_copy_only=False)) if array.null_count else None
     if kind in TEXTS:
-        if missing is not None:  # Arrow may keep bytes in an empty place: they are no content
-            array = array.fill_null("" if kind in TEXTS[:2] else b"")
         wide = array.cast(pa.large_string() if kind in TEXTS[:2] else pa.large_binary())
         if not len(wide):
             return Encoded("text", str(kind), note, Lengths(np.zeros(1, "<i8")), missing, kind=whole)
-        _, offsets, data = wide.buffers()
-        starts = np.frombuffer(offsets, "<i8")[wide.offset : wide.offset + len(wide) + 1]
+        starts = _starts_of(wide)
+        if missing is not None and np.diff(starts)[missing].any():
+            # Arrow may keep bytes in an empty place: they are no content
+            wide = wide.fill_null("" if kind in TEXTS[:2] else b"")
+            starts = _starts_of(wide)
+        data = wide.buffers()[2]
         held = memoryview(data) if data is not None else memoryview(b"")
         return Encoded("text", str(kind), note, Lengths(starts), missing, starts, held, whole)
     if pa.types.is_boolean(kind):
@@ -273,6 +275,11 @@ def of_array(array: pa.Array, note: Record) -> Encoded:
         found = (numbers.fill_null(0) if missing is not None else numbers).to_numpy(zero_copy_only=False)
         return Encoded("plain", CARRIED_AS[kind.bit_width], note, found, missing, kind=whole)
     return Encoded("arrow", "", note, array, kind=whole)
+
+
+def _starts_of(texts: pa.Array) -> np.ndarray[Any, Any]:
+    """Where each text begins in the bytes, and where the last one ends."""
+    return np.frombuffer(texts.buffers()[1], "<i8")[texts.offset : texts.offset + len(texts) + 1]
 
 
 def _of_pieces(array: pa.ChunkedArray, note: Record) -> Encoded:

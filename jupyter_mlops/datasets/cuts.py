@@ -97,8 +97,9 @@ def cut(anchor: Anchor, column: Callable[[int], Encoded], rows: int, first: int 
     for place in anchor.columns:
         for start in range(first, rows, BLOCK):  # what is worked on stays in the processor's cache
             block = slice(start, min(start + BLOCK, rows))
-            into = slice(block.start - first, block.stop - first)
-            hashes[into] = (hashes[into] + _hashes(column(place), block)) * _MIX
+            into = hashes[block.start - first : block.stop - first]
+            into += _hashes(column(place), block)
+            into *= _MIX
     if anchor.window > 1:
         sums = np.cumsum(hashes, dtype=np.uint64)
         sums[anchor.window :] -= sums[: -anchor.window].copy()
@@ -138,6 +139,7 @@ def pair(before: list[str], after: list[str]) -> list[int | None]:
 
 def _hashes(column: Encoded, rows: np.ndarray[Any, Any] | slice) -> np.ndarray[Any, Any]:
     """One 64-bit hash a row; the same value always has the same."""
+    mixed: np.ndarray[Any, Any]
     values = column.values[rows] if column.form != "arrow" else column.values
     if column.form == "text" and column.starts is not None:
         places, first, lengths = column.starts[:], 0, values
@@ -155,6 +157,7 @@ def _hashes(column: Encoded, rows: np.ndarray[Any, Any] | slice) -> np.ndarray[A
         return np.zeros(len(np.arange(len(column))[rows]), np.uint64)
     else:
         mixed = np.ascontiguousarray(values).view(f"<u{values.dtype.itemsize}").astype(np.uint64)
-    mixed = (mixed ^ (mixed >> np.uint64(31))) * _MIX
-    found: np.ndarray[Any, Any] = (mixed ^ (mixed >> np.uint64(29))) * _MIX
-    return found
+    for shift in (np.uint64(31), np.uint64(29)):
+        mixed ^= mixed >> shift
+        mixed *= _MIX
+    return mixed

@@ -155,15 +155,20 @@ def test_health_answers_while_predictions_run(server: RunningServer) -> None:
 def test_what_cannot_be_logged_is_not_answered(server: RunningServer) -> None:
     before = read(server.folder.log)
     pid = server.process.pid
+    many = pd.concat([PEOPLE] * 20)
+    answered = 0
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))  # as if the disk were full
     try:
-        status, _, body = server.predict(PEOPLE)
-        assert (status, json.loads(body)["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+        while (answer := server.predict(many, x_request_id=f"full{answered}"))[0] == 200:  # the log's tail takes some
+            answered += 1
+            assert answered < 100
+        assert (answer[0], json.loads(answer[2])["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
     finally:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert server.predict(PEOPLE.head(2), x_request_id="after")[0] == 200
     after = read(server.folder.log)
-    assert list(after.inputs.index) == [*before.inputs.index, "after-0", "after-1"]
+    full = [f"full{number}-{row}" for number in range(answered) for row in range(len(many))]
+    assert list(after.inputs.index) == [*before.inputs.index, *full, "after-0", "after-1"]
 
 
 def test_the_token_is_in_no_log_and_no_other_file(server: RunningServer) -> None:

@@ -10,6 +10,7 @@ import time
 from http.client import HTTPConnection
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from under_load import TABLE, Load, ask, three_versions, wait_until
@@ -42,11 +43,13 @@ def test_a_log_that_cannot_be_written_is_told_while_it_lasts(deployed: Session) 
         "Authorization": f"Bearer {DeploymentFolder.of(deployed.context.workspace.home, 'kids').token()}",
     }
 
+    large = body_of(pd.concat([TABLE] * 150))  # the tails of the log are full after a few
+
     def statuses() -> set[int]:
         found = set()
         for _ in range(12):  # each of two workers is asked
             connection = HTTPConnection(stored.host, stored.port, timeout=30)
-            connection.request("POST", "/invocations", body_of(TABLE.head(1)), headers)
+            connection.request("POST", "/invocations", large, headers)
             found.add(connection.getresponse().status)
             connection.close()
         return found
