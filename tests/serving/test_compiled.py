@@ -359,8 +359,9 @@ def test_columns_of_float32_are_scaled_as_they_are_there(tmp_path: Path) -> None
         make_pipeline(columns(), RandomForestClassifier(5, random_state=0)),  # takes nothing beyond float32
         make_pipeline(columns(make_pipeline(PolynomialFeatures(2), StandardScaler())), LINE),  # nor infinite products
         make_pipeline(columns(PolynomialFeatures(2)), BOOSTED),  # takes them
+        make_pipeline(columns(FunctionTransformer(np.log1p)), LINE),  # nor a number that has no logarithm
     ],
-    ids=["forest", "products refused", "products taken"],
+    ids=["forest", "products refused", "products taken", "no logarithm"],
 )
 def test_numbers_that_are_too_large_for_a_step_are_left_to_the_original(made: Any, tmp_path: Path) -> None:
     """The original refuses them, or does not; the compiled form had computed on with infinity."""

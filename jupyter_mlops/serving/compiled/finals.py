@@ -53,6 +53,8 @@ class Final:
         The type that a regression's predictions have.
     walked
         Whether the trees are laid out to be walked, see `walk`, and not an ONNX model.
+    whole
+        Whether the estimator refuses a feature that is missing, as the logarithm of a negative number.
     """
 
     link: str
@@ -66,6 +68,7 @@ class Final:
     above: float = 0.0
     tree_width: int = 0
     walked: bool = False
+    whole: bool = False
 
     def __post_init__(self) -> None:
         self._session: Any = None
@@ -207,7 +210,7 @@ def _linear(estimator: Any, name: str) -> Final:
             raise NotCompilable(f"{name} has several outputs")
         column = weights.reshape(-1, 1)
         bias = np.asarray(estimator.intercept_, dtype=np.float64).reshape(-1)
-        return Final("exp" if name in LOG_REGRESSORS else "identity", weights=column, bias=bias)
+        return Final("exp" if name in LOG_REGRESSORS else "identity", weights=column, bias=bias, whole=True)
     classes = np.asarray(estimator.classes_).tolist()
     if name == "LinearDiscriminantAnalysis":
         link = "sigmoid" if len(classes) == 2 else "softmax"
@@ -231,6 +234,7 @@ def _linear(estimator: Any, name: str) -> Final:
         classes,
         weights=np.atleast_2d(weights).T.copy(),
         bias=np.asarray(estimator.intercept_, np.float64).ravel(),
+        whole=True,
     )
 
 
@@ -285,7 +289,7 @@ def _boosting(estimator: Any, width: int) -> tuple[Final, Forest]:
             of_tree(forest, member.tree_, member.tree_.value[:, 0, 0] * estimator.learning_rate, target)
     classes = np.asarray(estimator.classes_).tolist() if hasattr(estimator, "classes_") else []
     link = ("sigmoid" if len(start) == 1 else "softmax") if classes else "identity"
-    return Final(link, classes, base=np.asarray(forest.base), single=True, tree_width=width), forest
+    return Final(link, classes, base=np.asarray(forest.base), single=True, tree_width=width, whole=True), forest
 
 
 def _xgboost(estimator: Any) -> tuple[Final, Forest]:

@@ -151,7 +151,7 @@ class CompiledModel:
         features = self._operation.run(columns)
         if self._final is None:
             return getattr(_last(self.original()), method)(features)
-        if _beyond(features):
+        if _beyond(features, whole=self._final.whole):
             return getattr(self.original(), method)(self.signature.table(columns))
         sums = self._final.sums(features)
         if method == "predict_proba":
@@ -199,7 +199,7 @@ class CompiledModel:
             if not by_row:
                 features = self._operation.run(list(zip(*rows, strict=True)))
             if self._final is not None:
-                if _beyond(features):
+                if _beyond(features, whole=self._final.whole):
                     return [None] * len(taken)
                 return self._answers(taken, features, by_row=by_row)
             return self._asked(taken, features)
@@ -316,13 +316,13 @@ class CompiledModel:
                         )
 
 
-def _beyond(features: Any) -> bool:
-    """Whether a feature is infinite or beyond float32: what the steps make of it, or refuse, only they know."""
+def _beyond(features: Any, *, whole: bool) -> bool:
+    """Whether a feature is infinite or beyond float32, or missing where all have to be there: what steps refuse they know."""
     flat = features.ravel()
     with np.errstate(over="ignore"):
         if float(np.dot(flat, flat)) < LARGEST:  # the sum of squares, which is the quickest way to look at all
             return False
-    return bool((np.abs(flat) >= LARGEST_SINGLE).any())  # NaN, a missing value, is not
+    return bool((np.abs(flat) >= LARGEST_SINGLE).any() or (whole and np.isnan(flat).any()))
 
 
 def _last(estimator: Any) -> Any:
