@@ -35,7 +35,7 @@ THREADS = 4  # predictions hold the interpreter's lock for most of their time; m
 # for who watches over the server: they tell nothing but that it lives; and the page that asks for the token
 OPEN = ("/ping", "/health", "/v2/health/live", "/v2/health/ready", "/")
 RETRY_SECONDS = b"1"
-PAGE_POLICY = b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'"
+PAGE_POLICY = b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; frame-ancestors 'none'"
 METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -153,6 +153,8 @@ class App:
         bare = request.path.rstrip("/")
         if bare != request.path and bare in self._routes:  # as MLflow's server sends a probe on that asks for /ping/
             return Answer(307, b""), [(b"location", b"?".join(filter(None, (bare.encode(), request.query))))]
+        if bare == "/docs":  # where people look who know other servers
+            return Answer(307, b""), [(b"location", b"./" if bare == request.path else b"../")]
         if request.path not in OPEN and not self.allowed(request.headers.get(b"authorization", b"")):
             answer = self._turn_away(401, "UNAUTHENTICATED", "Send 'Authorization: Bearer <the deployment's token>'.")
             return self._as_asked(request, answer), [(b"www-authenticate", b"Bearer")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -41,6 +42,9 @@ def page(server: RunningServer) -> Iterator[Any]:
 def test_a_person_tries_the_model(page: Any, server: RunningServer) -> None:
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda line: line.type == "error" and "status of 40" not in line.text and problems.append(line.text))
+    page.goto(f"http://127.0.0.1:{server.port}/docs")
+    assert page.url == f"http://127.0.0.1:{server.port}/"
     page.fill("#token", "not the token")
     page.click("#enter button")
     said = page.locator("#said")
@@ -48,6 +52,10 @@ def test_a_person_tries_the_model(page: Any, server: RunningServer) -> None:
     page.fill("#token", server.token)
     page.click("#enter button")
     page.wait_for_selector("#ask:not([hidden])")
+    with page.expect_download() as download:
+        page.click("#openapi")
+    document = json.loads(download.value.path().read_text())
+    assert (download.value.suggested_filename, "/invocations" in document["paths"]) == ("openapi.json", True)
     fields = {name: page.locator(f"#field{at}") for at, name in enumerate(PEOPLE)}
     shown = {name: field.input_value() for name, field in fields.items()}
     first = PEOPLE.iloc[0]
