@@ -417,9 +417,9 @@ function trustChips(run: IRun, shared: IShared): IRowContent['chips'] {
 
 function latency(version: IServedVersion): string {
   const shown = [version.p50_ms, version.p99_ms].map(ms =>
-    ms === null ? '–' : ms.toPrecision(2)
+    ms === null ? '–' : ms < 100 ? `${ms.toPrecision(2)} ms` : duration(ms)
   );
-  return version.p50_ms === null ? '' : `${shown.join(' / ')} ms`;
+  return version.p50_ms === null ? '' : shown.join(' / ');
 }
 
 function address(url: string): string {
