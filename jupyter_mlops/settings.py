@@ -245,7 +245,8 @@ def remember_store(workspace: Workspace) -> None:
     """Write the workspace's store and experiment down, in one step."""
     workspace.home.mkdir(parents=True, exist_ok=True)
     ignore = workspace.home / ".gitignore"
-    if not ignore.exists():
+    if not ignore.exists():  # the folder is new; who shares it with others opens it once, and it stays open
+        workspace.home.chmod(0o700)  # it holds models, data and what was predicted
         ignore.write_text("*\n")
     target = workspace.home / REMEMBERED
     temporary = target.with_suffix(f".{os.getpid()}.tmp")

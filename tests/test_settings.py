@@ -41,6 +41,7 @@ def test_environment_beats_pyproject_and_what_is_remembered_beats_both(tmp_path:
 def test_what_is_remembered_keeps_itself_out_of_git(tmp_path: Path) -> None:
     remember_store(Settings.load(root=tmp_path, environment={}).workspace())
     assert (tmp_path / ".mlops" / ".gitignore").read_text() == "*\n"
+    assert (tmp_path / ".mlops").stat().st_mode & 0o777 == 0o700, "another user of the machine read the models in it"
 
 
 @pytest.mark.parametrize(
