@@ -20,6 +20,7 @@ __all__ = ["build_requirements", "copy_code", "python_version", "requirements"]
 # what every model folder of ours needs to be read and served by MLflow
 OURS = __name__.partition(".")[0]
 ALWAYS = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy")
+INSTALLED = {"site-packages", "dist-packages"}
 
 
 def python_version() -> str:
@@ -98,6 +99,8 @@ def _own_place(root: str) -> Path | None:
     if file is None or root in ("__main__", OURS):  # ours is a package like any other, however it was installed
         return None
     path = Path(file).resolve()
+    if INSTALLED.intersection(path.parts):  # of another environment too, that this one is layered upon
+        return None
     if path.suffix != ".py" or any(path.is_relative_to(place) for place in _package_folders()):
         return None
     return path.parent if path.name == "__init__.py" else path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import json
 import os
 import subprocess
@@ -35,6 +36,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 from sklearn.svm import SVC
 
 from jupyter_mlops.errors import InvalidArgument, NotReady
+from jupyter_mlops.tracking.model_code import copy_code
 from jupyter_mlops.tracking.model_package import write_package
 
 ROWS = 120
@@ -420,3 +422,15 @@ def printed(code: str, cache: Path) -> str:
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     return done.stdout
+
+
+def test_a_package_of_another_environments_is_no_code_of_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An environment that is layered upon another by a `.pth` file: its packages were copied into every model."""
+    place = tmp_path / "lib" / "site-packages" / "layered_package"
+    place.mkdir(parents=True)
+    (place / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(place.parent)
+    importlib.import_module("layered_package")
+    assert copy_code(["layered_package"], tmp_path / "code") == []
