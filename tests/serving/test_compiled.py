@@ -143,6 +143,10 @@ CASES: dict[str, tuple[Callable[[], Any], pd.DataFrame, Any, str]] = {
             columns(MinMaxScaler(), OneHotEncoder(min_frequency=40, handle_unknown="infrequent_if_exist", drop="first")), LINE
         ), TABLE, BINARY, "compiled",
     ),
+    "unknown categories warned of": (
+        lambda: make_pipeline(columns(MinMaxScaler(), OneHotEncoder(max_categories=2, handle_unknown="warn")), LINE),
+        TABLE, BINARY, "compiled",
+    ),
     "unknown categories refused": (
         lambda: make_pipeline(columns(MaxAbsScaler(), OneHotEncoder(drop="if_binary")), LINE), TABLE, BINARY, "compiled",
     ),

@@ -269,12 +269,10 @@ def _one_hot(encoder: Any, source: Source) -> Source:
         values.append([_plain(c) for c in categories])
         places.append([where.get(m, -1) for m in mapping])
         rule = encoder.handle_unknown
-        if rule == "infrequent_if_exist" and rare is not None and len(rare):
+        if rule in ("infrequent_if_exist", "warn") and rare is not None and len(rare):
             unknown.append(where.get(size - 1, -1))
-        elif rule in ("error", "warn"):
-            unknown.append(-2 if rule == "error" else -1)
         else:
-            unknown.append(-1)
+            unknown.append(-2 if rule == "error" else -1)
         at += len(kept)
     _check_missing(values, source)
     return Encoded(OneHot(_things(source), values, places, unknown, at, str(np.dtype(encoder.dtype))), at)
