@@ -42,7 +42,9 @@ def page(server: RunningServer) -> Iterator[Any]:
 def test_a_person_tries_the_model(page: Any, server: RunningServer) -> None:
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda line: line.type == "error" and "status of 40" not in line.text and problems.append(line.text))
+    page.on(
+        "console", lambda line: line.type == "error" and "status of 40" not in line.text and problems.append(line.text)
+    )
     page.goto(f"http://127.0.0.1:{server.port}/docs")
     assert page.url == f"http://127.0.0.1:{server.port}/"
     page.fill("#token", "not the token")
