@@ -212,8 +212,11 @@ def _split(given: Any) -> pd.DataFrame:
     rows = given["data"]
     if isinstance(rows, list) and len({len(row) for row in rows if isinstance(row, list)}) > 1:
         raise Refused("Invalid input. The rows of dataframe_split are not all of the same length.")
+    index = given.get("index")
+    if isinstance(rows, list) and isinstance(index, list) and len(index) != len(rows):  # pandas repeats a single row
+        raise Refused(f"Invalid input. dataframe_split has an index of {len(index)} for {len(rows)} rows.")
     try:
-        return pd.DataFrame(index=given.get("index"), columns=given.get("columns"), data=rows)
+        return pd.DataFrame(index=index, columns=given.get("columns"), data=rows)
     except Exception as error:
         raise Refused(
             "Invalid input. Provided dataframe_split field is not a valid dataframe representation in 'split' format. "

@@ -165,6 +165,23 @@ def test_a_model_of_texts_says_that_it_takes_texts() -> None:
     assert described(slot)[0] == [{"name": "inputs", "datatype": "BYTES", "shape": [-1]}]
 
 
+def test_a_model_with_several_outputs_says_how_many() -> None:
+    told = [{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 3]}}]
+    slot: Any = SimpleNamespace(inputs="", outputs=json.dumps(told), model=SimpleNamespace(classes=()))
+    assert described(slot)[1] == [{"name": "predict", "datatype": "FP64", "shape": [-1, 3]}]
+
+
+def test_an_index_that_names_other_rows_is_refused(server: RunningServer) -> None:
+    """pandas repeats a single row for every name; the compiled path answered it once."""
+    columns = list(TABLE.columns)
+    row = json.loads(TABLE.head(1).to_json(orient="values"))[0]
+    split = {"columns": columns, "data": [row], "index": ["a", "b", "c"]}
+    status, answer = ask(server, "POST", "/invocations", {"dataframe_split": split})
+    assert (status, "index of 3 for 1 rows" in answer["message"]) == (400, True)
+    split["index"] = ["a"]
+    assert ask(server, "POST", "/invocations", {"dataframe_split": split})[0] == 200
+
+
 def test_whole_numbers_beyond_64_bits(server: RunningServer) -> None:
     """They are no INT64, and are not rounded to one; an FP64 holds them as it holds the same written with an exponent."""
     answers = {}

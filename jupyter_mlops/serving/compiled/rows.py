@@ -156,6 +156,8 @@ class Decoder:
             if decoder is None:
                 return None
             rows: Rows = decoder[0].decode(form.data)
+            if not _names_each(form.index, rows):
+                return None
             return rows if decoder[1] is None else [decoder[1](row) for row in rows]
         assert isinstance(form, msgspec.Raw)  # noqa: S101 for the type checker
         if given.dataframe_records is not msgspec.UNSET:
@@ -214,7 +216,9 @@ class Decoder:
             if self._order(tuple(columns)) is None or given.keys() - {"columns", "data", "index"}:
                 return None
             places = [columns.index(name) for name in self._names]
-            if any(len(row) != len(columns) for row in given["data"]):
+            if any(len(row) != len(columns) for row in given["data"]) or not _names_each(
+                given.get("index"), given["data"]
+            ):
                 return None
             rows = [tuple(row[p] for p in places) for row in given["data"]]
         elif isinstance(given, list) and all(isinstance(r, dict) and all(n in r for n in self._names) for r in given):
@@ -226,3 +230,8 @@ class Decoder:
         except msgspec.ValidationError:
             return None
         return (found, "") if found and len(found) <= ROWS else None
+
+
+def _names_each(index: Any, rows: Any) -> bool:
+    """Whether an index is left out or has a name for every row; any other is refused where pandas reads it."""
+    return index is None or (isinstance(index, list) and len(index) == len(rows))

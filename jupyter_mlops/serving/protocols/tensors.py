@@ -155,7 +155,8 @@ def described(slot: Slot) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         e["tensor-spec"]["dtype"] if e.get("type") == "tensor" else e.get("type") for e in told if isinstance(e, dict)
     ]
     told_kind = (OF_ARRAY.get(str(kinds[0])) or OF_COLUMN.get(str(kinds[0]))) if len(kinds) == 1 else None
-    outputs = [{"name": "predict", "datatype": told_kind or "BYTES", "shape": [-1]}]
+    shape = told[0]["tensor-spec"]["shape"] if len(kinds) == 1 and told[0].get("type") == "tensor" else [-1]
+    outputs = [{"name": "predict", "datatype": told_kind or "BYTES", "shape": shape}]
     if slot.model.classes:
         outputs.append({"name": "predict_proba", "datatype": "FP64", "shape": [-1, len(slot.model.classes)]})
     return inputs, outputs
