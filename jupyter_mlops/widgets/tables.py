@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..domain.data_version import DataVersion, DataVersionTable
 from ..domain.deployment import Predictions
-from ..domain.display import byte_size
+from ..domain.display import byte_size, several
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 
 __all__ = ["data_version", "data_version_table", "predictions"]
@@ -30,12 +30,25 @@ def data_version(version: DataVersion) -> Markup:
                 ("saved", when(version.created_ms) if version.created_ms else ""),
                 ("by", version.created_by),
                 ("notebook", version.notebook),
+                ("personal data", join((code(name) for name in version.personal), ", ")),
+                ("checks", _checks(version)),
                 ("seal", version.seal),
                 ("used by", join((code(run[:8]) for run in version.used_by), ", ")),
             ]
         ),
         more("columns", columns) if version.columns else "",
     )  # fmt: skip
+
+
+def _checks(version: DataVersion) -> Markup | str:
+    """What the newest checks found, and the command that shows it."""
+    if version.errors is None:
+        return ""
+    found = [
+        pill(several(count, word), kind) for count, word, kind in
+        ((version.errors, "error", "bad"), (version.warnings or 0, "warning", "warn")) if count
+    ] or [pill("passed", "good")]  # fmt: skip
+    return join([*found, code(f"%mlops data check {version.ref}")], " ")
 
 
 def data_version_table(table: DataVersionTable) -> Markup:

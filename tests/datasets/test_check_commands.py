@@ -12,6 +12,7 @@ from jupyter_mlops.domain.contract import Contract
 from jupyter_mlops.domain.data_check import DataCheck
 from jupyter_mlops.errors import NotFound
 from jupyter_mlops.session import Session
+from jupyter_mlops.widgets import static_html
 
 PEOPLE = pd.DataFrame(
     {"email": [f"p{i % 25}@example.org" for i in range(60)], "x": [i % 7 for i in range(60)], "y": ["a", "b"] * 30}
@@ -54,6 +55,8 @@ def test_masked_before_anything_is_stored(shared_session: Session) -> None:
     saved = data.save(PEOPLE, name="masked", mask=["auto"], check=True, target="y")
     assert (saved.personal, saved.errors) == (("email",), 0)
     assert "personal: email" in saved.text()
+    shown = static_html(saved)
+    assert all(told in shown for told in ("email", f"{saved.warnings} warning", f"%mlops data check {saved.ref}"))
     loaded = data.load("masked")
     assert not loaded.email.str.contains("@").any()
     assert loaded.email.nunique() == 25
