@@ -359,8 +359,13 @@ class Rollback(Displayed, Record):
     previous: int | None = None
     deployments: tuple[str, ...] = ()
 
+    @property
+    def was_another(self) -> bool:
+        """Whether the alias pointed at another version before."""
+        return self.previous not in (None, self.version)
+
     def text(self) -> str:
-        before = f" (it was version {self.previous})" if self.previous not in (None, self.version) else ""
+        before = f" (it was version {self.previous})" if self.was_another else ""
         served = f"; {', '.join(self.deployments)} answers by it" if self.deployments else "; no deployment follows it"
         return f"{self.model}@{self.alias} is version {self.version} again{before}{served}"
 

@@ -28,6 +28,7 @@ from .load import ModelFolder
 from .log_keeping import Expired, compact_apart, forget, keeping, remove_old
 from .on_boot import start_on_boot
 from .operations_traffic import (
+    asked_by,
     follow,
     guard,
     keep_previous,
@@ -125,9 +126,7 @@ def deploy(
         )
         if others:
             told = ", ".join(f"{share.model} as {share.role} {share.weight:.3g}" for share in others)
-            stored = switch(
-                host, stored, wanted, Decision(now_ms(), f"deployed with {told}", host.actor.user or "asked")
-            )
+            stored = switch(host, stored, wanted, Decision(now_ms(), f"deployed with {told}", asked_by(host)))
         if replaced is not None and stored.port != replaced.port:
             host.progress(f"{name} has moved from port {replaced.port} to {stored.port}")
         return keeper.look(stored).to_dict()

@@ -23,6 +23,7 @@ from .load import ModelFolder
 from .supervisor import Supervisor
 
 __all__ = [
+    "asked_by",
     "follow",
     "guard",
     "keep_previous",
@@ -84,9 +85,14 @@ def set_traffic(host: Host, *, name: str, wanted: dict[str, Any], reason: str = 
             stable = own or Share(stored.model, 1.0, "stable", stored.asked)
             shares = (replace(stable, role="stable"), *(s for s in shares if s is not own))
         given = replace(asked, shares=shares, decisions=stored.traffic.decisions).checked()
-        why = Decision(now_ms(), f"traffic is {given.told()}", reason or host.actor.user or "asked")
+        why = Decision(now_ms(), f"traffic is {given.told()}", asked_by(host, reason))
         done = switch(host, stored, given, why)
         return {**replace(done.traffic, deployment=done.name).to_dict(), "versions": given.told()}
+
+
+def asked_by(host: Host, reason: str = "") -> str:
+    """Why a change was made that somebody asked for."""
+    return ", ".join([*([reason] if reason else []), f"asked for by {host.actor.user or 'someone'}"])
 
 
 def switch(host: Host, stored: StoredDeployment, wanted: Traffic, why: Decision) -> StoredDeployment:
@@ -182,7 +188,6 @@ def rollback(host: Host, *, model: str, to: str = "", reason: str = "") -> dict[
     following = following or (serving if len(serving) == 1 else [])
     target = _target(host, f"{name}@{alias}", _before(host, tags, alias, now), to, following)
     ref = f"{name}@{target}"
-    told = reason or f"rolled back by {host.actor.user}"
     switched = sorted(stored.name for stored in following)
     late: list[NotReady] = []
     with contextlib.ExitStack() as held:
@@ -195,7 +200,7 @@ def rollback(host: Host, *, model: str, to: str = "", reason: str = "") -> dict[
             if left not in {stored.model, *(share.model for share in stored.traffic.of_role("canary"))}:
                 continue
             shares = (Share(ref, 1.0, "stable", f"{name}@{alias}"), *_shadows(stored, ref))
-            why = Decision(now_ms(), f"rolled back from {left} to {ref}", told)
+            why = Decision(now_ms(), f"rolled back from {left} to {ref}", asked_by(host, reason))
             try:
                 switch(host, stored, replace(stored.traffic, shares=shares), why)
             except NotReady as error:

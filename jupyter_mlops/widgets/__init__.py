@@ -66,12 +66,14 @@ DRAWN = {
     "Reproduction": "reproduction.reproduction",
     "Retrain": "alerts.retrain",
     "RetrainTable": "alerts.retrain_table",
+    "Rollback": "models.rollback",
     "Run": "runs.run",
     "RunCode": "reproduction.run_code",
     "RunComparison": "runs.comparison",
     "RunTable": "runs.run_table",
     "Status": "workspace.status",
     "Sweep": "sweep.sweep",
+    "Traffic": "models.traffic",
     "Training": "training.training",
     "Verification": "workspace.verification",
 }
@@ -87,8 +89,6 @@ WORDS = frozenset(
         "Erasure",
         "Forgotten",
         "Manifest",
-        "Rollback",
-        "Traffic",
     }
 )
 """Nouns that are said well in a few lines of text, as it stands."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..domain.deployment import Deployment, DeploymentTable
+from ..domain.deployment import Deployment, DeploymentTable, Rollback
 from ..domain.display import several
 from ..domain.model_version import ModelTable, ModelVersion, Promotion
 from ..domain.signature import SignatureColumn
+from ..domain.traffic import Traffic
 from .gates import gate_grid
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 
@@ -19,6 +20,8 @@ __all__ = [
     "model_table",
     "model_version",
     "promotion",
+    "rollback",
+    "traffic",
 ]
 
 METRICS = 4
@@ -92,6 +95,49 @@ def promotion(moved: Promotion) -> Markup:
     )
 
 
+def rollback(gone_back: Rollback) -> Markup:
+    """Which version an alias points at again, and what answers by it."""
+    answering = join((tag("b", name) for name in gone_back.deployments), ", ")
+    answers = (
+        tag("span", " · ", answering, " answers by it") if gone_back.deployments else " · no deployment follows it"
+    )
+    before = f" again; it was version {gone_back.previous}" if gone_back.was_another else " as before"
+    return page(
+        pill(gone_back.alias, "good"),
+        " ",
+        tag("b", f"{gone_back.model}@{gone_back.version}"),
+        tag("span", before, answers, class_="mlops-dim"),
+    )
+
+
+def traffic(shared: Traffic) -> Markup:
+    """How a deployment's requests are shared, by what, and what was decided for it."""
+    rows = [
+        [
+            tag("b", s.model),
+            s.role,
+            _percent(s.weight) if s.role != "kept" else "–",
+            s.asked if s.asked != s.model else "",
+        ]
+        for s in shared
+    ]
+    return page(
+        tag("div", "Traffic of ", shared.deployment, class_="mlops-title"),
+        grid(["model", "part", "share", "asked for"], rows),
+        facts(
+            [
+                ("sticky by", code(shared.sticky) if shared.sticky else ""),
+                ("random holdout", _percent(shared.holdout) if shared.holdout else ""),
+            ]
+        ),
+        *(note(f"{d.what}: {d.why}") for d in reversed(shared.decisions)),
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.4g} %"
+
+
 def deployment_rows(table: DeploymentTable) -> tuple[list[object], list[list[object]]]:
     """The heads and rows of a table of deployments."""
     rows: list[list[object]] = [
@@ -129,7 +175,7 @@ def deployment(one: Deployment) -> Markup:
         f'curl -H "Authorization: Bearer $(cat {one.token_file})" -H "Content-Type: application/json" \\\n'
         f"     -d '{{\"dataframe_records\": [...]}}' {one.url}/invocations"
     )
-    traffic = one.traffic
+    shared = one.traffic
     return page(
         tag("div", one.name, " ", pill(one.state, title=one.error), class_="mlops-title"),
         facts(
@@ -139,8 +185,8 @@ def deployment(one: Deployment) -> Markup:
                 ("asked for", one.asked if one.asked != one.model else ""),
                 ("at", code(one.url)),
                 ("gRPC at", code(one.grpc) if one.grpc else ""),
-                ("sticky by", code(traffic.sticky) if traffic.sticky else ""),
-                ("random holdout", f"{traffic.holdout:.2%}" if traffic.holdout else ""),
+                ("sticky by", code(shared.sticky) if shared.sticky else ""),
+                ("random holdout", _percent(shared.holdout) if shared.holdout else ""),
                 ("contract", one.contract),
                 ("predictions", f"{one.predictions:,}"),
                 ("process", one.pid),
@@ -170,7 +216,7 @@ def _versions(one: Deployment) -> Markup:
         [
             tag("b", v.model),
             v.role,
-            f"{v.weight:.4g}",
+            _percent(v.weight),
             tag("span", v.path, title=v.path_reason),
             Number(v.requests, ","),
             Number(v.refused, ","),

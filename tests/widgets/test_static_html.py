@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from jupyter_mlops import domain
 from jupyter_mlops.domain.data_version import DataVersionTable
-from jupyter_mlops.domain.deployment import DeploymentTable, Predictions
+from jupyter_mlops.domain.deployment import DeploymentTable, Predictions, Rollback
 from jupyter_mlops.domain.display import Displayed
 from jupyter_mlops.domain.drift_report import DriftReport
 from jupyter_mlops.domain.evaluation import Difference, Evaluation
@@ -27,6 +27,7 @@ from jupyter_mlops.domain.model_comparison import ModelComparison
 from jupyter_mlops.domain.model_version import ModelTable
 from jupyter_mlops.domain.record import Record
 from jupyter_mlops.domain.run import Run, RunComparison, RunTable, Series
+from jupyter_mlops.domain.traffic import Decision, Share, Traffic
 from jupyter_mlops.widgets import DRAWN, WORDS, draw, static_html
 from jupyter_mlops.widgets.runs import run_line
 
@@ -233,6 +234,15 @@ def test_predictions_of_one_request_are_told_apart() -> None:
     ids = tuple(f"{'c0c80b51f6c8' * 2}-{row}" for row in range(12))
     shown = static_html(Predictions(tuple(range(12)), ids, "clf@1"))
     assert [row for row in range(12) if f"c0c80b51…-{row}<" in shown] == list(range(10))
+
+
+def test_shares_are_percentages_and_a_rollback_says_what_answers() -> None:
+    shares = (Share("clf@1", 0.85, "stable", "clf@champion"), Share("clf@2", 0.15, "canary"))
+    shown = static_html(Traffic("clf", shares, sticky="X-User", decisions=(Decision(1, "traffic is so", "asked for"),)))
+    assert all(told in shown for told in ("85 %", "15 %", "X-User", "traffic is so: asked for"))
+    shown = static_html(Rollback("clf", "champion", 1, 2, ("shop",)))
+    assert all(told in shown for told in ("clf@1", "it was version 2", "shop", "answers by it"))
+    assert "no deployment follows it" in static_html(Rollback("clf", "champion", 1, 1))
 
 
 def test_outside_a_kernel_there_is_no_live_view() -> None:
