@@ -11,6 +11,7 @@ from typing import TypeVar
 __all__ = ["THREADS", "abreast"]
 
 THREADS = min(4, os.cpu_count() or 1)
+WORTH = 8_000_000  # bytes from which threads are worth starting
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,7 +25,8 @@ def abreast(work: Callable[[Item], Result], items: Iterable[Item], weight: Calla
     Parameters
     ----------
     weight
-        How long an item takes, in any unit: the longest come first, so that nobody is left alone with one at the end.
+        How many bytes an item is: the longest come first, so that nobody is left alone with one at the end, and where all
+        together are few no thread is started.
 
     Raises
     ------
@@ -37,7 +39,8 @@ def abreast(work: Callable[[Item], Result], items: Iterable[Item], weight: Calla
     [1, 3, 2]
     """
     given = list(items)
-    waiting = deque(sorted(range(len(given)), key=lambda place: -weight(given[place])))
+    weights = [weight(item) for item in given]
+    waiting = deque(sorted(range(len(given)), key=lambda place: -weights[place]))
     found: dict[int, Result] = {}
 
     def go() -> None:
@@ -53,7 +56,7 @@ def abreast(work: Callable[[Item], Result], items: Iterable[Item], weight: Calla
             raise
 
     others = min(THREADS, len(given)) - 1
-    if others < 1:
+    if others < 1 or sum(weights) < WORTH:
         go()
     else:
         with ThreadPoolExecutor(others) as pool:

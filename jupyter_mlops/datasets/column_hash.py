@@ -13,55 +13,88 @@ from blake3 import blake3
 
 from ..errors import InvalidArgument
 
-__all__ = ["BLOCK", "HEX_DIGITS", "Stream", "hash_arrow", "hash_codes", "hash_plain", "hash_texts"]
+__all__ = ["HEX_DIGITS", "STEP", "Stream", "hash_arrow", "hash_codes", "hash_plain", "hash_texts"]
 
 HEX_DIGITS = 32
-BLOCK = 65_536
+BLOCK = 65_536  # values canonicalised at a time: they stay in the processor's cache
+STEP = 32_768  # rows; half as many would find a little better what is new in a column, and fill the manifests
 BYTES = (pa.binary(), pa.large_binary())
 NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
 class Stream:
-    """The digest of one column: its values, with a fixed value in the empty places, and which places are empty."""
+    """The digest of one column: its values, with a fixed value in the empty places, and which places are empty.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    mark
+        After how many rows to keep the digest of what has come; 0 for never.
+    stepped
+        Whether to keep what the digest comes from after every `STEP` rows.
+    """
+
+    def __init__(self, mark: int = 0, *, stepped: bool = False) -> None:
         self._values = blake3()
+        self._texts: Any = None
         self._masks: list[np.ndarray[Any, Any]] = []
         self._parts: list[str] = []
         self._rows = 0
+        self._mark = mark
+        self._stepped = stepped
         self.missing = 0
-        self.mark = 0
-        """After how many rows to keep the digest of what has come; `blocks` ends one there."""
         self.begin = ""
-        self.stepped = False
-        """Whether to keep the digests after every `BLOCK` rows, for as long as no value is missing."""
+        """The digest at the mark."""
         self.steps: list[str] = []
+        """After every `STEP` rows what is the same only where all values so far are."""
 
     def add(self, values: np.ndarray[Any, Any], missing: np.ndarray[Any, Any] | None = None) -> None:
         """Take in values, and where they are missing if any are."""
-        self.add_bytes(np.ascontiguousarray(values).view(np.uint8))
+        for start, stop in self._spans(len(values)):
+            self._add(values[start:stop], None if missing is None else missing[start:stop], stop - start)
+
+    def add_texts(
+        self, lengths: np.ndarray[Any, Any], missing: np.ndarray[Any, Any] | None, data: memoryview, places: Any
+    ) -> None:
+        """Take in texts by their lengths in bytes, and their bytes, which begin and end in `data` at `places`."""
+        if self._texts is None:
+            self._texts = blake3()
+        for start, stop in self._spans(len(lengths)):
+            self._texts.update(data[int(places[start]) : int(places[stop])])
+            self._add(lengths[start:stop], None if missing is None else missing[start:stop], stop - start)
+
+    def add_empty(self, missing: np.ndarray[Any, Any]) -> None:
+        """Take in cells that have no value by themselves, only a place and whether they are missing."""
+        self._add(np.empty(0), missing, len(missing))
+
+    def _spans(self, rows: int) -> Iterator[tuple[int, int]]:
+        """The next rows, cut where the digest is kept."""
+        start = 0
+        while start < rows:
+            at = self._rows
+            ends = [rows - start]
+            if self._stepped:
+                ends.append(STEP - at % STEP)
+            if at < self._mark:
+                ends.append(self._mark - at)
+            yield start, start + min(ends)
+            start += min(ends)
+
+    def _add(self, values: np.ndarray[Any, Any], missing: np.ndarray[Any, Any] | None, rows: int) -> None:
+        self._values.update(np.ascontiguousarray(values).view(np.uint8).data)
         if missing is not None and missing.any():
             self.missing += int(np.count_nonzero(missing))
             self._masks += [np.zeros(self._rows - sum(map(len, self._masks)), dtype=bool), missing]
-        self._rows += len(values) if missing is None else len(missing)
-        if self._rows == self.mark:
+        self._rows += rows
+        if self._rows == self._mark:
             self.begin = self.digest()
-        if self.stepped and not self.missing and self._rows == BLOCK * (len(self.steps) + 1):
-            self.steps.append(self.digest())
+        if self._stepped and self._rows % STEP == 0:
+            self.steps.append(self._so_far())
 
-    def blocks(self, values: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
-        """A column's values in pieces that stay in the processor's cache."""
-        start = 0
-        while start < len(values):
-            stop = min(start - start % BLOCK + BLOCK, len(values))
-            if start < self.mark < stop:
-                stop = self.mark
-            yield values[start:stop]
-            start = stop
-
-    def add_bytes(self, values: Any) -> None:
-        """Take in bytes that are no values by themselves."""
-        self._values.update(values)
+    def _so_far(self) -> str:
+        if self.missing:
+            return self.digest()
+        told = self._values.hexdigest(length=HEX_DIGITS // 2)
+        return told if self._texts is None else told + self._texts.hexdigest(length=HEX_DIGITS // 2)
 
     def add_part(self, part: str) -> None:
         """Take in the digest of something within: a list's items, categories."""
@@ -70,12 +103,20 @@ class Stream:
     def digest(self) -> str:
         """The digest, once everything is taken in."""
         whole = blake3(self._values.digest())
+        if self._texts is not None:
+            whole.update(self._texts.digest())
         if self.missing:
             mask = np.concatenate(self._masks)
             whole.update(np.packbits(mask).tobytes().rstrip(b"\0"))  # up to the last one
         parts = json.dumps(self._parts) if self._parts else "[]"
         whole.update(f"[{self._rows}, {self.missing}, {parts}]".encode())
         return str(whole.hexdigest()[:HEX_DIGITS])
+
+
+def blocks(values: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
+    """A column's values in pieces that stay in the processor's cache."""
+    for start in range(0, len(values), BLOCK):
+        yield values[start : start + BLOCK]
 
 
 def hash_plain(values: np.ndarray[Any, Any], stream: Stream) -> str:
@@ -88,14 +129,14 @@ def hash_plain(values: np.ndarray[Any, Any], stream: Stream) -> str:
         _hash_moments(values.view(np.int64), unit, stream)
         return "timestamp" if kind == "M" else "duration"
     else:
-        for block in stream.blocks(values):
+        for block in blocks(values):
             stream.add(block)
     return str(values.dtype.name)
 
 
 def _hash_floats(values: np.ndarray[Any, Any], stream: Stream) -> None:
     room = np.empty(min(BLOCK, len(values)), values.dtype)
-    for block in stream.blocks(values):
+    for block in blocks(values):
         canonical = np.add(block, values.dtype.type(0), out=room[: len(block)])  # -0.0 + 0.0 is 0.0
         if not np.isnan(canonical.min()):  # one NaN makes the least one NaN
             stream.add(canonical)
@@ -109,7 +150,7 @@ def _hash_moments(values: np.ndarray[Any, Any], unit: str, stream: Stream) -> No
     """Whole numbers of the finest unit in which all of them fit into 64 bits; the lowest number is a missing one."""
     empty = np.iinfo(np.int64).min
     reach, holed = 0, False
-    for block in stream.blocks(values):
+    for block in blocks(values):
         least, present = int(block.min()), block
         if least == empty:
             holed, present = True, block[block != empty]
@@ -120,7 +161,7 @@ def _hash_moments(values: np.ndarray[Any, Any], unit: str, stream: Stream) -> No
     factor, divisor = NANOSECONDS[unit], NANOSECONDS[finest]
     stream.add_part(finest)
     room = np.empty(min(BLOCK, len(values)), np.int64)
-    for block in stream.blocks(values):
+    for block in blocks(values):
         missing = block == empty if holed else None
         scaled = block if missing is None else np.where(missing, 0, block)
         if factor > divisor:
@@ -163,7 +204,7 @@ def hash_arrow(array: pa.Array, stream: Stream) -> str:
 def hash_codes(codes: np.ndarray[Any, Any], empty: pa.DictionaryArray, stream: Stream) -> str:
     """A categorical column by its codes, -1 where a cell is missing, and a column without rows of the same categories."""
     kind = hash_arrow(empty, stream)
-    for block in stream.blocks(codes):
+    for block in blocks(codes):
         missing = block < 0 if int(block.min()) < 0 else None
         wide = block.astype(np.int64)
         if missing is not None:
@@ -175,7 +216,7 @@ def hash_codes(codes: np.ndarray[Any, Any], empty: pa.DictionaryArray, stream: S
 def _hash_nested(array: pa.Array, stream: Stream) -> str:
     kind = array.type
     if pa.types.is_null(kind):
-        stream.add(np.empty(0), np.ones(len(array), dtype=bool))
+        stream.add_empty(np.ones(len(array), dtype=bool))
         return "null"
     if pa.types.is_dictionary(kind):
         inner = Stream()
@@ -198,7 +239,8 @@ def _hash_nested(array: pa.Array, stream: Stream) -> str:
             inner = Stream()
             labels.append(f"{kind.field(i).name}: {hash_arrow(array.flatten()[i], inner)}")
             stream.add_part(inner.digest())
-        stream.add(np.empty(0), _nulls(array) if array.null_count else np.zeros(len(array), dtype=bool))
+        missing = _nulls(array)
+        stream.add_empty(np.zeros(len(array), dtype=bool) if missing is None else missing)
         return f"struct[{', '.join(labels)}]"
     text = kind not in BYTES
     try:
@@ -209,8 +251,8 @@ def _hash_nested(array: pa.Array, stream: Stream) -> str:
 
 
 def hash_texts(pieces: list[pa.Array], stream: Stream) -> None:
-    """All lengths, then all bytes: how the column is cut into pieces does not count."""
-    bodies, room = [], np.empty(BLOCK, np.int32)
+    """Lengths and bytes, each end to end: how the column is cut into pieces does not count."""
+    room = np.empty(BLOCK, np.int32)
     for piece in pieces:
         missing = _nulls(piece)
         array, places = piece, _text_places(piece)
@@ -218,15 +260,12 @@ def hash_texts(pieces: list[pa.Array], stream: Stream) -> None:
             # Arrow may keep bytes in an empty place: they are no content.
             array = piece.fill_null(b"" if piece.type in BYTES else "")
             places = _text_places(array)
+        held = array.buffers()[2]
+        data = memoryview(b"" if held is None else held)
         for start in range(0, len(array), BLOCK):
             some = places[start : start + BLOCK + 1]
             lengths = np.subtract(some[1:], some[:-1], out=room[: len(some) - 1], casting="unsafe")
-            stream.add(lengths, None if missing is None else missing[start : start + BLOCK])
-        data = array.buffers()[2]
-        if data is not None and len(places):
-            bodies.append(memoryview(data)[int(places[0]) : int(places[-1])])
-    for body in bodies:
-        stream.add_bytes(body)
+            stream.add_texts(lengths, None if missing is None else missing[start : start + BLOCK], data, some)
 
 
 def _text_places(array: pa.Array) -> np.ndarray[Any, Any]:

@@ -18,6 +18,7 @@ What counts as the same, in detail (the canonical form, number 1):
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,13 +40,15 @@ __all__ = [
     "glance",
     "has_meaningful_index",
     "identify",
+    "identify_begun",
     "identify_column",
+    "identify_index",
+    "identity_of",
     "is_light",
     "type_of",
 ]
 
 SCHEME = "b3"  # canonical form 1, BLAKE3 cut to 128 bits: 35 characters, where MLflow holds 36
-PARALLEL = 1_000_000  # cells from which threads are worth starting
 GLANCED_CELLS = 200_000
 GLANCED_ROWS = 1000
 
@@ -57,8 +60,8 @@ class ColumnIdentity:
     Parameters
     ----------
     steps
-        Of numbers and times: the digests of the column's first `column_hash.BLOCK` rows, of twice as many and so on, up
-        to the first value that is missing. Where two columns' begin to differ, so do the columns.
+        Digests of the column's first `column_hash.STEP` rows, of twice as many and so on. Where two columns' begin to
+        differ, so do the columns.
     """
 
     name: Any
@@ -76,8 +79,6 @@ class Identity:
     rows: int
     columns: tuple[ColumnIdentity, ...]
     index: tuple[ColumnIdentity, ...] = ()
-    begins: tuple[str, ...] = field(default=(), compare=False)
-    """For each column the digest of its first rows alone, as many as were asked for; empty where that is not known."""
 
     def differences(self, other: Identity) -> list[str]:
         """What differs between this table and another, in words."""
@@ -98,14 +99,8 @@ class Identity:
         return found or ["the columns stand in another order or are named otherwise"]
 
 
-def identify(frame: pd.DataFrame, *, mark: int = 0) -> Identity:
+def identify(frame: pd.DataFrame) -> Identity:
     """The identity of a table.
-
-    Parameters
-    ----------
-    mark
-        After how many rows to note what the columns' digests would be if they ended there, for columns of numbers and
-        times: a column that was only appended to is then known without a second look.
 
     Raises
     ------
@@ -120,12 +115,26 @@ def identify(frame: pd.DataFrame, *, mark: int = 0) -> Identity:
     (True, False)
     """
     check_shape(frame)
-    found = _identify_columns(frame, mark)
-    columns = tuple(column for column, _ in found)
-    index: tuple[ColumnIdentity, ...] = ()
-    if has_meaningful_index(frame.index):
-        levels = range(frame.index.nlevels)
-        index = tuple(identify_column(frame.index.get_level_values(i), frame.index.names[i]) for i in levels)
+    columns = list(frame.items())
+    light = [i for i, (_, column) in enumerate(columns) if is_light(column.dtype)]
+    sizes = [column.memory_usage(index=False) for _, column in columns]
+    made = abreast(lambda i: identify_column(columns[i][1], columns[i][0]), light, weight=sizes.__getitem__)
+    found = dict(zip(light, made, strict=True))
+    every = [found.get(i) or identify_column(column, name) for i, (name, column) in enumerate(columns)]
+    return identity_of(frame, every, identify_index(frame))
+
+
+def identify_index(frame: pd.DataFrame) -> tuple[ColumnIdentity, ...]:
+    """The identities of an index's levels; none of one that carries no meaning."""
+    if not has_meaningful_index(frame.index):
+        return ()
+    return tuple(
+        identify_column(frame.index.get_level_values(i), frame.index.names[i]) for i in range(frame.index.nlevels)
+    )
+
+
+def identity_of(frame: pd.DataFrame, columns: Sequence[ColumnIdentity], index: Sequence[ColumnIdentity]) -> Identity:
+    """The identity of a table whose columns and index levels have these."""
     whole = json.dumps(
         {
             "form": 1,
@@ -137,7 +146,7 @@ def identify(frame: pd.DataFrame, *, mark: int = 0) -> Identity:
         separators=(",", ":"),
     )
     digest = f"{SCHEME}:{blake3(whole.encode()).hexdigest()[:HEX_DIGITS]}"
-    return Identity(digest, len(frame), columns, index, tuple(begin for _, begin in found))
+    return Identity(digest, len(frame), tuple(columns), tuple(index))
 
 
 def digest(table: pd.DataFrame) -> str:
@@ -217,18 +226,6 @@ def type_of(values: pd.Series[Any] | pd.Index[Any], name: Any) -> str:
     return identify_column(values[:0] if values.dtype != object else values, name).type
 
 
-def _identify_columns(frame: pd.DataFrame, mark: int) -> tuple[tuple[ColumnIdentity, str], ...]:
-    """All columns' identities; of columns that need no memory beside them several at a time."""
-    columns = list(frame.items())
-    found: dict[int, tuple[ColumnIdentity, str]] = {}
-    if len(frame) * len(columns) > PARALLEL:
-        light = [i for i, (_, column) in enumerate(columns) if is_light(column.dtype)]
-        sizes = [column.memory_usage(index=False) for _, column in columns]
-        made = abreast(lambda i: _identified(columns[i][1], columns[i][0], mark), light, weight=sizes.__getitem__)
-        found = dict(zip(light, made, strict=True))
-    return tuple(found.get(i) or _identified(column, name, mark) for i, (name, column) in enumerate(columns))
-
-
 def is_light(dtype: Any) -> bool:
     """Whether a column of this type is hashed where it lies, without memory beside it."""
     if isinstance(dtype, pd.StringDtype):
@@ -242,14 +239,14 @@ def _plain_name(name: Any) -> Any:
 
 def identify_column(values: pd.Series[Any] | pd.Index[Any], name: Any) -> ColumnIdentity:
     """The identity of one column or index level."""
-    return _identified(values, name, 0)[0]
+    return identify_begun(values, name, 0)[0]
 
 
-def _identified(values: pd.Series[Any] | pd.Index[Any], name: Any, mark: int) -> tuple[ColumnIdentity, str]:
+def identify_begun(values: pd.Series[Any] | pd.Index[Any], name: Any, mark: int) -> tuple[ColumnIdentity, str]:
+    """The identity of a column, and what its digest would be if it ended after `mark` rows; empty if it ends before."""
     dtype = values.dtype
-    stream = Stream()
+    stream = Stream(mark, stepped=True)
     if isinstance(dtype, np.dtype) and dtype.kind in "biufmM":
-        stream.mark, stream.stepped = mark, True
         kind = hash_plain(_plain_values(values), stream)
     elif isinstance(dtype, pd.StringDtype) and dtype.storage == "pyarrow":
         held: Any = values.array

@@ -16,10 +16,10 @@ from ..errors import IntegrityFailure, InvalidArgument, NotFound, Unavailable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .draft import Base
     from .folder import FolderManifest, StoredFile
     from .manifest import Manifest
     from .packs import Packs
-    from .snapshot import Base
 
 __all__ = ["Opened", "count_look", "open_base", "open_version", "sealed_as"]
 
@@ -175,7 +175,7 @@ def open_base(found: dict[str, Any] | None) -> tuple[Base | None, str]:
 
     A base that cannot be read is none: the new version is then stored whole.
     """
-    from .snapshot import Base
+    from .draft import Base
 
     if found is None or DataVersion.from_dict(found["version"]).kind != "table":
         return None, ""

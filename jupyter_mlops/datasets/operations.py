@@ -30,19 +30,22 @@ TAKEN = "data-taken-"
 ABANDONED_SECONDS = 3600.0
 
 
-def prepare(host: Host, *, name: str, digest: str, bases: list[str], branch: str = "") -> dict[str, Any]:
-    """What there is of a content already, and what a new version of it can build on.
+def base(host: Host, *, name: str, bases: list[str]) -> dict[str, Any]:
+    """What a new version of a name can build on: ``base``, as `locate` tells of it, or None.
 
     Parameters
     ----------
     bases
         Data versions to build on where the name has none yet.
-
-    Returns
-    -------
-    dict
-        ``found``: the version of this name with this content, or None; ``base``: as `locate` tells of it, or None.
     """
+    for ref in (check_name(name, "data version"), *bases):
+        with contextlib.suppress(NotFound):
+            return {"base": locate(host, ref=ref)}
+    return {"base": None}
+
+
+def prepare(host: Host, *, name: str, digest: str, branch: str = "") -> dict[str, Any]:
+    """What there is of a content already: ``found``, the version of this name with this content, or None."""
     store = host.store.datasets
     if branch and branch in store.aliases(check_name(name, "data version")):
         raise InvalidArgument(
@@ -51,11 +54,8 @@ def prepare(host: Host, *, name: str, digest: str, bases: list[str], branch: str
     found = store.find(check_name(name, "data version"), digest)
     if found is not None:
         note_read(host, found.ref)
-        return {"found": replace(found, instead=_instead(host, found, branch)).to_dict(), "base": None}
-    for ref in (name, *bases):
-        with contextlib.suppress(NotFound):
-            return {"found": None, "base": locate(host, ref=ref)}
-    return {"found": None, "base": None}
+        return {"found": replace(found, instead=_instead(host, found, branch)).to_dict()}
+    return {"found": None}
 
 
 def _instead(host: Host, found: DataVersion, branch: str) -> str:
@@ -69,12 +69,6 @@ def _instead(host: Host, found: DataVersion, branch: str) -> str:
     except NotFound:
         return f"the branch {branch} begins with content that {name} does not have yet"
     return "" if number == found.version else f"{name}@{branch} is still {name}@v{number}"
-
-
-def rows(host: Host, *, name: str) -> int:
-    """How many rows the newest version of a name has; 0 for none."""
-    found = host.store.datasets.versions(check_name(name, "data version"), limit=1)
-    return found[0].rows if found else 0
 
 
 def save(
@@ -229,8 +223,8 @@ def _alive(name: str) -> bool:
 
 
 OPERATIONS: dict[str, Operation] = {
+    "data.base": Operation(base),
     "data.prepare": Operation(prepare),
-    "data.rows": Operation(rows),
     "data.save": Operation(save, action="data.save", target="name", topics=("data",)),
     "data.locate": Operation(locate),
     "data.log": Operation(log),

@@ -169,30 +169,30 @@ class _Work:
         before: tuple[Manifest, Packs] | None,
         traces: Traces,
     ) -> None:
+        from .draft import Base, Draft
         from .erasing import cleaned
-        from .identity import identify
         from .manifest import MANIFEST
-        from .snapshot import Base, write_snapshot
+        from .snapshot import write_snapshot
         from .snapshot_reading import read_snapshot
 
         with packs:
             frame = self._frame(version) if manifest is None else read_snapshot(manifest, packs.of(manifest))
         left, gone = cleaned(frame, self.key, traces.labels)
-        identity = identify(left)
         area = self.host.workspace.home / "staging" / f"data-{os.getpid()}-erase-{uuid.uuid4().hex}"
         area.mkdir(parents=True)
         try:
             # what is built on is clean by now, so versions go on sharing what they can
             base = None if before is None else Base(before[0], before[1].of(before[0]))
-            written = write_snapshot(left, area, identity, base)
+            draft = Draft(left, base)
+            written = write_snapshot(draft, area)
             placed = area / manifest_name(written.checksum)
             (area / MANIFEST).rename(placed)
             erased = ErasedRows(now_ms(), gone, version.digest, self.host.actor.user, self.host.request)
             made = replace(
                 version,
-                digest=identity.digest,
+                digest=draft.identity.digest,
                 rows=len(left),
-                columns=tuple(Column(str(c.name), c.type, c.missing) for c in identity.columns),
+                columns=tuple(Column(str(c.name), c.type, c.missing) for c in draft.identity.columns),
                 erasures=(*version.erasures, erased),
             )
             self._scrub(run_id, traces)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["save_folder", "save_table", "sources_of", "staging"]
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-SHARED_CELLS = 1_000_000  # cells from which the former version's rows are looked up before a table is identified
 
 
 def save_table(
@@ -47,15 +46,15 @@ def save_table(
     personal
         Columns that hold personal data, masked or not: deployments of models trained on it hash them in their log.
     """
-    from .identity import identify
+    from .draft import Draft
     from .snapshot import write_snapshot
 
-    mark = 0
-    if frame.size > SHARED_CELLS:  # an appended table is told by what it was before: worth asking for
-        mark = int(context.call("data.rows", name=name))
-    identity = identify(frame, mark=mark)
     made_from = sources_of(context, name, sources)
-    told = context.call("data.prepare", name=name, digest=identity.digest, bases=made_from, branch=branch)
+    given = context.call("data.base", name=name, bases=made_from)["base"]
+    base, run_id = open_base(given)
+    draft = Draft(frame, base)
+    identity = draft.identity
+    told = context.call("data.prepare", name=name, digest=identity.digest, branch=branch)
     if told["found"] is not None:
         version = DataVersion.from_dict({**told["found"], "new": False})
         if personal:
@@ -63,14 +62,13 @@ def save_table(
             context.call("data.declare_personal", ref=version.ref, columns=list(personal))
         note_use(context, frame, version)
         return version
-    _check_kind(name, told["base"])
+    _check_kind(name, given)
     context.progress(f"writing {len(frame):,} rows")
     columns = [Column(str(c.name), c.type, c.missing).to_dict() for c in identity.columns]
 
-    def write(base_found: dict[str, Any] | None) -> DataVersion:
-        base, run_id = open_base(base_found)
+    def write(draft: Draft, base: str) -> DataVersion:
         with staging(context) as folder:
-            written = write_snapshot(frame, folder, identity, base)
+            written = write_snapshot(draft, folder)
             saved = context.call(
                 "data.save",
                 name=name,
@@ -81,7 +79,7 @@ def save_table(
                 notebook=context.notebook.path,
                 checksum=written.checksum,
                 size=written.bytes,
-                base=run_id,
+                base=base,
                 branch=branch,
                 sources=made_from,
                 run=getattr(context.recorder, "key", ""),
@@ -90,9 +88,9 @@ def save_table(
         return DataVersion.from_dict(saved)
 
     try:
-        version = write(told["base"])
+        version = write(draft, run_id)
     except Conflict:  # what it built on was removed meanwhile
-        version = write(None)
+        version = write(Draft(frame), "")
     note_use(context, frame, version)
     return version
 
@@ -107,12 +105,13 @@ def save_folder(
     context.progress(f"reading {root}")
     digest, files = describe_folder(root)
     made_from = sources_of(context, name, sources)
-    told = context.call("data.prepare", name=name, digest=digest, bases=made_from, branch=branch)
+    told = context.call("data.prepare", name=name, digest=digest, branch=branch)
     if told["found"] is not None:
         version = DataVersion.from_dict({**told["found"], "new": False})
         note_use(context, None, version)
         return version
-    _check_kind(name, told["base"])
+    given = context.call("data.base", name=name, bases=made_from)["base"]
+    _check_kind(name, given)
 
     def write(found: dict[str, Any] | None) -> DataVersion:
         base, run_id = None, ""
@@ -141,7 +140,7 @@ def save_folder(
         return DataVersion.from_dict(saved)
 
     try:
-        version = write(told["base"])
+        version = write(given)
     except Conflict:  # what it built on was removed meanwhile, or a file changed: then the second try says so
         version = write(None)
     note_use(context, None, version)

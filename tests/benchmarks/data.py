@@ -39,25 +39,25 @@ class Ours:
     """The first version on disk, and later ones written beside it."""
 
     def __init__(self, frame: pd.DataFrame, folder: Path) -> None:
-        from jupyter_mlops.datasets.identity import identify
+        from jupyter_mlops.datasets.draft import Draft
         from jupyter_mlops.datasets.manifest import Manifest
         from jupyter_mlops.datasets.packs import Packs
         from jupyter_mlops.datasets.snapshot import write_snapshot
 
         self.folder = folder / "ours"
         self.folder.mkdir(exist_ok=True)
-        self.bytes = write_snapshot(frame, self.folder, identify(frame)).bytes
+        self.bytes = write_snapshot(Draft(frame), self.folder).bytes
         self.manifest = Manifest.from_bytes((self.folder / "manifest.json").read_bytes())
         self.packs = Packs(str(self.folder))
 
     def later(self, frame: pd.DataFrame) -> int:
         """Identify and write a later version, safely on disk; give the bytes it adds."""
-        from jupyter_mlops.datasets.identity import identify
-        from jupyter_mlops.datasets.snapshot import Base, write_snapshot
+        from jupyter_mlops.datasets.draft import Base, Draft
+        from jupyter_mlops.datasets.snapshot import write_snapshot
 
         with tempfile.TemporaryDirectory(dir=self.folder.parent) as where:
             base = Base(self.manifest, self.packs.of(self.manifest))
-            return write_snapshot(frame, Path(where), identify(frame, mark=self.manifest.rows), base).bytes
+            return write_snapshot(Draft(frame, base), Path(where)).bytes
 
     def load(self) -> pd.DataFrame:
         """Read the first version back, every chunk checked."""

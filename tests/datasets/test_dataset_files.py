@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from made_frames import Drawn, objects, tables
 
+from jupyter_mlops.datasets.draft import Draft
 from jupyter_mlops.datasets.files import FILE, read_table, read_verified, write_table
 from jupyter_mlops.datasets.identity import digest, identify
 from jupyter_mlops.datasets.manifest import MANIFEST, Manifest
@@ -106,7 +107,7 @@ INDEXES = {
 def through_chunks(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
     place = folder / uuid.uuid4().hex
     place.mkdir()
-    written = write_snapshot(frame, place, identify(frame))
+    written = write_snapshot(Draft(frame), place)
     manifest = Manifest.from_bytes((place / MANIFEST).read_bytes(), digest=written.checksum)
     assert manifest.identity() == identify(frame)
     with Packs(str(place)) as packs:

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 
 from jupyter_mlops.datasets.chunk import Joined, Starts, address, encode, split
+from jupyter_mlops.datasets.draft import Base, Draft
 from jupyter_mlops.datasets.identity import identify
 from jupyter_mlops.datasets.manifest import Manifest
 from jupyter_mlops.datasets.packs import Packs
-from jupyter_mlops.datasets.snapshot import Base, write_snapshot
+from jupyter_mlops.datasets.snapshot import write_snapshot
 from jupyter_mlops.datasets.snapshot_reading import read_snapshot
 
 
@@ -109,7 +110,7 @@ def test_later_versions_come_back_and_cost_what_changed(first: pd.DataFrame, tmp
     def write(frame: pd.DataFrame, name: str, base: Base | None) -> tuple[Manifest, int]:
         folder = tmp_path / name
         folder.mkdir()
-        written = write_snapshot(frame, folder, identify(frame), base)
+        written = write_snapshot(Draft(frame, base), folder)
         for file in folder.glob("*.pack"):
             file.replace(packs / file.name)
         return Manifest.from_bytes((folder / "manifest.json").read_bytes(), digest=written.checksum), written.bytes

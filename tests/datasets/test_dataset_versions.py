@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from conftest import real_data
 
-from jupyter_mlops.datasets.identity import identify
+from jupyter_mlops.datasets.draft import Draft
 from jupyter_mlops.datasets.snapshot import write_snapshot
 from jupyter_mlops.domain.data_version import Column, DataVersion
 from jupyter_mlops.errors import IntegrityFailure, InvalidArgument, MLOpsError, NotFound, StoreUnavailable
@@ -295,8 +295,9 @@ class Mortal:
 
 def test_a_save_that_is_cut_short_anywhere_is_invisible_and_then_completed(session: Session, tmp_path: Path) -> None:
     frame = FRAME.rename(columns=str)
-    identity = identify(frame)
-    write_snapshot(frame, tmp_path, identity)
+    draft = Draft(frame)
+    write_snapshot(draft, tmp_path)
+    identity = draft.identity
     columns = tuple(Column(c.name, c.type, c.missing) for c in identity.columns)
     store = Store.open(session.context.workspace)
     client = store.client

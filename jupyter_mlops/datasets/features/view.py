@@ -109,10 +109,10 @@ def declare(context: Context, told: Declared) -> FeatureView:
         "about": told.about,
     }
     digest = "b3:" + blake3(orjson.dumps([told.name, definition], option=orjson.OPT_SORT_KEYS)).hexdigest()[:HEX_DIGITS]
-    found = context.call("data.prepare", name=told.name, digest=digest, bases=[])
+    found = context.call("data.prepare", name=told.name, digest=digest)
     if found["found"] is not None:
         return read_view(context, DataVersion.from_dict(found["found"]).ref, new=False)
-    before = found["base"]
+    before = context.call("data.base", name=told.name, bases=[])["base"]
     if before is not None and before["version"].get("kind") != "view":
         raise Conflict(f"{told.name} is the name of a table or folder.", hint="Call the view something else.")
     held = orjson.dumps(
