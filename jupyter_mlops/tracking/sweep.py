@@ -18,7 +18,7 @@ from ..errors import InvalidArgument, MissingDependency, MLOpsError
 from .fit_probes import Spare
 from .study import LOST, Study
 from .tracker import Tracker
-from .trial import Evaluation, Outcome, Payload, TrialModels, end_with, evaluate, evaluate_elsewhere
+from .trial import Evaluation, Outcome, Payload, TrialModels, end_with, evaluate, evaluate_elsewhere, ready
 from .user_mlflow import quiet_autologging
 
 __all__ = ["Search"]
@@ -26,6 +26,7 @@ __all__ = ["Search"]
 FOLDER = "sweeps"
 HOPELESS = 3  # so many failed trials and none that is complete: the objective itself is wrong
 POLL_SECONDS = 0.2
+GRACE_SECONDS = 1.0  # in which a trial that was told that the time is up may end by itself
 
 
 class Workers(Protocol):
@@ -54,14 +55,17 @@ class Search:
         What remembers the trials.
     trials
         How many to try, those of an earlier, interrupted search counted in.
+    began
+        When the user asked for it, by the monotonic clock: what is told and what is limited is the time they wait.
     seconds
-        After which no trial is begun any more; 0 for no end.
+        After which no trial is begun any more, but for the first one; 0 for no end.
     workers
         Processes; 1 evaluates here.
     dask
         A Dask scheduler's address, or ``local`` for a cluster of `workers` processes on this machine.
     reserve
-        How many seconds of the time are to be left for `ended`, given the best trial so far.
+        How many seconds of the time are to be left for `ended`, given the best trial so far. Then the time is a budget:
+        trials that still run when it is up are broken off, but for the first one.
     ended
         Called inside the sweep's run with what was found; gives the model to hand over.
     """
@@ -74,6 +78,7 @@ class Search:
         study: Study,
         *,
         trials: int,
+        began: float,
         seconds: float = 0.0,
         workers: int = 1,
         dask: str = "",
@@ -96,7 +101,7 @@ class Search:
         self._models.keep_only(self._best.number if self._best is not None else -1)
         self._asked: dict[int, tuple[int, dict[str, Any]]] = {}
         self._again = 0
-        self._began = 0.0
+        self._began = began
         self._out_of_time = ""
         self._spare = Spare()
         self._weights: dict[str, float] = {}
@@ -110,7 +115,6 @@ class Search:
             The objective failed in each of the first trials.
         """
         plan = self.study.plan
-        self._began = time.monotonic()
         recording = self.tracker.make(plan["name"], "", None)
         stopped = ""
         try:
@@ -125,11 +129,9 @@ class Search:
             )
             recording.log_params({f"sweep.space.{name}": text for name, text in self.study.space.described().items()})
             recording.set_tag("mlops.sweep", self.study.folder.name)
-            with contextlib.suppress(
-                MLOpsError
-            ):  # children find their parent in the store; without it they stand alone
-                _ = recording.id
-            self._began = time.monotonic()  # waiting for the store costs nothing of the budget
+            if not isinstance(workers, _Here):  # children of other processes find their parent in the store, or stand alone
+                with contextlib.suppress(MLOpsError):
+                    _ = recording.id
             try:
                 self._search(workers)
             except KeyboardInterrupt:
@@ -143,19 +145,23 @@ class Search:
                 recording.log_params({f"best.{name}": value for name, value in found.best.params.items()})
                 recording.set_tag("mlops.sweep.best", found.best.number)  # by which its model is registered
             if self.ended is not None and not stopped:
-                self._model = self.ended(found)
+                try:
+                    self._model = self.ended(found)
+                except KeyboardInterrupt:
+                    stopped = "interrupted before the best model was fitted on all rows: `--resume` fits it."
             if stopped:
                 recording.failed(KeyboardInterrupt())
         keys = self.study.run_keys()
         ids = self._ids([recording.key, *keys.values()])
         named = tuple(replace(t, run=ids.get(keys.get(t.number, ""), "")) for t in found.trials)
-        return replace(found, trials=named, run=ids.get(recording.key, ""), model=self._model)
+        return replace(self._told(stopped), trials=named, run=ids.get(recording.key, ""), model=self._model)
 
     def _search(self, workers: Workers) -> None:
         left = self.trials - self.study.count()
         running = 0
         while True:
-            over = bool(self.seconds) and self._left() <= 0
+            begun = bool(self._asked) or self._best is not None
+            over = begun and bool(self.seconds) and self._left() <= 0  # some answer is due, however short the time
             while running < workers.room and left > 0 and not over:
                 self._submit(workers)
                 running, left = running + 1, left - 1
@@ -166,8 +172,8 @@ class Search:
             for outcome in workers.next():
                 running -= 1
                 left += self._keep(outcome)
-            if over and self.seconds and time.monotonic() - self._began >= 1.5 * self.seconds + 5:
-                return  # what still runs would take the user's time without end
+            if over and self.reserve is not None and self._best is not None and self._left() <= -GRACE_SECONDS:
+                return  # what still runs does not listen
 
     def _left(self) -> float:
         """The seconds in which trials may still be tried."""
@@ -180,7 +186,7 @@ class Search:
         self._asked[number] = (trial_id, params)
         study = (str(self.study.folder / "study.log"), plan["prune"], trial_id) if plan["prune"] != "none" else None
         seed = plan["seed"] * 100_003 + number
-        until = time.time() + self._left() if self.seconds else 0.0
+        until = time.time() + self._left() if self.seconds and number > 0 else 0.0
         workers.submit(Evaluation(number, params, f"{plan['name']}-{number}", plan["metric"], "", seed, study, until))
 
     def _keep(self, outcome: Outcome) -> int:
@@ -305,6 +311,8 @@ class _Processes:
         self._parent = parent
         self._running: dict[Future[Outcome], Evaluation] = {}
         self._executor = self._new()
+        for _ in range(count):  # while the store takes in the sweep's run
+            self._executor.submit(ready, *call)
 
     def _new(self) -> Any:
         from joblib.externals.loky import ProcessPoolExecutor

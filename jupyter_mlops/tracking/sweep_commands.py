@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -77,7 +78,7 @@ class SweepCommands(CommandSet):
         dask
             A Dask scheduler's address whose workers try; ``local`` starts one here.
         seconds
-            After which no new trial is begun; 0 for no end.
+            After which no new trial is begun, counted from the command's beginning; 0 for no end.
         resume
             Go on with the sweep of this name that was interrupted or killed.
 
@@ -86,6 +87,7 @@ class SweepCommands(CommandSet):
         %mlops sweep train --space "depth=2..8 rate=0.01..0.3:log" --trials 30 --metric auc
         %mlops sweep train --space depth=2..8 --method random --workers 2 --resume
         """
+        began = time.monotonic()
         found = SearchSpace.read(space)
         function, metric = self._objective(objective, found, metric)
         called = name or str(getattr(function, "__name__", "sweep"))
@@ -97,7 +99,16 @@ class SweepCommands(CommandSet):
             raise InvalidArgument(f"--seconds takes a time in seconds, or 0 for no end, not {seconds:g}.")
         plan = {"metric": metric, "minimize": minimize, "method": method, "prune": prune, "seed": seed}
         return self._search(
-            function, found, called, plan, trials=trials, workers=workers, dask=dask, seconds=seconds, resume=resume
+            function,
+            found,
+            called,
+            plan,
+            began=began,
+            trials=trials,
+            workers=workers,
+            dask=dask,
+            seconds=seconds,
+            resume=resume,
         )
 
     @command("automl", stage="tracking", changes=True)
@@ -130,8 +141,9 @@ class SweepCommands(CommandSet):
         name
             The sweep's name.
         seconds
-            The time budget. The last fit, on all rows, is in it: as much is kept free as the best model's folds let
-            expect. When the time is up the fold that runs is broken off.
+            The time budget, from the command's beginning. The last fit, on all rows, is in it: as much is kept free as
+            the best model's folds let expect. When the time is up the fold that runs is broken off; only the baseline
+            always comes to its end.
         trials
             How many models to try at the most.
         metric
@@ -147,6 +159,7 @@ class SweepCommands(CommandSet):
         --------
         %mlops automl churn --target churned --seconds 120 -o search
         """
+        began = time.monotonic()
         from .automl import FIRST, AutoML
 
         frame = self.context.hooks["table"](self.context, data)
@@ -162,6 +175,7 @@ class SweepCommands(CommandSet):
             made.space(),
             name,
             plan,
+            began=began,
             trials=trials,
             workers=workers,
             seconds=seconds,
@@ -178,6 +192,7 @@ class SweepCommands(CommandSet):
         name: str,
         plan: dict[str, Any],
         *,
+        began: float,
         trials: int | None,
         workers: int = 1,
         dask: str = "",
@@ -212,6 +227,7 @@ class SweepCommands(CommandSet):
             function,
             study,
             trials=trials or TRIALS,
+            began=began,
             seconds=seconds,
             workers=workers,
             dask=dask,

@@ -359,9 +359,7 @@ def evaluate_elsewhere(open_context: Callable[[str], Context], root: str, payloa
 
     What came of it is also left beside the study: should whoever asked be gone by now, it is not tried again.
     """
-    if payload not in _held:
-        _held.clear()
-        _held[payload] = (Tracker(open_context(root)), Payload(payload).read())
+    ready(open_context, root, payload)
     tracker, objective = _held[payload]
     outcome = evaluate(tracker, objective, asked)
     folder = Path(payload).parent
@@ -369,6 +367,13 @@ def evaluate_elsewhere(open_context: Callable[[str], Context], root: str, payloa
         TrialModels(folder).write(outcome.number, outcome.model)
         leave(folder, outcome.number, outcome.state, outcome.value, outcome.told())
     return outcome
+
+
+def ready(open_context: Callable[[str], Context], root: str, payload: str) -> None:
+    """Have this process hold what `evaluate_elsewhere` needs."""
+    if payload not in _held:
+        _held.clear()
+        _held[payload] = (Tracker(open_context(root)), Payload(payload).read())
 
 
 def end_with(parent: int) -> None:

@@ -17,9 +17,13 @@ from hypothesis import strategies as st
 
 from jupyter_mlops.domain.sweep import Sweep, Trial
 from jupyter_mlops.errors import Conflict, InvalidArgument, MLOpsError, NotFound
+from jupyter_mlops.tracking import sweep as sweep_module
+from jupyter_mlops.tracking import sweep_commands
 from jupyter_mlops.tracking.automl import AutoML
 from jupyter_mlops.tracking.search_space import Range, SearchSpace
 from jupyter_mlops.tracking.study import Study, leave
+from jupyter_mlops.tracking.sweep import Search
+from jupyter_mlops.tracking.tracker import tracker_of
 from jupyter_mlops.tracking.trial import Pruned, TrialHandle
 
 
@@ -340,6 +344,60 @@ def test_automl_keeps_time_free_for_the_last_fit(shared_session, monkeypatch):
     assert [t.params["model"] for t in found] == ["baseline"]
     assert any("the time of 900 s was up" in note for note in found.notes)
     assert set(found.model.predict(automl_table())) == {"b"}
+
+
+def test_automl_counts_what_the_user_waits_for_and_always_has_the_baseline(shared_session, monkeypatch):
+    class Clock:
+        passed = 0.0
+
+        def __getattr__(self, name):
+            return getattr(time, name)
+
+        def monotonic(self):
+            return time.monotonic() + self.passed
+
+    clock = Clock()
+    for module in (sweep_module, sweep_commands):
+        monkeypatch.setattr(module, "time", clock)
+
+    def slow(method, seconds):
+        def called(*args, **kwargs):
+            clock.passed += seconds
+            return method(*args, **kwargs)
+
+        return called
+
+    monkeypatch.setattr(AutoML, "__init__", slow(AutoML.__init__, 1000.0))
+    monkeypatch.setattr(AutoML, "finish", slow(AutoML.finish, 500.0))
+    found = shared_session.automl(automl_table(), target="kind", seconds=900, trials=5, name="waited")
+    assert [(t.params["model"], t.state) for t in found] == [("baseline", "complete")]
+    assert found.took_ms >= 1_500_000
+    assert set(found.model.predict(automl_table())) == {"b"}
+
+
+def test_a_trial_that_does_not_listen_is_broken_off_when_the_budget_is_spent(shared_session):
+    def deaf(x):
+        while x == 2:
+            time.sleep(0.05)
+        return x
+
+    context = shared_session.context
+    plan = {"metric": "m", "minimize": False, "method": "random", "prune": "none", "seed": 0, "name": "deaf", "space": {}}
+    study = Study(context.workspace.home / "sweeps" / "deaf.1", SearchSpace.read(["x=1,2"]), plan)
+    for x in (1, 2):
+        study.again({"x": x})
+    found = Search(
+        context,
+        tracker_of(context),
+        deaf,
+        study,
+        trials=2,
+        began=time.monotonic(),
+        seconds=900,
+        workers=2,
+        reserve=lambda _best: 1000.0,  # the budget is spent as soon as there is a best trial
+    ).run()
+    assert [t.state for t in found] == ["complete", "running"]
 
 
 def test_automl_begins_no_fold_when_the_time_is_up_and_expects_the_last_fit_of_the_folds():
