@@ -19,7 +19,7 @@ from .domain.command import Arg, Command, collect, command
 from .domain.command_table import CommandTable, Source
 from .domain.context import CommandSet, Context
 from .domain.workspace import Actor, Status, Via
-from .errors import InvalidArgument, MLOpsError
+from .errors import InvalidArgument, MLOpsError, Unavailable
 from .service.client import ServiceClient
 from .settings import Settings
 
@@ -285,6 +285,8 @@ class Session(_Stages):
         ------
         InvalidArgument
             There is no such command, or an argument does not fit.
+        Unavailable
+            The workspace's folder takes nothing.
         MLOpsError
             What the command raises.
         """
@@ -293,7 +295,16 @@ class Session(_Stages):
             raise InvalidArgument.unknown("command", name, self.commands)
         given = found.read(arguments)
         with self.context.acting(via):
-            return found.call(self.owner(found), given)
+            try:
+                return found.call(self.owner(found), given)
+            except OSError as error:
+                home = self.context.workspace.home
+                if not Path(str(error.filename)).is_relative_to(home):
+                    raise
+                raise Unavailable(
+                    f"{name} keeps what it makes in {home}, which takes nothing: {error.strerror or error}.",
+                    hint="Make room there or mend its rights, or choose another folder with MLOPS_WORKSPACE.",
+                ) from error
 
     def names(self, kind: str) -> list[str]:
         """What completion offers for a kind of name out of the store, see `domain.command.Arg`.

@@ -13,6 +13,7 @@ import pytest
 import jupyter_mlops as mlops
 from jupyter_mlops import session as module
 from jupyter_mlops.domain.command import collect
+from jupyter_mlops.errors import Unavailable
 from jupyter_mlops.session import GROUPS, PARTS, STAGES, Session, offered, offers
 
 
@@ -48,6 +49,13 @@ def test_who_carries_a_command_out_is_known_also_where_another_thread_collected_
 @pytest.mark.parametrize("name", ["", "plot", "track on", "data", "audit everything", "data save it"])
 def test_a_name_that_is_no_command_is_none(name: str, tmp_path: Path) -> None:
     assert name not in Session.open(root=tmp_path).commands
+
+
+def test_a_workspace_that_takes_nothing_is_told_by_name(tmp_path: Path) -> None:
+    session = Session.open(root=tmp_path)
+    (tmp_path / ".mlops").write_text("a file where the folder would be")
+    with pytest.raises(Unavailable, match=rf"sweep keeps what it makes in {tmp_path}/.mlops, which takes nothing.*MLOPS_WORKSPACE"):
+        session.invoke("sweep", {"objective": lambda x: x, "name": "s", "space": ["x=1..3"]}, via="magic")
 
 
 def test_the_parts_of_a_session_share_its_context_and_live_as_long(tmp_path: Path) -> None:

@@ -329,5 +329,6 @@ def _space() -> str:
 
 def _cannot(folder: Path, error: OSError) -> StoreUnavailable:
     return StoreUnavailable(
-        f"nothing can be recorded in {folder}: {error.strerror or error}.", hint="Free space there, or mend its rights."
+        f"nothing can be recorded in {folder}: {error.strerror or error}.",
+        hint="Make room there or mend its rights, or choose another folder with MLOPS_WORKSPACE.",
     )
