@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import io
+import random
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -42,6 +43,8 @@ SETTINGS = (
     "locale.setlocale",
     "os.chdir",
     "os.environ",
+    "load_dotenv",
+    "dotenv.load_dotenv",
     "os.putenv",
     "sys.path",
     "sys.setrecursionlimit",
@@ -235,9 +238,9 @@ class _Linker:
         return self._drawings & (effects.reads | here) & self.seen
 
     def _handed_streams(self, effects: Effects) -> set[str]:
-        """The open files and buffers that calls are handed: they are read on, or written to."""
+        """The open files, buffers and random generators that calls are handed: they are read on, written to, drawn from."""
         handed = {name for call in effects.calls for _, names in call.handed for name in names}
-        return {name for name in handed if isinstance(self.live.get(name), io.IOBase)}
+        return {name for name in handed if _is_stream(self.live.get(name))}
 
     def _evident(self, reads: set[str]) -> set[str]:
         """Of the names that functions read, those that they can have read: bound by now, or nowhere in the trace."""
@@ -332,8 +335,9 @@ class _Linker:
 
 
 def _acts(statement: Statement, effects: Effects) -> bool:
-    """Whether a statement may do what its text does not show: it calls something, or is no Python at all."""
-    return bool(effects.calls or statement.opaque or hasattr(statement.node, "body"))
+    """Whether a statement may do what its text does not show: it calls, imports or shows something, or is no Python at all."""
+    runs = isinstance(statement.node, (ast.Expr, ast.Import, ast.ImportFrom)) or hasattr(statement.node, "body")
+    return bool(effects.calls or statement.opaque or runs)
 
 
 def _doubt(statement: Statement, effects: Effects) -> None:
@@ -349,13 +353,14 @@ def _doubt(statement: Statement, effects: Effects) -> None:
 
 def _is_setting(node: ast.stmt) -> bool:
     """Whether a statement changes how later code works without binding anything."""
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+    if isinstance(node, (ast.Expr, ast.Assign)) and isinstance(node.value, ast.Call):
         text = ast.unparse(node.value.func)
         shows = any(
             isinstance(a, ast.Constant) and str(a.value).startswith(("display", "styler", "plotting"))
             for a in node.value.args
         )
-        return text.startswith(SETTINGS) and not shows
+        if text.startswith(SETTINGS):
+            return not (shows or text in ("os.environ.get", "os.environ.copy", "os.environ.items", "os.environ.keys"))
     if isinstance(node, ast.Assign):
         return any(
             ast.unparse(target).startswith(("os.environ[", "pd.options.mode", "pd.options.future"))
@@ -376,6 +381,10 @@ def _is_display_option(node: ast.stmt) -> bool:
     return any(
         ast.unparse(t).startswith(("pd.options.display", "pd.options.plotting", "plt.rcParams")) for t in targets
     )
+
+
+def _is_stream(value: Any) -> bool:
+    return isinstance(value, (io.IOBase, random.Random)) or type(value).__module__.startswith("numpy.random.")
 
 
 def _is_drawing(value: Any) -> bool:

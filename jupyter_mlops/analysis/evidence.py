@@ -42,7 +42,7 @@ class CellEvidence:
     changed
         Names that stand for the same object with another content.
     outside
-        Names that changed between the end of the cell before and the beginning of this one.
+        Names that changed between the end of the cell before and the beginning of this one; a widget's when its value did.
     error, error_line
         The class of what it raised, and the line of the transformed cell on which it did; empty and 0 for none.
     body_line
@@ -156,7 +156,15 @@ class Watch:
         known = self._marks
         if not known:
             self._marks = known = _marks(namespace)
-        self._outside = frozenset(n for n, mark in known.items() if n in namespace and mark[0] != id(namespace[n]))
+        self._outside = frozenset(
+            name
+            for name, mark in known.items()
+            if name in namespace
+            and (
+                mark[0] != id(namespace[name])
+                or (_is_widget(namespace[name]) and mark != (mark[0], *_mark(namespace[name])))
+            )
+        )
         self._count = count
         short = _short_random_mark()
         now = self._ended[1] if short and short == self._ended[0] else _random_mark()
@@ -267,7 +275,7 @@ def _marks(namespace: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
     for name, value in list(namespace.items()):
         if name in _SHELL_NAMES or name.startswith("_"):
             continue
-        if isinstance(value, _PLAIN) or len(marks) > MOST_VARIABLES:
+        if (isinstance(value, _PLAIN) and not _is_own_class(value)) or len(marks) > MOST_VARIABLES:
             marks[name] = (id(value),)
             continue
         try:
@@ -279,7 +287,9 @@ def _marks(namespace: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
 
 def _mark(value: Any) -> tuple[Any, ...]:
     kind = type(value)
-    if kind is dict:
+    if isinstance(value, type):
+        return _class_mark(value)
+    if isinstance(value, dict):
         return (
             len(value),
             *[(id(k), id(v)) for k, v in zip(value, value.values(), strict=False)][:SAMPLES],
@@ -297,9 +307,25 @@ def _mark(value: Any) -> tuple[Any, ...]:
     if root == "pandas":
         return _table_mark(value)
     state = getattr(value, "__dict__", None)
+    if _is_widget(value):
+        return (id(value._trait_values.get("value")),)  # noqa: SLF001 to ask the widget may make the value
     if state is not None:
         return (len(state), *[(k, id(v)) for k, v in zip(state, state.values(), strict=False)][: 4 * SAMPLES])
     return ()
+
+
+def _is_own_class(value: Any) -> bool:
+    return isinstance(value, type) and value.__module__ == "__main__"
+
+
+def _is_widget(value: Any) -> bool:
+    return hasattr(type(value), "_model_name") and hasattr(value, "_trait_values")
+
+
+def _class_mark(cls: type) -> tuple[Any, ...]:
+    """What a class of the notebook keeps for all its objects: a counter, say, or a list in which its subclasses enter themselves."""
+    held = [(name, value) for name, value in vars(cls).items() if not name.startswith("__")][: 4 * SAMPLES]
+    return tuple((name, id(value), len(value) if type(value) in (list, dict, set) else 0) for name, value in held)
 
 
 def _function_mark(function: FunctionType) -> tuple[Any, ...]:

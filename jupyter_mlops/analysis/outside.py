@@ -22,6 +22,8 @@ class Outside:
     ----------
     files_read, files_written
         By the texts they are called by; `ANY_FILE` where that is worked out by the code.
+    files_appended
+        Of those written the ones that keep what they had: what comes of it depends on that.
     saves
         It writes a file, wherever: the folder must be there.
     makes_folder
@@ -34,6 +36,7 @@ class Outside:
 
     files_read: set[str] = field(default_factory=set)
     files_written: set[str] = field(default_factory=set)
+    files_appended: set[str] = field(default_factory=set)
     saves: bool = False
     makes_folder: bool = False
     seeds: bool = False
@@ -46,6 +49,7 @@ class Outside:
         """Take in what a called function does."""
         self.files_read |= other.files_read
         self.files_written |= other.files_written
+        self.files_appended |= other.files_appended
         self.saves = self.saves or other.saves
         self.makes_folder = self.makes_folder or other.makes_folder
         self.seeds = self.seeds or other.seeds
@@ -98,6 +102,8 @@ class Outside:
             self.saves = True
         if writes:
             self.files_written |= named - modes or {ANY_FILE}
+            if any(c in m for m in modes for c in "a+"):
+                self.files_appended |= named - modes or {ANY_FILE}
         elif last.startswith("read_") or last in READS_FILE:
             self.files_read |= named - modes or {ANY_FILE}
         return writes

@@ -135,7 +135,7 @@ def _needed(flow: Flow, current: Mapping[str, str], *, random: bool) -> Iterator
     if flow.effects.outside.seeds and not flow.effects.outside.draws:
         reads.discard(RANDOM)  # what a seed sets does not depend on what was there
     yield from (name for name in reads if random or name != RANDOM)
-    files = flow.effects.outside.files_read
+    files = flow.effects.outside.files_read | flow.effects.outside.files_appended
     if ANY_FILE in files:
         yield from (name for name in current if name.startswith(FILE))
     elif files:

@@ -97,7 +97,8 @@ def assess(
     would, same = read_trace(fresh, transform, live, seen=_seen_again(cells, standing, seen or {}))
     if same is None:
         return Assessment("unknown", {_label(run): "cannot be read as Python"})
-    return _Comparison(cells, standing, place, transform, history, would, outside).judge(last, same, live or {})
+    compared = _Comparison(cells, standing, place, transform, history, would, outside, seen or {})
+    return compared.judge(last, same, live or {})
 
 
 @dataclass
@@ -111,6 +112,7 @@ class _Comparison:
     made: Provenance
     would: Provenance
     outside: Outside
+    evidence: Mapping[int, CellEvidence]
     reasons: dict[str, str] = field(default_factory=dict)
     seen: set[tuple[str, str]] = field(default_factory=set)
 
@@ -132,7 +134,7 @@ class _Comparison:
             self.reasons[""] = "run from top to bottom, the cells give it other inputs"
         if self.reasons:
             return Assessment("stale", dict(list(self.reasons.items())[:MOST_REASONS]))
-        unseen = self._unseen(behind, live)
+        unseen = self._unseen(behind, live) | self._by_no_cell(behind)
         if unseen:
             return Assessment("unknown", unseen)
         return Assessment("consistent", self._unseeded(behind))
@@ -206,6 +208,19 @@ class _Comparison:
             if opaque and not _is_ours(opaque, live):
                 text = f"runs {opaque}, which cannot be looked into"
                 found.setdefault(_label(maker.execution.cell), text)
+        return found
+
+    def _by_no_cell(self, behind: Sequence[Maker]) -> dict[str, str]:
+        """What something between the cells has changed before it was used: a widget that was moved, a thread."""
+        found: dict[str, str] = {}
+        for maker in behind:
+            count = maker.execution.cell.count
+            for name, key in maker.reads.items():
+                made = self.made.makers.get(key)
+                first = made.execution.cell.count if made is not None else 0
+                if any(first < at <= count and name in one.outside for at, one in self.evidence.items()):
+                    text = f"uses {name}, which no cell has set to what it was: a widget, or what runs beside the cells"
+                    found.setdefault(_label(maker.execution.cell), text)
         return found
 
     def _unseeded(self, behind: Sequence[Maker]) -> dict[str, str]:

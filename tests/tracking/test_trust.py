@@ -7,6 +7,7 @@ import importlib
 import random
 import sys
 
+import numpy as np
 import pytest
 
 from jupyter_mlops.analysis.evidence import Watch
@@ -160,6 +161,16 @@ CASES = {
     "an environment variable was set by a cell that is gone": (
         ran(("e", "import os\nos.environ['DEPTH'] = '3'"), *ORDER), stands(*ORDER), "stale", "[1]", "no longer",
     ),
+    "a file of settings was loaded by a cell that is gone": (
+        ran(("e", "from dotenv import load_dotenv\nload_dotenv('a.env')"), *ORDER), stands(*ORDER), "stale", "[1]", "no longer",
+    ),
+    "a setting whose old value was kept": (
+        ran(("e", "old = np.seterr(all='raise')"), *ORDER), stands(*ORDER), "stale", "[1]", "no longer",
+    ),
+    "a file was added to twice": (
+        ran("load", ("a", "open('adult.csv', 'a').write('x')"), ("a", "open('adult.csv', 'a').write('x')"), *ORDER),
+        [*stands("load"), Standing("a", "open('adult.csv', 'a').write('x')"), *stands(*ORDER)], "stale", "[3]", "ran 2 times",
+    ),
     "a warning filter is gone": (
         ran(("e", "import warnings\nwarnings.filterwarnings('ignore')"), *ORDER), stands(*ORDER), "consistent", None, "",
     ),
@@ -236,6 +247,41 @@ SEEN = {
         "early = f(1)\nk = 10",
         "result = f(1)",
     ),
+    "a class counts its objects": (
+        "class A:\n    n = 0\n    def __init__(self):\n        type(self).n += 1",
+        "A()",
+        "result = A.n",
+    ),
+    "a class was changed by way of an object": (
+        "class A:\n    c = 1\na = A()",
+        "type(a).c = 7",
+        "result = A.c",
+    ),
+    "a class enters its subclasses": (
+        "class A:\n    known = []\n    def __init_subclass__(cls):\n        A.known.append(cls)",
+        "class B(A):\n    pass",
+        "result = len(A.known)",
+    ),
+    "a look makes what is missing": (
+        "import collections\nd = collections.defaultdict(int)",
+        "d['x']",
+        "result = len(d)",
+    ),
+    "a property counts who asks": (
+        "class A:\n    n = 0\n    @property\n    def v(self):\n        self.n += 1\na = A()",
+        "a.v",
+        "result = a.n",
+    ),
+    "an operator counts": (
+        "class A:\n    n = 0\n    def __add__(self, other):\n        self.n += 1\na = A()",
+        "a + 1",
+        "result = a.n",
+    ),
+    "a generator was handed on": (
+        "import numpy as np\nrng = np.random.default_rng(0)\ndef look(a, random_state):\n    return None",
+        "look([], random_state=rng)",
+        "result = rng.normal()",
+    ),
     "a seed was set under another name": (
         "import random\nrandom.seed(0)\nfrom random import seed as again",
         "again(3)",
@@ -247,7 +293,7 @@ SEEN = {
 @pytest.mark.parametrize("case", SEEN, ids=lambda name: name.replace(" ", "-"))
 def test_what_cells_were_seen_to_do_counts_where_their_text_does_not_show_it(case):
     first, gone, last = SEEN[case]
-    watch, space = Watch(), {}
+    watch, space = Watch(), {"__name__": "__main__"}
     cells = [
         Cell(source, i, str(i), i, outcome="ok")
         for i, source in enumerate((first, gone, f"with mlops.run():\n    {last}"), 1)
@@ -260,6 +306,59 @@ def test_what_cells_were_seen_to_do_counts_where_their_text_does_not_show_it(cas
     assert assess(cells, whole, live=space, seen=watch.cells).label == "consistent"
     found = assess(cells, [whole[0], whole[2]], live=space, seen=watch.cells)
     assert (found.label, list(found.reasons)) == ("stale", ["[2]"])
+
+
+def test_an_import_that_sets_the_seed_counts(tmp_path, monkeypatch):
+    (tmp_path / "seeds_of_test.py").write_text("import random\nimport numpy as np\nnp.random.seed(7)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    sources = [
+        "import numpy as np\nnp.random.seed(0)",
+        "import seeds_of_test",
+        "with mlops.run():\n    r = np.random.rand()",
+    ]
+    cells = [Cell(source, i, str(i), i, outcome="ok") for i, source in enumerate(sources, 1)]
+    watch, space, kept = Watch(), {}, np.random.get_state()  # noqa: NPY002
+    try:
+        for cell in cells[:2]:
+            watch.before(space, cell.count)
+            exec(cell.source, space)
+            watch.after(space)
+    finally:
+        np.random.set_state(kept)  # noqa: NPY002
+        sys.modules.pop("seeds_of_test", None)
+    whole = [Standing(cell.id, cell.source) for cell in cells]
+    assert assess(cells, whole, live=space, seen=watch.cells).label == "consistent"
+    found = assess(cells, [whole[0], whole[2]], live=space, seen=watch.cells)
+    assert (found.label, list(found.reasons)) == ("stale", ["[2]"])
+
+
+@pytest.mark.parametrize("used", ["s.value", "k"])
+def test_a_widget_that_was_moved_by_hand_is_told_by_the_cell_that_uses_it(used):
+    pytest.importorskip("ipywidgets")
+    sources = [
+        "import ipywidgets\ns, k = ipywidgets.IntSlider(3), 1\ns.observe(lambda c: globals().update(k=c['new']), 'value')",
+        "other = 2",
+        f"with mlops.run():\n    r = {used}",
+        "with mlops.run():\n    r = other",
+    ]
+    cells = [Cell(source, i, str(i), i, outcome="ok") for i, source in enumerate(sources, 1)]
+    standing = [Standing(cell.id, cell.source) for cell in cells]
+    watch, space = Watch(), {}
+    for cell in cells[:2]:
+        watch.before(space, cell.count)
+        exec(cell.source, space)
+        watch.after(space)
+    watch.before(space, 3)
+    assert assess(cells[:3], standing, live=space, seen=watch.cells).label == "consistent"
+    watch.after(space)
+    space["s"].value = 8
+    watch.before(space, 3)
+    watch.after(space)
+    watch.before(space, 4)
+    found = assess(cells[:3], standing, live=space, seen=watch.cells)
+    assert (found.label, list(found.reasons)) == ("unknown", ["[3]"])
+    assert "a widget" in found.reasons["[3]"]
+    assert assess(cells, standing, live=space, seen=watch.cells).label == "consistent"  # uses none of it
 
 
 @pytest.mark.parametrize(
@@ -420,7 +519,7 @@ def test_there_are_enough_cases():
     assert len(CASES) >= 25
     labels = [case[2] for case in CASES.values()]
     assert {label: labels.count(label) for label in set(labels)} == pytest.approx(
-        {"stale": 26, "consistent": 18, "unknown": 2}, abs=4
+        {"stale": 29, "consistent": 18, "unknown": 2}, abs=4
     )
 
 
