@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from jupyter_mlops.domain.contract import Contract
 from jupyter_mlops.serving.deployment_folder import DeploymentFolder, StoredDeployment
@@ -30,6 +32,7 @@ PEOPLE = pd.DataFrame(
     }
 )
 COLUMNS = list(PEOPLE)
+PEOPLE_TABLE = PEOPLE[["age", "children", "job", "member"]]
 
 
 def days(frame: pd.DataFrame) -> pd.DataFrame:
@@ -201,3 +204,37 @@ def wait_for(port: int, process: subprocess.Popen[bytes], folder: DeploymentFold
         except OSError:
             time.sleep(0.05)
     raise AssertionError(f"the server did not come up: {folder.last_lines()}")
+
+
+@pytest.fixture(scope="module")
+def people_pipeline() -> Any:
+    """A classifier behind a scaler and an encoder."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    encode = make_column_transformer(
+        (StandardScaler(), ["age", "children"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["job"]),
+        remainder="passthrough",
+    )
+    return make_pipeline(encode, LogisticRegression()).fit(PEOPLE_TABLE, np.where(PEOPLE.age > 10, "high", "low"))
+
+
+@pytest.fixture(scope="module")
+def people_model(pipeline: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where it is stored as MLflow stores it."""
+    import mlflow
+    from mlflow.models import infer_signature
+
+    place = tmp_path_factory.mktemp("model") / "people"
+    mlflow.sklearn.save_model(
+        pipeline,
+        place,
+        signature=infer_signature(PEOPLE_TABLE, pipeline.predict(PEOPLE_TABLE)),
+        input_example=PEOPLE_TABLE.head(2),
+        pip_requirements=["scikit-learn"],
+        serialization_format="skops",
+    )
+    return place

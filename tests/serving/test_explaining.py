@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from served_models import PEOPLE, RunningServer, running, split_body
+from served_models import PEOPLE_TABLE as TABLE
+from served_models import RunningServer, people_model, people_pipeline, running, split_body
 
 from jupyter_mlops.serving.inference_log import count
 from jupyter_mlops.serving.shapley import EXACT, shapley
 
-TABLE = PEOPLE[["age", "children", "job", "member"]]
+pipeline, stored = people_pipeline, people_model
 
 
 def model(width: int) -> Any:
@@ -62,38 +63,11 @@ def test_permutations_come_close_to_exact_values_and_add_up() -> None:
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> Any:
-    from sklearn.compose import make_column_transformer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    encode = make_column_transformer(
-        (StandardScaler(), ["age", "children"]),
-        (OneHotEncoder(handle_unknown="ignore"), ["job"]),
-        remainder="passthrough",
-    )
-    return make_pipeline(encode, LogisticRegression()).fit(TABLE, np.where(PEOPLE.age > 10, "high", "low"))
-
-
-@pytest.fixture(scope="module")
-def server(pipeline: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    import mlflow
-    from mlflow.models import infer_signature
-
+def server(stored: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     from jupyter_mlops.datasets.profile import Profile
 
-    place = tmp_path_factory.mktemp("model") / "people"
-    mlflow.sklearn.save_model(
-        pipeline,
-        place,
-        signature=infer_signature(TABLE, pipeline.predict(TABLE)),
-        input_example=TABLE.head(2),
-        pip_requirements=["scikit-learn"],
-        serialization_format="skops",
-    )
-    Profile.of(TABLE).write(place / "mlops" / "profile")
-    with running(place, tmp_path_factory.mktemp("home")) as started:
+    Profile.of(TABLE).write(stored / "mlops" / "profile")
+    with running(stored, tmp_path_factory.mktemp("home")) as started:
         yield started
 
 

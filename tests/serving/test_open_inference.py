@@ -12,46 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from served_models import PEOPLE, RunningServer, running
+from served_models import PEOPLE_TABLE as TABLE
+from served_models import RunningServer, people_model, people_pipeline, running
 
 from jupyter_mlops.domain.contract import ColumnRule, Contract
 from jupyter_mlops.serving.inference_log import read
 from jupyter_mlops.serving.protocols.tensors import described
 
-TABLE = PEOPLE[["age", "children", "job", "member"]]
+pipeline, stored = people_pipeline, people_model
 KINDS = {"age": "FP64", "children": "INT64", "job": "BYTES", "member": "BOOL"}
-
-
-@pytest.fixture(scope="module")
-def pipeline() -> Any:
-    from sklearn.compose import make_column_transformer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    encode = make_column_transformer(
-        (StandardScaler(), ["age", "children"]),
-        (OneHotEncoder(handle_unknown="ignore"), ["job"]),
-        remainder="passthrough",
-    )
-    return make_pipeline(encode, LogisticRegression()).fit(TABLE, np.where(PEOPLE.age > 10, "high", "low"))
-
-
-@pytest.fixture(scope="module")
-def stored(pipeline: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import mlflow
-    from mlflow.models import infer_signature
-
-    place = tmp_path_factory.mktemp("model") / "people"
-    mlflow.sklearn.save_model(
-        pipeline,
-        place,
-        signature=infer_signature(TABLE, pipeline.predict(TABLE)),
-        input_example=TABLE.head(2),
-        pip_requirements=["scikit-learn"],
-        serialization_format="skops",
-    )
-    return place
 
 
 @pytest.fixture(scope="module")

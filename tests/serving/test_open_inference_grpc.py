@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from served_models import PEOPLE, RunningServer, running
+from served_models import PEOPLE_TABLE as TABLE
+from served_models import RunningServer, people_model, people_pipeline, running
 
 from jupyter_mlops.serving.inference_log import count, read
 from jupyter_mlops.serving.protocols.messages import PROTOCOL, messages
@@ -17,41 +19,14 @@ from jupyter_mlops.serving.protocols.messages import PROTOCOL, messages
 grpc = pytest.importorskip("grpc")
 triton = pytest.importorskip("tritonclient.grpc")
 
-TABLE = PEOPLE[["age", "children", "job", "member"]]
+pipeline, stored = people_pipeline, people_model
 KINDS = {"age": "FP64", "children": "INT64", "job": "BYTES", "member": "BOOL"}
 FIELDS = {"FP64": "fp64_contents", "INT64": "int64_contents", "BYTES": "bytes_contents", "BOOL": "bool_contents"}
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> Any:
-    from sklearn.compose import make_column_transformer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    encode = make_column_transformer(
-        (StandardScaler(), ["age", "children"]),
-        (OneHotEncoder(handle_unknown="ignore"), ["job"]),
-        remainder="passthrough",
-    )
-    return make_pipeline(encode, LogisticRegression()).fit(TABLE, np.where(PEOPLE.age > 10, "high", "low"))
-
-
-@pytest.fixture(scope="module")
-def server(pipeline: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    import mlflow
-    from mlflow.models import infer_signature
-
-    place = tmp_path_factory.mktemp("model") / "people"
-    mlflow.sklearn.save_model(
-        pipeline,
-        place,
-        signature=infer_signature(TABLE, pipeline.predict(TABLE)),
-        input_example=TABLE.head(2),
-        pip_requirements=["scikit-learn"],
-        serialization_format="skops",
-    )
-    with running(place, tmp_path_factory.mktemp("home"), grpc=True, workers=2) as started:
+def server(stored: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running(stored, tmp_path_factory.mktemp("home"), grpc=True, workers=2) as started:
         yield started
 
 
