@@ -54,7 +54,9 @@ def test_a_name_that_is_no_command_is_none(name: str, tmp_path: Path) -> None:
 def test_a_workspace_that_takes_nothing_is_told_by_name(tmp_path: Path) -> None:
     session = Session.open(root=tmp_path)
     (tmp_path / ".mlops").write_text("a file where the folder would be")
-    with pytest.raises(Unavailable, match=rf"sweep keeps what it makes in {tmp_path}/.mlops, which takes nothing.*MLOPS_WORKSPACE"):
+    with pytest.raises(
+        Unavailable, match=rf"sweep keeps what it makes in {tmp_path}/.mlops, which takes nothing.*MLOPS_WORKSPACE"
+    ):
         session.invoke("sweep", {"objective": lambda x: x, "name": "s", "space": ["x=1..3"]}, via="magic")
 
 

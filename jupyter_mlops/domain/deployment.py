@@ -372,16 +372,26 @@ class Rollback(Displayed, Record):
 
 @dataclass(frozen=True)
 class Erasure(Displayed, Record):
-    """Rows that were erased from an inference log, and the labels of predictions that are in it no more."""
+    """Rows that were erased from an inference log, and the labels of predictions that are in it no more.
+
+    Parameters
+    ----------
+    unread
+        Files of the log that cannot be read, so that nobody knows whether they hold more.
+    """
 
     deployment: str
     rows: int
     files: int = 0
     labels: int = 0
+    unread: tuple[str, ...] = ()
 
     def text(self) -> str:
         labels = f", and {self.labels} labels" if self.labels else ""
-        return f"{self.rows} rows were erased from the inference log of {self.deployment}{labels}"
+        told = f"{self.rows} rows were erased from the inference log of {self.deployment}{labels}"
+        if self.unread:
+            told += f"; not from what cannot be read, delete it if it may hold more: {', '.join(self.unread)}"
+        return told
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from ..errors import NotReady
 from .log_frames import GAP, SEGMENT_SUFFIX, Segment, never_begun, remove_segment, segment_paths
 from .log_masking import hashed, mask_key
 from .log_parquet import PARQUET_SUFFIX, PREFIX, Facts, facts_of, part_of, read_part, write_part
+from .log_tail import TAIL_SUFFIX
 
 __all__ = ["Erased", "Expired", "compact", "compact_apart", "forget", "keeping", "main", "not_logged", "remove_old"]
 
@@ -49,10 +50,13 @@ class Erased:
         How many rows it erased.
     files
         In how many files they stood.
+    unread
+        Files that cannot be read and may hold more.
     """
 
     rows: int
     files: int
+    unread: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager
@@ -97,6 +101,9 @@ def _without_beginning(path: Path) -> None:
         remove_segment(path)
         return
     aside = path.with_name(path.name + UNREADABLE)
+    tail = path.with_suffix(TAIL_SUFFIX)
+    with contextlib.suppress(FileNotFoundError):
+        tail.rename(tail.with_name(tail.name + UNREADABLE))
     path.rename(aside)
     log.error("%s was written by another version, or is damaged: it is kept, and is not part of the log", aside)
 
@@ -218,7 +225,7 @@ def forget(folder: Path, column: str, value: Any) -> Erased:
             f"{rows} rows are erased; {len(writing)} segments are still being written and may hold more.",
             hint="Ask again in a moment.",
         )
-    return Erased(rows, files)
+    return Erased(rows, files, tuple(sorted(str(path) for path in folder.glob(f"*{UNREADABLE}"))))
 
 
 def _number(value: Any) -> Any:

@@ -219,7 +219,7 @@ def erase(host: Host, *, name: str, column: str, value: Any) -> dict[str, Any]:
             keeper.order(stored, patience=10.0)
         with keeping(log_folder):
             erased = forget(log_folder, column, value)
-    return {"rows": erased.rows, "files": erased.files, "deployment": folder.path.name}
+    return {"rows": erased.rows, "files": erased.files, "unread": [*erased.unread], "deployment": folder.path.name}
 
 
 def server_log(host: Host, *, name: str, lines: int = 40) -> str:

@@ -129,7 +129,9 @@ class Search:
             )
             recording.log_params({f"sweep.space.{name}": text for name, text in self.study.space.described().items()})
             recording.set_tag("mlops.sweep", self.study.folder.name)
-            if not isinstance(workers, _Here):  # children of other processes find their parent in the store, or stand alone
+            if not isinstance(
+                workers, _Here
+            ):  # children of other processes find their parent in the store, or stand alone
                 with contextlib.suppress(MLOpsError):
                     _ = recording.id
             try:

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jupyter_mlops.domain.deployment import LogRules
+from jupyter_mlops.domain.deployment import Erasure, LogRules
 from jupyter_mlops.errors import NotReady
 from jupyter_mlops.serving import inference_log
 from jupyter_mlops.serving.inference_log import Window, count, end_of, read, read_after, read_shadow
@@ -295,7 +295,11 @@ def test_erasing_a_person(tmp_path: Path) -> None:
     assert "person 3" not in set(window.inputs["s"])
     assert not [path for path in tmp_path.iterdir() if b"person 3" in path.read_bytes()]
     assert len(read_after(tmp_path, position)[0]) == 0
-    assert forget(tmp_path, "key", "k0").rows == int((window.keys == "k0").sum())
+    unread = tmp_path / "1-1.seg.unreadable"
+    unread.write_bytes(b"person 3")
+    erased = forget(tmp_path, "key", "k0")
+    assert (erased.rows, erased.unread) == (int((window.keys == "k0").sum()), (str(unread),))
+    assert str(unread) in Erasure("clf", erased.rows, unread=erased.unread).text()
 
 
 def test_old_rows_go_by_age_and_by_size(tmp_path: Path) -> None:

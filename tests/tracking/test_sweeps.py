@@ -382,7 +382,15 @@ def test_a_trial_that_does_not_listen_is_broken_off_when_the_budget_is_spent(sha
         return x
 
     context = shared_session.context
-    plan = {"metric": "m", "minimize": False, "method": "random", "prune": "none", "seed": 0, "name": "deaf", "space": {}}
+    plan = {
+        "metric": "m",
+        "minimize": False,
+        "method": "random",
+        "prune": "none",
+        "seed": 0,
+        "name": "deaf",
+        "space": {},
+    }
     study = Study(context.workspace.home / "sweeps" / "deaf.1", SearchSpace.read(["x=1,2"]), plan)
     for x in (1, 2):
         study.again({"x": x})
