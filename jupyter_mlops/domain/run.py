@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -14,8 +14,20 @@ from .run_columns import RunColumns
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FoldDifference", "Run", "RunComparison", "RunStatus", "RunTable", "Series", "Trust"]
+__all__ = [
+    "FOLD",
+    "FoldDifference",
+    "Run",
+    "RunComparison",
+    "RunStatus",
+    "RunTable",
+    "Series",
+    "Trust",
+    "telling_metrics",
+]
 
+FOLD = "_fold"
+"""Ends the names of metrics whose steps are the folds of cross-validation."""
 WIDEST = 40  # letters of a parameter where runs stand side by side
 
 RunStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED", "SCHEDULED"]
@@ -27,6 +39,20 @@ Trust = Literal["reproducible", "consistent", "stale", "unknown"]
 the ones that ran, in an order that works from top to bottom. ``stale``: they are not, and the reasons say which.
 ``unknown``: nobody can tell, and the reasons say why.
 """
+
+
+def telling_metrics(names: Collection[str]) -> list[str]:
+    """What says most first: what the user measured before what scikit-learn did on training data; no single folds.
+
+    The value that a run has of a metric over folds is the last fold's: it says nothing that the mean does not say better.
+
+    Examples
+    --------
+    >>> telling_metrics(["training_score", "cv_auc_fold", "cv_auc_mean", "scaffold_fold"])
+    ['cv_auc_mean', 'scaffold_fold', 'training_score']
+    """
+    kept = [name for name in names if not (name.endswith(FOLD) and f"{name.removesuffix(FOLD)}_mean" in names)]
+    return sorted(kept, key=lambda name: name.startswith("training_"))
 
 
 @dataclass(frozen=True)
@@ -199,7 +225,7 @@ class RunTable(Displayed, Record):
     def text(self) -> str:
         if not self.runs:
             return f"no runs where {self.filter}." if self.filter else "no runs yet; begin a cell with `%%mlops run`."
-        names = self.metric_names()[:4]
+        names = telling_metrics(self.metric_names())[:4]
         now = int(time.time() * 1000)
         rows = [
             [

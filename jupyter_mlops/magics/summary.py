@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..domain.display import seconds
-from ..domain.run import Run
+from ..domain.run import Run, telling_metrics
 
 __all__ = ["RunSummary", "hazards"]
 
@@ -24,9 +24,7 @@ class RunSummary:
         """The line for what `Session.run` handed out."""
         # What a cell logs with MLflow itself only the store knows, and has made the run there already.
         run = handle.result if handle.known_id or not handle.automatic else handle.known
-        # What the user measured says more than what scikit-learn measured on the training data.
-        ordered = sorted(run.metrics.items(), key=lambda item: item[0].startswith("training_"))
-        return cls(replace(run, metrics=dict(ordered)))
+        return cls(replace(run, metrics={name: run.metrics[name] for name in telling_metrics(run.metrics)}))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from ..widgets.runs import run_line  # drawing is loaded when something is drawn

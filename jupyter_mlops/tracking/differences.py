@@ -7,8 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean, variance
 
-from ..domain.run import FoldDifference, Run, Series
-from .training_curves import FOLD
+from ..domain.run import FOLD, FoldDifference, Run, Series
 
 __all__ = ["data_differences", "fold_differences", "other_versions", "paired_folds"]
 
@@ -35,26 +34,31 @@ def other_versions(then: str, now: str) -> tuple[str, ...]:
 
 
 def data_differences(inputs: Sequence[Sequence[Mapping[str, str]]]) -> dict[str, tuple[str, ...]]:
-    """Tables that not all runs used alike: by name, each run's data version, else the beginning of its digest.
+    """Tables that not all runs used alike: by name, each run's data versions, else the beginnings of their digests.
 
     Parameters
     ----------
     inputs
-        For each run its tables, each with ``name digest ref``.
+        For each run its tables, each with ``name digest ref``. A run may have used several of one name: the version that
+        it read, and the one that this was made from.
 
     Examples
     --------
     >>> one, other = {"name": "X", "digest": "b3:1", "ref": ""}, {"name": "X", "digest": "b3:2", "ref": "x@v2"}
-    >>> data_differences([[one], [other]]), data_differences([[one], [one]])
-    ({'X': ('b3:1', 'x@v2')}, {})
+    >>> data_differences([[one], [other]]), data_differences([[one], [one]]), data_differences([[one], [one, other]])
+    ({'X': ('b3:1', 'x@v2')}, {}, {'X': ('b3:1', 'b3:1, x@v2')})
     """
-    named = [{one["name"]: one for one in used} for used in inputs]
+    named = [
+        {
+            name: {one["digest"]: one["ref"] or one["digest"][:SHORT] for one in used if one["name"] == name}
+            for name in names
+        }
+        for used, names in ((used, {one["name"] for one in used}) for used in inputs)
+    ]
     found: dict[str, tuple[str, ...]] = {}
-    for name in dict.fromkeys(name for used in named for name in used):
-        if len({used[name]["digest"] if name in used else "" for used in named}) > 1:
-            found[name] = tuple(
-                (used[name]["ref"] or used[name]["digest"][:SHORT]) if name in used else "" for used in named
-            )
+    for name in dict.fromkeys(one["name"] for used in inputs for one in used):
+        if len({frozenset(used.get(name, ())) for used in named}) > 1:
+            found[name] = tuple(", ".join(sorted(used.get(name, {}).values())) for used in named)
     return found
 
 

@@ -17,12 +17,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from ..domain.context import Context
+from ..domain.run import FOLD
 from ..errors import MLOpsError
 from .live_fit import LiveFit
 from .metric_calls import variable_name
 from .model_package import write_package
 from .recording import clean_key
-from .training_curves import FOLD, folds_of_search, training_curves
+from .training_curves import folds_of_search, training_curves
 from .training_metrics import Measured, training_metrics
 from .used_tables import describe_table, record_table
 

@@ -12,11 +12,12 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from ..domain.context import Context
+from ..domain.run import FOLD
 from .fit_probes import probe_of
 from .live_curves import Curve, LiveCurves
 from .live_folds import watch_candidates, watch_folds
 from .patches import Patches
-from .training_curves import FOLD, fold_scores, growing_curves, held_curves, last_step, score_name, training_curves
+from .training_curves import fold_scores, growing_curves, held_curves, last_step, score_name, training_curves
 
 if TYPE_CHECKING:
     from .recording import Recording

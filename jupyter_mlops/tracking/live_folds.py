@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from statistics import fmean, stdev
 from typing import Any
 
+from ..domain.run import FOLD
 from .live_curves import LiveCurves
 from .patches import Patches
-from .training_curves import FOLD
 
 __all__ = ["watch_candidates", "watch_folds"]
 

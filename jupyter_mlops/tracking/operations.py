@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..domain.operation import Duty, Operation
-from ..domain.run import Run, RunComparison, RunTable
+from ..domain.run import Run, RunComparison, RunTable, telling_metrics
 from ..domain.run_columns import RunColumns
 from ..errors import InvalidArgument, NotFound
 from ..store import tags
@@ -114,7 +114,7 @@ def compare(host: Host, *, runs: list[str]) -> dict[str, Any]:
         curves += [store.history(run.id, name, points=CURVE_POINTS) for name in stepped]
     return RunComparison(
         runs=tuple(found),
-        metrics=metrics,
+        metrics={name: metrics[name] for name in telling_metrics(metrics)},
         params={name: values for name, values in params.items() if name not in same},
         same=same,
         curves=tuple(curve for curve in curves if len(curve.steps) > 1),

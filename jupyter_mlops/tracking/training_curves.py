@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 __all__ = [
-    "FOLD",
     "fold_scores",
     "folds_of_search",
     "growing_curves",
@@ -25,7 +24,6 @@ __all__ = [
 ]
 
 CURVES = ("loss_curve_", "validation_scores_", "train_score_", "validation_score_", "oob_scores_")
-FOLD = "_fold"
 LONGEST = 100_000
 
 

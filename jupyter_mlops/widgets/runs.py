@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 from ..domain.display import seconds
-from ..domain.run import Run, RunComparison, RunTable, Series
+from ..domain.run import Run, RunComparison, RunTable, Series, telling_metrics
 from .markup import Markup, Number, code, facts, grid, join, more, note, page, pill, short, tag, when
 from .parallel import parallel
 
@@ -33,8 +33,8 @@ Rows = tuple[Sequence[object], list[list[object]]]
 
 
 def shown_metrics(table: RunTable) -> list[str]:
-    """The metrics that a table of runs has columns for; what the user measured before what was on training data."""
-    return sorted(table.metric_names(), key=lambda name: name.startswith("training_"))[:METRICS]
+    """The metrics that a table of runs has columns for."""
+    return telling_metrics(table.metric_names())[:METRICS]
 
 
 def run_rows(table: RunTable, metrics: Sequence[str] | None = None, params: Sequence[str] = ()) -> Rows:
@@ -75,7 +75,7 @@ def run_table(table: RunTable) -> Markup:
     told += [f"where {table.filter}"] if table.filter else []
     told += [f"and more in the store: --limit {2 * len(table)}"] if table.more else []
     told += [f"· the first {ROWS} are shown, .to_pandas() has all"] if len(table) > ROWS else []
-    rest = len(table.metric_names()) - METRICS
+    rest = len(table.metric_names()) - len(shown_metrics(table))
     told += [f"· {rest} more metrics in each run"] if rest > 0 else []
     return page(tag("div", grid(*run_rows(table)), class_="mlops-scroll"), note(" ".join(told)))
 

@@ -137,3 +137,6 @@ def test_environments_and_tables_that_differ_are_named():
     one = [{"name": "X", "digest": "aaaaaaaaaaaaaaaa", "ref": ""}]
     other = [{"name": "X", "digest": "bbbb", "ref": "adult@v2"}, {"name": "Z", "digest": "cc", "ref": ""}]
     assert data_differences([one, other]) == {"X": ("aaaaaaaaaaaa", "adult@v2"), "Z": ("", "cc")}
+    first, second = ({"name": "adult", "digest": d, "ref": f"adult@v{d}"} for d in "12")
+    found = data_differences([[first], [second, first]])  # the second was made from the first
+    assert found == {"adult": ("adult@v1", "adult@v1, adult@v2")}
