@@ -48,9 +48,13 @@ function tableView(view, local, send, redraw) {
   const query = () => Boolean(view.choice) && QUERY.test(local.filter);
   const words = () => (query() ? '' : local.filter);
   // Of thousands of rows only the first are here: then the kernel sorts and filters, and sends those that are first now.
-  const arrange = more => send({ do: 'arrange', sort: view.sort, direction: view.direction, words: words(), ...more });
-  const sorted = view.asks ? view.columns.indexOf(view.sort) : local.sort;
-  const direction = view.asks ? view.direction : local.direction;
+  const kept = view.asks || local.sort === undefined;
+  const sorted = kept ? (view.columns ?? []).indexOf(view.sort) : local.sort;
+  const direction = kept ? view.direction : local.direction;
+  const arrange = more => {
+    local.sort = undefined; // it counts columns, which may be others now; the kernel knows them by name
+    send({ do: 'arrange', sort: view.columns[sorted] ?? '', direction, words: words(), ...more });
+  };
   const root = make('div');
   const bar = make('div', 'mlops-bar');
   const filter = make('input', 'mlops-input');
@@ -108,11 +112,11 @@ function tableView(view, local, send, redraw) {
   const fill = () => {
     const wanted = words().toLowerCase();
     const rows = view.asks ? [...view.rows] : view.rows.filter(row => row.sort.join(' ').toLowerCase().includes(wanted));
-    if (!view.asks && local.sort !== undefined) {
+    if (!view.asks && sorted >= 0) {
       rows.sort((a, b) => {
-        const [x, y] = [a.sort[local.sort], b.sort[local.sort]];
+        const [x, y] = [a.sort[sorted], b.sort[sorted]];
         const empty = x === null || y === null;
-        return compare(x, y) * (empty ? 1 : local.direction);
+        return compare(x, y) * (empty ? 1 : direction);
       });
     }
     body.replaceChildren(
@@ -150,6 +154,7 @@ function tableView(view, local, send, redraw) {
     if (matching > shown) parts.push(`the first ${shown} are shown`);
     if (view.filter) parts.push(`where ${view.filter}`);
     if (view.note) parts.push(view.note);
+    if (!matching && view.choice && /[<>]/.test(words())) parts.push('numbers are compared as metrics.x > 0.8, and Enter');
     return parts.join(' · ');
   };
   const update = () => {
@@ -189,7 +194,6 @@ function columnChoice(view, local, arrange) {
     tick.type = 'checkbox';
     tick.checked = view.columns.includes(key);
     tick.addEventListener('change', () => {
-      local.sort = undefined; // it counts columns
       arrange({ shown: view.choice.filter(name => (name === key ? tick.checked : view.columns.includes(name))) });
     });
     const label = make('label');

@@ -95,12 +95,13 @@ def _runs(table: RunTable | ArrangedRuns) -> dict[str, Any]:
     more: dict[str, Any] = {
         "columns": [*PLAIN, *(f"params.{name}" for name in params), *(f"metrics.{name}" for name in metrics)],
         "choice": [f"{kind}.{name}" for kind in ("params", "metrics") for name in names[kind]],
+        "sort": told.sort,
+        "direction": told.direction,
         "filter": told.found.filter if told.found is not told.whole else "",
         "note": "the store has more that match: runs --limit" if told.found.more else "",
     }
     if len(told.found) > runs.ROWS:
-        more |= {"asks": True, "sort": told.sort, "direction": told.direction}
-        more |= {"matching": len(told.places), "total": len(told.found)}
+        more |= {"asks": True, "matching": len(told.places), "total": len(told.found)}
     drawn = _table(runs.run_rows(shown, metrics, params), [run.id for run in shown.runs], select="Compare", **more)
     for key in ("took", *(f"params.{name}" for name in params)):  # what is written is no order: 12 ms, 3.2 s
         at, values = more["columns"].index(key), told.columns.values(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, log10
 
 from ..domain.display import cut
 from ..domain.run import RunComparison
@@ -14,6 +14,7 @@ __all__ = ["parallel"]
 MOST_AXES, MOST_RUNS = 8, 200
 GAP, HEIGHT, TOP, FOOT, SIDE = 112, 190, 34, 20, 56
 LONGEST = 15
+WIDE = 100  # times the lowest value that the highest is, from where on an axis of positive parameters is logarithmic
 RAMP = ("#8b5cf6", "#3b82f6", "#14a38b", "#65a30d", "#ca8a04")
 """From the lowest value of the last axis to its highest; of middle lightness, so that both themes show every one."""
 
@@ -47,7 +48,7 @@ def parallel(compared: RunComparison) -> Markup:
 
 def _axes(compared: RunComparison) -> list[Axis]:
     """Parameters first, then metrics; of each, those in which runs differ."""
-    params = [(name, _placed(values)) for name, values in compared.params.items()]
+    params = [(f"{name} (log)" if _wide(values) else name, _placed(values)) for name, values in compared.params.items()]
     metrics = [
         (name, _scaled([None if v is None or not isfinite(v) else float(v) for v in values]))
         for name, values in sorted(compared.metrics.items(), key=lambda item: not item[0].startswith("training_"))
@@ -60,11 +61,25 @@ def _axes(compared: RunComparison) -> list[Axis]:
 def _placed(values: Sequence[str | None]) -> tuple[list[float | None], tuple[str, str]] | None:
     """A parameter's values along its axis: as numbers where all are, else its words in their order of appearance."""
     try:
-        return _scaled([None if v is None else float(v) for v in values])
+        numbers = [None if v is None else float(v) for v in values]
+        if not _wide(values):
+            return _scaled(numbers)
+        found = _scaled([None if v is None else log10(v) for v in numbers])
+        known = [v for v in numbers if v is not None]
+        return found and (found[0], (f"{min(known):.4g}", f"{max(known):.4g}"))
     except ValueError:
         words = list(dict.fromkeys(v for v in values if v is not None))
         scaled = _scaled([None if v is None else float(words.index(v)) for v in values])
         return None if scaled is None else (scaled[0], (words[0][:LONGEST], words[-1][:LONGEST]))
+
+
+def _wide(values: Sequence[str | None]) -> bool:
+    """Whether a parameter was tried over magnitudes, as learning rates are."""
+    try:
+        known = [float(v) for v in values if v is not None]
+    except ValueError:
+        return False
+    return len(known) > 1 and all(isfinite(v) and v > 0 for v in known) and max(known) >= WIDE * min(known)
 
 
 def _scaled(values: Sequence[float | None]) -> tuple[list[float | None], tuple[str, str]] | None:

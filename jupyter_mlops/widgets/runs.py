@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from math import isfinite
 
@@ -24,6 +25,7 @@ __all__ = [
 
 ROWS = 200  # of a table of runs; whoever wants more reads `.to_pandas()`
 MANY = 4  # runs from which on their lines through all axes are drawn
+LONG_NUMBER = 8
 METRICS = 6  # columns a table of runs shows; the rest stands in each run
 COLOURS = ("#2185f0", "#e8710a", "#2ea043", "#a855f7", "#e53935", "#0891b2", "#b58900", "#d6409f")
 
@@ -48,12 +50,27 @@ def run_rows(table: RunTable, metrics: Sequence[str] | None = None, params: Sequ
             when(r.started_ms),
             seconds(r.duration_ms),
             trust(r),
-            *(short(r.params.get(name, "–"), 24) for name in params),
+            *(setting(r.params.get(name, "–"), 24) for name in params),
             *(Number(r.metrics.get(name)) for name in names),
         ]
         for r in table.runs[:ROWS]
     ]
     return ["run", "id", "status", "started", "took", "trust", *(short(name, 20) for name in (*params, *names))], rows
+
+
+def setting(value: str, width: int, beside: Sequence[str | None] = ()) -> object:
+    """A parameter's value; of a number with many digits the first, all on hover, unless one `beside` it begins alike."""
+    rounded = _rounded(value)
+    if rounded == value or sum(v is not None and v != value and _rounded(v) == rounded for v in beside):
+        return short(value, width)
+    return tag("span", rounded, title=value)
+
+
+def _rounded(text: str) -> str:
+    if len(text) > LONG_NUMBER and any(letter in text for letter in ".e"):
+        with contextlib.suppress(ValueError):
+            return f"{float(text):.5g}"
+    return text
 
 
 def trust(one: Run) -> Markup:
@@ -138,7 +155,7 @@ def compared_rows(compared: RunComparison) -> tuple[Sequence[object], dict[str, 
         ],
         "metrics": [[short(name), *map(Number, values)] for name, values in compared.metrics.items()],
         "params": [
-            [short(name), *("–" if v is None else short(v, 32) for v in values)]
+            [short(name), *("–" if v is None else setting(v, 32, values) for v in values)]
             for name, values in compared.params.items()
         ],
         "same": [[short(name), *([short(v, 32)] * len(compared.runs))] for name, v in compared.same.items()],

@@ -101,6 +101,8 @@ def test_two_runs_are_compared_over_folds(session):
     assert found["cv_accuracy"].p == pytest.approx(2 * stats.t.sf(abs(corrected), 4))
     assert found["cv_accuracy"].low < mean < found["cv_accuracy"].high
     assert "p = " in told.text()
+    assert "cv_accuracy_fold" not in told.metrics, "its value is the last fold's alone"
+    assert told.metrics["cv_accuracy_mean"][0] == pytest.approx(sum(a) / 5)
     html = draw(told)["text/html"]
     assert "95 % interval" in html
 
@@ -112,6 +114,20 @@ def test_many_runs_are_lines_through_their_axes(session):
     assert "every line a run" in html
     assert ">kind<" in html
     assert "every line a run" not in draw(session.compare("one", "two"))["text/html"]
+
+
+def test_long_numbers_and_magnitudes_of_parameters_are_drawn_to_be_read():
+    from jupyter_mlops.domain.run import Run, RunComparison
+
+    rates = ("0.0002529838120180262", "0.08116887253273007", "0.08116887253273009", "1.0")
+    runs = tuple(Run(f"{i}" * 32, f"r{i}", "FINISHED", metrics={"a": float(i)}) for i in range(4))
+    html = draw(RunComparison(runs, {"a": (0.0, 1.0, 2.0, 3.0)}, {"lr": rates}))["text/html"]
+    assert f'title="{rates[0]}">0.00025298</span>' in html
+    assert rates[1] in html, "what differs further on is written out"
+    assert ">lr (log)</text>" in html
+    height = 190 - 20 - 34  # the axis: 0.08 stands well above the middle of 0.00025 to 1, not at its foot
+    placed = [float(line.split('"')[0].split(",")[1].split()[0]) for line in html.split('<polyline points="')[1:]]
+    assert 34 < placed[1] < 34 + height / 2
 
 
 def test_folds_of_another_number_are_not_paired():

@@ -266,6 +266,12 @@ def test_runs_sort_filter_and_compare_in_a_browser(show: Any) -> None:
     page.get_by_role("searchbox").fill("as")
     assert names(page) == ["ash"]
     assert page.get_by_text("1 of 3 rows").is_visible()
+    page.get_by_role("searchbox").fill("auc > 0.97")
+    assert page.get_by_text("numbers are compared as metrics.x > 0.8, and Enter").is_visible()
+    page.get_by_role("searchbox").fill("metrics.auc > 0.5")
+    page.get_by_role("searchbox").press("Enter")  # the order stays as it was chosen
+    (sent,) = page.evaluate("window.sent.splice(0)")
+    assert (sent["do"], sent["sort"], sent["direction"]) == ("find", "name", 1)
     page.get_by_role("searchbox").fill("")
     assert page.get_by_role("button", name="Compare").is_disabled()
     page.get_by_label("Select oak").check()
