@@ -201,7 +201,8 @@ class FeatureCommands(CommandSet):
                 (v.ref, [replace(c, name=n) for c, n in zip(v.features, names, strict=True)]) for v, names in pairs
             ]
         else:
-            parts = [(v.ref, list(v.features)) for v in (read_view(self.context, ref) for ref in views)]
+            given = [views] if isinstance(views, str) else views
+            parts = [(v.ref, list(v.features)) for v in (read_view(self.context, ref) for ref in given)]
         return transformation(parts, steps)
 
     @command("data feast", stage="datasets", changes=False)

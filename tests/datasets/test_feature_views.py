@@ -65,6 +65,14 @@ def test_the_same_declaration_is_the_same_view_and_new_data_a_new_version(made: 
     assert {v.ref for v in data.views()} == {"activity@v2", "profile@v1", "whole@v1"}
 
 
+def test_a_transformation_of_one_view_by_its_name_alone(made: Session) -> None:
+    by_name, listed = made.data.transformation("profile"), made.data.transformation(["profile"])
+    assert [(name, columns) for name, _, columns in by_name.transformers] == [
+        (name, columns) for name, _, columns in listed.transformers
+    ]
+    assert by_name.fit_transform(pd.DataFrame({"city": ["Rome", "Oslo"]})).shape == (2, 2)
+
+
 def test_another_process_reads_the_view_and_joins_alike(made: Session, tmp_path: Path) -> None:
     here = made.data.join(labels(), views=["activity@v1", "profile"], time="when").table
     labels().to_parquet(tmp_path / "labels.parquet")
