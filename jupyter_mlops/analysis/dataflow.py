@@ -10,7 +10,6 @@ import ast
 import builtins
 import io
 import random
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from types import ModuleType
 from typing import Any
 
 from .effects import Call, Effects, FunctionEffects
-from .known_calls import SHOWING
+from .known_calls import CHANGES_FIRST, SHOWING
+from .lasting import is_display_option, is_setting, sets_style
 from .names import dotted_name, shared_names, stored_names
 from .outside import GENERATORS
 from .statement_reader import effects_of
@@ -31,31 +31,13 @@ KNOWN = (
     | {"__name__", "__file__", "__doc__", "__annotations__", "display", "get_ipython"}
     | {"restore_random_state"}
 )
-SETTINGS = (
-    "warnings.filterwarnings",
-    "warnings.simplefilter",
-    "pd.set_option",
-    "pandas.set_option",
-    "np.seterr",
-    "numpy.seterr",
-    "set_config",
-    "sklearn.set_config",
-    "locale.setlocale",
-    "os.chdir",
-    "os.environ",
-    "load_dotenv",
-    "dotenv.load_dotenv",
-    "os.putenv",
-    "sys.path",
-    "sys.setrecursionlimit",
-)
+PURE_LIBRARIES = ("numpy", "pandas", "scipy", "sklearn")
+CHANGING = {"out", "copy", "inplace", "overwrite"}
+"""How the keywords begin by which a function may be told to change what it is given."""
 RANDOM = "<random>"
 """Stands for the state of the global random generators."""
 STYLE = "<style>"
 """Stands for how drawings are drawn unless they say it themselves."""
-_STYLES = re.compile(
-    r"(plt|mpl|pyplot|matplotlib|pylab)\.(style\.use|rc|rcdefaults|rcParams\b.*|set_cmap|rc_file)|(sns|seaborn)\.set(_\w+)?|\w+\.set_style"
-)
 
 _IMMUTABLE = (bool, int, float, complex, str, bytes)
 
@@ -151,7 +133,7 @@ class _Linker:
         draws = self._draws(effects)
         drawings = self._drawn_on(statement, effects) if draws else set()
         mutates |= self._seen_to_change(statement, effects) | drawings
-        styles = bool(self._drawings) and _sets_style(statement.node)
+        styles = bool(self._drawings) and sets_style(statement.node)
         drawings |= effects.writes if draws else effects.writes & self._drawings  # `lim = plt.axis()` asks the figure
         canvas = f"<drawing of {statement.where}>"  # figures are closed with their cell
         mutates |= self._handed_streams(effects)
@@ -160,7 +142,7 @@ class _Linker:
         shared = {name: self._really_shared(name, effects) for name in effects.aliases}
         mutates = mutates.union(*(shared[name] for name in mutates & shared.keys()))
         mutates = mutates.union(*(self.aliases.get(name, set()) for name in mutates))
-        if not _is_display_option(statement.node):
+        if not is_display_option(statement.node):
             mutates |= effects.surely & self.modules  # an option set on a module
         maybe = (effects.maybe | self._seen_to_bind(statement, effects)).union(
             *(f.writes for f in inner)
@@ -169,7 +151,10 @@ class _Linker:
         mutates |= {name for name in self.caches if self.functions[name].reads & touched} - effects.writes
         self.caches |= {name for name in effects.reads & self.functions.keys() if self.functions[name].caches}
         self._remember(statement, effects, shared)
-        drawn = {RANDOM} if effects.outside.draws or self._seen_to_draw(statement, effects) else set()
+        seen = statement.execution.evidence
+        still = seen is not None and not seen.drew  # the generators stand where they stood
+        moves = (effects.outside.draws and not still) or self._seen_to_draw(statement, effects)
+        drawn = {RANDOM} if moves else set()
         seeded = {RANDOM} if effects.outside.seeds else set()
         return Flow(
             statement,
@@ -179,7 +164,7 @@ class _Linker:
             maybe=frozenset(maybe | seeded | ({STYLE} if styles else set()) | ({canvas} if draws else set())),
             mutates=frozenset(mutates | drawn),
             uses=frozenset(effects.reads),
-            setting=styles or _is_setting(statement.node),
+            setting=styles or is_setting(statement.node),
         )
 
     def _seen_to_change(self, statement: Statement, effects: Effects) -> set[str]:
@@ -187,7 +172,8 @@ class _Linker:
         seen = statement.execution.evidence
         if seen is None or not seen.changed or not _acts(statement, effects):
             return set()
-        return (set(seen.changed) - self._told_by(statement.execution) - self.modules) & self.seen
+        imported = {name for name in self.modules if not isinstance(self.live.get(name), ModuleType)}
+        return (set(seen.changed) - self._told_by(statement.execution) - imported) & self.seen
 
     def _seen_to_bind(self, statement: Statement, effects: Effects) -> set[str]:
         """What the cell was seen to bind though no text of it says so: ``exec`` and ``globals()`` do that."""
@@ -285,9 +271,21 @@ class _Linker:
                     if parameter in touched or (not known and touched):
                         changed |= names
                 changed = changed.union(*(function.defaults[name] for name in left & touched))
-            elif (call.acts and call.dotted not in KNOWN) or call.dotted.partition(".")[0] in self.made_by:
+                continue
+            acts = call.acts and call.dotted not in KNOWN and not self._is_pure(call)
+            if acts or call.dotted.partition(".")[0] in self.made_by:
                 changed = changed.union(*(names for _, names in call.handed))
         return changed
+
+    def _is_pure(self, call: Call) -> bool:
+        """Whether a call is of a function of the numeric libraries, which leave what they are given unless they are told to."""
+        first, *rest = call.dotted.split(".")
+        held: Any = self.live.get(first)
+        for part in rest:
+            held = getattr(held, part, None)
+        told = {keyword.partition("_")[0] for keyword, _ in call.handed}
+        root = str(getattr(held, "__module__", None) or type(held).__module__).partition(".")[0]
+        return root in PURE_LIBRARIES and call.dotted.rpartition(".")[2] not in CHANGES_FIRST and not told & CHANGING
 
     def _remember(self, statement: Statement, effects: Effects, shared: dict[str, set[str]]) -> None:
         bound = effects.writes | effects.maybe
@@ -349,38 +347,6 @@ def _doubt(statement: Statement, effects: Effects) -> None:
     if last and not compound:
         effects.surely.clear()
         effects.mutates.clear()
-
-
-def _is_setting(node: ast.stmt) -> bool:
-    """Whether a statement changes how later code works without binding anything."""
-    if isinstance(node, (ast.Expr, ast.Assign)) and isinstance(node.value, ast.Call):
-        text = ast.unparse(node.value.func)
-        shows = any(
-            isinstance(a, ast.Constant) and str(a.value).startswith(("display", "styler", "plotting"))
-            for a in node.value.args
-        )
-        if text.startswith(SETTINGS):
-            return not (shows or text in ("os.environ.get", "os.environ.copy", "os.environ.items", "os.environ.keys"))
-    if isinstance(node, ast.Assign):
-        return any(
-            ast.unparse(target).startswith(("os.environ[", "pd.options.mode", "pd.options.future"))
-            for target in node.targets
-        )
-    return False
-
-
-def _sets_style(node: ast.stmt) -> bool:
-    """Whether a statement says how drawings are drawn from then on."""
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        return _STYLES.fullmatch(ast.unparse(node.value.func)) is not None
-    return isinstance(node, ast.Assign) and any(_STYLES.fullmatch(ast.unparse(target)) for target in node.targets)
-
-
-def _is_display_option(node: ast.stmt) -> bool:
-    targets = node.targets if isinstance(node, ast.Assign) else []
-    return any(
-        ast.unparse(t).startswith(("pd.options.display", "pd.options.plotting", "plt.rcParams")) for t in targets
-    )
 
 
 def _is_stream(value: Any) -> bool:

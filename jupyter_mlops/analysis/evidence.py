@@ -13,7 +13,7 @@ import sys
 import timeit
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from .entropy import Entropy
@@ -28,6 +28,7 @@ _SHELL_NAMES = frozenset(("In", "Out", "exit", "quit", "open", "get_ipython"))
 _HOLDS_BACK = 5  # where a mark of the generators says that NumPy holds a normal number back
 _UNUSED = ((623,), (624,))
 """Where NumPy's generator stands as long as nothing was drawn: as it seeds itself, and after a seed was set."""
+_INSTALLED = (sys.prefix, sys.base_prefix)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type, type(sys))
 
 
@@ -275,7 +276,7 @@ def _marks(namespace: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
     for name, value in list(namespace.items()):
         if name in _SHELL_NAMES or name.startswith("_"):
             continue
-        if (isinstance(value, _PLAIN) and not _is_own_class(value)) or len(marks) > MOST_VARIABLES:
+        if (isinstance(value, _PLAIN) and not _is_own(value)) or len(marks) > MOST_VARIABLES:
             marks[name] = (id(value),)
             continue
         try:
@@ -287,8 +288,8 @@ def _marks(namespace: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
 
 def _mark(value: Any) -> tuple[Any, ...]:
     kind = type(value)
-    if isinstance(value, type):
-        return _class_mark(value)
+    if isinstance(value, (type, ModuleType)):
+        return _common_mark(value)
     if isinstance(value, dict):
         return (
             len(value),
@@ -314,18 +315,26 @@ def _mark(value: Any) -> tuple[Any, ...]:
     return ()
 
 
-def _is_own_class(value: Any) -> bool:
-    return isinstance(value, type) and value.__module__ == "__main__"
+def _is_own(value: Any) -> bool:
+    """Whether a class is of the notebook, or a module of the user's own: no installed one."""
+    if isinstance(value, type):
+        return value.__module__ == "__main__"
+    file = vars(value).get("__file__") if type(value) is ModuleType else None
+    return isinstance(file, str) and not file.startswith(_INSTALLED) and "site-packages" not in file
 
 
 def _is_widget(value: Any) -> bool:
     return hasattr(type(value), "_model_name") and hasattr(value, "_trait_values")
 
 
-def _class_mark(cls: type) -> tuple[Any, ...]:
-    """What a class of the notebook keeps for all its objects: a counter, say, or a list in which its subclasses enter themselves."""
-    held = [(name, value) for name, value in vars(cls).items() if not name.startswith("__")][: 4 * SAMPLES]
-    return tuple((name, id(value), len(value) if type(value) in (list, dict, set) else 0) for name, value in held)
+def _common_mark(value: type | ModuleType) -> tuple[Any, ...]:
+    """What a class keeps for all its objects, or a module for all who use it: a counter, say, or a list in which things enter themselves."""
+    held = [(name, one) for name, one in vars(value).items() if not name.startswith("__")]
+    if isinstance(value, ModuleType):  # its functions are others after a reload
+        held = [(name, one) for name, one in held if not callable(one) and type(one) is not ModuleType]
+    return tuple(
+        (name, id(one), len(one) if type(one) in (list, dict, set) else 0) for name, one in held[: 4 * SAMPLES]
+    )
 
 
 def _function_mark(function: FunctionType) -> tuple[Any, ...]:

@@ -179,7 +179,7 @@ ITERATORS = words(
 CHANGES_FIRST = words(
     """
     shuffle heappush heappop heapify insort insort_left insort_right setattr delattr copyto put fill_diagonal
-    place next
+    place next put_along_axis putmask at
     """
 )
 

@@ -341,7 +341,8 @@ class _Visitor(ast.NodeVisitor):
                 and first not in SHOWING
             ):
                 self._changes(node.func.value, surely=False)
-        if last in CHANGES_FIRST and node.args and (first in self.modules or not head):
+        begun = bool(node.args) and ast.unparse(node.args[0]).startswith("iter(")  # `next(iter(l))` leaves the list
+        if last in CHANGES_FIRST and node.args and (first in self.modules or not head) and not begun:
             self._changes(node.args[0], surely=True)
         handed = [("", frozenset(shared_names(arg) - self.hidden)) for arg in node.args]
         handed += [(k.arg or "", frozenset(shared_names(k.value) - self.hidden)) for k in node.keywords]

@@ -20,12 +20,12 @@ from ..analysis.known_calls import DRAWS, STEADY
 from ..analysis.outside import ANY_FILE
 from ..analysis.trace import Execution
 from ..domain.workspace import Cell
+from .repeating import FITS, refitted, says_again
 
 __all__ = ["Maker", "Provenance", "Since", "code_of", "trace_provenance"]
 
 Since = Callable[[Flow, Sequence[Cell]], str]
 FILE = "<file> "
-FITS = ("fit", "fit_transform", "fit_predict")
 IGNORED_SETTINGS = ("warnings.",)
 PATCHES = re.compile(r"\bpatch(\.\w+)?\(.*\)\.start\(\)", re.DOTALL)
 """A mock that is left in place."""
@@ -107,6 +107,11 @@ def trace_provenance(
         random = seeded and not _fits_steadily(flow, live or {})
         reads = {name: current.get(name, "") for name in _needed(flow, current, random=random)}
         code = code_of(flow)
+        fitted = refitted(flow, live or {})
+        while fitted and (before := made.makers.get(reads.get(fitted, ""))) is not None:
+            if refitted(before.flow, live or {}) != fitted:
+                break
+            reads[fitted] = before.reads.get(fitted, "")  # what it was fitted to before is forgotten
         since = outside(flow, writers) if outside is not None else ""
         key = _digest(code, *(f"{name}={value}" for name, value in sorted(reads.items())), *([since] if since else []))
         maker = Maker(key, flow, reads, since)
@@ -117,6 +122,8 @@ def trace_provenance(
         imported -= flow.writes
         if isinstance(flow.statement.node, (ast.Import, ast.ImportFrom)):
             imported |= flow.writes
+        if says_again(maker, made.makers):
+            continue
         for name in _changed(flow, random=random):
             current[name] = _digest(key, name)
             made.makers.setdefault(current[name], maker)

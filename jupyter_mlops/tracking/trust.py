@@ -94,7 +94,10 @@ def assess(
     fresh = [
         Cell(there.source, number, there.id, outcome="ok") for number, there in enumerate(standing[: place + 1], 1)
     ]
-    would, same = read_trace(fresh, transform, live, seen=_seen_again(cells, standing, seen or {}))
+    again = _seen_again(cells, standing, seen or {})
+    if run.count not in (seen or {}):  # it still runs: what it did when it ran before is not held against it
+        again.pop(place + 1, None)
+    would, same = read_trace(fresh, transform, live, seen=again)
     if same is None:
         return Assessment("unknown", {_label(run): "cannot be read as Python"})
     compared = _Comparison(cells, standing, place, transform, history, would, outside, seen or {})

@@ -332,6 +332,68 @@ def test_an_import_that_sets_the_seed_counts(tmp_path, monkeypatch):
     assert (found.label, list(found.reasons)) == ("stale", ["[2]"])
 
 
+def test_a_module_of_the_users_own_that_counts(tmp_path, monkeypatch):
+    (tmp_path / "counts_of_test.py").write_text("n = 0\ndef up():\n    global n\n    n += 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    sources = ["import counts_of_test", "counts_of_test.up()", "with mlops.run():\n    r = counts_of_test.n"]
+    cells = [Cell(source, i, str(i), i, outcome="ok") for i, source in enumerate(sources, 1)]
+    watch, space = Watch(), {}
+    for cell in cells[:2]:
+        watch.before(space, cell.count)
+        exec(cell.source, space)
+        watch.after(space)
+    monkeypatch.delitem(sys.modules, "counts_of_test")
+    whole = [Standing(cell.id, cell.source) for cell in cells]
+    assert assess(cells, whole, live=space, seen=watch.cells).label == "consistent"
+    found = assess(cells, [whole[0], whole[2]], live=space, seen=watch.cells)
+    assert (found.label, list(found.reasons)) == ("stale", ["[2]"])
+
+
+LOOKS = {
+    "a cross-validation": ("m = LinearRegression().fit(X, y)", "cross_val_score(m, X, y, cv=2)", "gone"),
+    "numbers of an array": ("a = np.ones((2, 2))", "np.linalg.svd(a)\nnp.sort(a)", "gone"),
+    "the first of a list": ("a = [3, 1]", "next(iter(a))\nsorted(a)", "gone"),
+    "a forest with a seed of its own": ("np.random.seed(0)\na = 1", "RandomForestClassifier(2, random_state=1).fit(X, z)", "gone"),
+    "columns out of others": ("a = pd.DataFrame({'a': [1, 2]})", "a['b'] = a['a'] * 2\na['c'] = a['b'] + 1", "twice"),
+    "a fit": ("a = LinearRegression()", "a.fit(X, y)", "twice"),
+}  # fmt: skip
+CHANGES = {
+    "a column out of itself": ("a = pd.DataFrame({'a': [1, 2]})", "a['b'] = a['a'] * 2\na['a'] = a['b'] + 1", "twice"),
+    "a column out of the whole": ("a = pd.DataFrame({'a': [1, 2]})", "a['n'] = a.sum(axis=1)", "twice"),
+    "a warm start": ("a = SGDClassifier(random_state=0, warm_start=True)", "a.fit(X, z)", "twice"),
+    "numbers in place": ("a = np.ones(3)", "np.add.at(a, [0], 5)", "gone"),
+    "without a copy": ("a = np.array([1, np.nan])", "np.nan_to_num(a, copy=False)", "gone"),
+    "another fit": ("a = LinearRegression().fit(X, y)", "a.fit(X[:3], y[:3])", "gone"),
+    "a forest without a seed": ("np.random.seed(0)\na = 1", "RandomForestClassifier(2).fit(X, z)", "gone"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", [*LOOKS, *CHANGES], ids=lambda name: name.replace(" ", "-"))
+def test_what_only_looks_or_says_the_same_again_makes_no_run_stale(case):
+    first, again, where = (LOOKS | CHANGES)[case]
+    imports = (
+        "import numpy as np\nimport pandas as pd\nfrom sklearn.ensemble import RandomForestClassifier\n"
+        "from sklearn.linear_model import LinearRegression, SGDClassifier\n"
+        "from sklearn.model_selection import cross_val_score\n"
+        "X, y, z = np.arange(20.0).reshape(10, 2), np.arange(10.0) ** 2, [0, 1] * 5\n"
+    )
+    result = "m.coef_" if case == "a cross-validation" else "a, np.random.rand()"
+    sources = [imports + first, again, f"with mlops.run():\n    r = {result}"]
+    order = [0, 1, 1, 2] if where == "twice" else [0, 1, 2]
+    cells = [Cell(sources[i], n, str(i), n, outcome="ok") for n, i in enumerate(order, 1)]
+    watch, space, kept = Watch(), {}, np.random.get_state()  # noqa: NPY002
+    try:
+        for cell in cells[:-1]:
+            watch.before(space, cell.count)
+            exec(cell.source, space)
+            watch.after(space)
+    finally:
+        np.random.set_state(kept)  # noqa: NPY002
+    standing = [Standing(str(i), source) for i, source in enumerate(sources) if where == "twice" or i != 1]
+    found = assess(cells, standing, live=space, seen=watch.cells)
+    assert found.label == ("consistent" if case in LOOKS else "stale"), found
+
+
 @pytest.mark.parametrize("used", ["s.value", "k"])
 def test_a_widget_that_was_moved_by_hand_is_told_by_the_cell_that_uses_it(used):
     pytest.importorskip("ipywidgets")
