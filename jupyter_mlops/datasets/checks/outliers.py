@@ -10,7 +10,7 @@ from ...domain.data_check import Finding
 from ..check import Check, Column, Floats, Subject, finding, share
 
 NAME = "outliers"
-FAR, FURTHEST = 3.5, 10.0
+FAR, ALONE, FURTHEST = 3.5, 6.0, 10.0
 NORMAL_SHARE = 0.000465  # of a normal distribution beyond 3.5 deviations, both sides
 TAIL = 0.01
 ROBUST = f"robust z = 0.6745 (x - median) / MAD (Iglewicz and Hoaglin 1993); far is |z| > {FAR:g}"
@@ -31,7 +31,7 @@ def robust_z(values: Floats) -> Floats | None:
 
 
 def look(subject: Subject, column: Column) -> Iterator[Finding]:
-    """More numbers beyond 3.5 robust deviations than a normal distribution has; worse if any is beyond 10."""
+    """More numbers beyond 3.5 robust deviations than chance puts there in a normal distribution, or one beyond 6; worse if any is beyond 10."""
     if column.kind != "number" or len(column.uniques) <= 10:
         return
     values = np.where(np.isinf(column.numbers), np.nan, column.numbers)
@@ -55,7 +55,9 @@ def look(subject: Subject, column: Column) -> Iterator[Finding]:
         middle = np.nanmedian(values)
         mad = np.nanmedian(np.abs(values - middle))
         bounds = (middle - FAR * mad / 0.6745, middle + FAR * mad / 0.6745)
-    if len(away) <= 3 * NORMAL_SHARE * n:
+    due = NORMAL_SHARE * n
+    chance = 3 * due if z is None else max(3 * due, due + 3 * due**0.5 + 1)  # three deviations of a count, and one
+    if not len(away) or (len(away) <= chance and (z is None or np.nanmax(scores) <= ALONE)):
         return
     away = away[np.argsort(-scores[away], kind="stable")]
     tail = len(away) / n > TAIL
