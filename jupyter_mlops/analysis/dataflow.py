@@ -284,7 +284,9 @@ class _Linker:
         for part in rest:
             held = getattr(held, part, None)
         told = {keyword.partition("_")[0] for keyword, _ in call.handed}
-        root = str(getattr(held, "__module__", None) or type(held).__module__).partition(".")[0]
+        root, _, inner = str(getattr(held, "__module__", None) or type(held).__module__).partition(".")
+        if inner.startswith("plotting") or any(names & self._drawings for _, names in call.handed):
+            return False
         return root in PURE_LIBRARIES and call.dotted.rpartition(".")[2] not in CHANGES_FIRST and not told & CHANGING
 
     def _remember(self, statement: Statement, effects: Effects, shared: dict[str, set[str]]) -> None:

@@ -41,7 +41,7 @@ def refitted(flow: Flow, live: Mapping[str, Any]) -> str:
     given = [*call.args, *(keyword.value for keyword in call.keywords)]
     if not isinstance(owner, ast.Name) or any(owner.id in _names(one) for one in given):
         return ""
-    held = live.get(owner.id)
+    held: Any = live.get(owner.id)
     try:
         warm = any(value and name.endswith("warm_start") for name, value in held.get_params().items())
     except Exception:  # no estimator, or whatever a user's object does
@@ -87,7 +87,8 @@ def _column(flow: Flow) -> _Column | None:
             known |= {id(part.value)} if keys else set()
         elif isinstance(part, ast.Name) and part.id == table and id(part) not in known:
             return None  # the table as a whole, in which the column itself is
-    return None if names & used else _Column(table, *names, frozenset(used))
+    (name,) = names
+    return None if name in used else _Column(table, name, frozenset(used))
 
 
 def _keys(node: ast.expr) -> set[str]:
