@@ -143,8 +143,12 @@ class _Visitor(ast.NodeVisitor):
         before = set(self.bound)
         self._alias(node.target, node.iter)
         self.visit(node.target)
+        given = set(self.bound)
         self._block(node.body)
-        self.bound = before
+        if not _has_elements(node.iter):
+            self.bound = before
+        elif any(isinstance(part, (ast.Break, ast.Continue)) for part in ast.walk(node)):
+            self.bound = given
         self._branches([node.orelse, []])
 
     def visit_AsyncFor(self, node: ast.AsyncFor) -> None:
@@ -356,6 +360,15 @@ class _Visitor(ast.NodeVisitor):
             acts = thrown_away and not showing and not saves and (not head or first in self.modules)
             self.found.calls.append(Call(dotted, tuple(handed), acts))
         self.generic_visit(node)
+
+
+def _has_elements(node: ast.expr) -> bool:
+    """Whether what a loop goes over surely has something in it: ``("a", "b")``, ``range(3)``."""
+    if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+        return any(not isinstance(element, ast.Starred) for element in node.elts)
+    if isinstance(node, ast.Call) and dotted_name(node.func) == "range" and len(node.args) == 1:
+        return isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, int) and node.args[0].value > 0
+    return False
 
 
 def _defaults(args: ast.arguments) -> dict[str, set[str]]:
