@@ -94,7 +94,8 @@ class ColumnRule(Record):
         if self.minimum is None and self.maximum is None:
             return ""
         low, high = (
-            _moment(v) if self.kind == "moment" else f"{v:g}" for v in (self.minimum or 0.0, self.maximum or 0.0)
+            _moment(v) if self.kind == "moment" else f"{v:,.0f}" if self.kind == "integer" else f"{v:g}"
+            for v in (self.minimum or 0.0, self.maximum or 0.0)
         )
         return f"{low if self.minimum is not None else '…'} to {high if self.maximum is not None else '…'}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .display import Displayed, table
+from .display import Displayed, several, table
 from .record import Record
 
 if TYPE_CHECKING:
@@ -63,8 +63,10 @@ class DataGarbage(Displayed, Record):
 
     def text(self) -> str:
         did, freed = ("removed", "freed") if self.applied else ("would remove", "free")
-        size = f"{self.bytes / 1e6:,.2f} MB, {self.packs} whole packs among them"
-        lines = [f"{did} {len(self.removed)} versions and {freed} {size}"]
+        whole = f", {several(self.packs, 'whole pack')} among them" if self.packs else ""
+        size = f"{self.bytes / 1e6:,.2f} MB{whole}"
+        what = f"{several(len(self.removed), 'version')} and {freed} {size}"
+        lines = [f"{did} {what}" if self.removed or self.bytes else "nothing to remove"]
         lost = {ref: f", used by {user}, which then nobody can reproduce" for ref, user in self.users.items()}
         lines += [f"  {did}: {ref}{lost.get(ref, '')}" for ref in self.removed]
         if self.kept:

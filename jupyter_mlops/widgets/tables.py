@@ -23,9 +23,9 @@ def data_version(version: DataVersion) -> Markup:
             [
                 ("content", "" if version.new else "this content was already saved; nothing was stored"),
                 ("but", "" if version.new else version.instead),
-                ("rows", f"{version.rows:,}"),
-                ("columns", f"{len(version.columns)}"),
-                ("size", byte_size(version.bytes) if version.bytes else ""),
+                ("files" if version.kind == "folder" else "rows", f"{version.rows:,}"),
+                ("columns", "" if version.kind == "folder" else f"{len(version.columns)}"),
+                ("added", f"{byte_size(version.bytes)} to the store" if version.bytes else ""),
                 ("digest", code(version.digest[:16])),
                 ("saved", when(version.created_ms) if version.created_ms else ""),
                 ("by", version.created_by),
