@@ -51,7 +51,8 @@ def telling_metrics(names: Collection[str]) -> list[str]:
     >>> telling_metrics(["training_score", "cv_auc_fold", "cv_auc_mean", "scaffold_fold"])
     ['cv_auc_mean', 'scaffold_fold', 'training_score']
     """
-    kept = [name for name in names if not (name.endswith(FOLD) and f"{name.removesuffix(FOLD)}_mean" in names)]
+    means = {*names, *(name.removesuffix("_mean") for name in names if name.endswith("_mean"))}
+    kept = [name for name in names if not (name.endswith(FOLD) and name.removesuffix(FOLD) in means)]
     return sorted(kept, key=lambda name: name.startswith("training_"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
-from .display import Displayed, seconds, table
+from .display import Displayed, cut, seconds, table
 from .record import Record
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ __all__ = ["Sweep", "Trial", "TrialState"]
 TrialState = Literal["complete", "pruned", "failed", "running"]
 
 SHOWN = 10
+WIDEST = 60  # letters of why a trial has failed or was pruned
 
 
 @dataclass(frozen=True)
@@ -139,14 +140,14 @@ class Sweep(Displayed, Record):
             else "no trial has come to an end"
         )
         rows = [
-            [t.number, t.state, "-" if t.value is None else f"{t.value:.6g}", _params(t.params)]
+            [t.number, t.state, "-" if t.value is None else f"{t.value:.6g}", _params(t.params), cut(t.reason, WIDEST)]
             for t in self.ranked()[:SHOWN]
         ]
         more = [f"... and {len(self.trials) - SHOWN} more"] if len(self.trials) > SHOWN else []
         weights = ", ".join(f"{name} {share:.0%}" for name, share in self.importances.items())
         tail = [f"importance: {weights}"] if weights else []
         return "\n".join(
-            [head, told, table(["trial", "state", self.metric, "parameters"], rows), *more, *tail, *self.notes]
+            [head, told, table(["trial", "state", self.metric, "parameters", ""], rows), *more, *tail, *self.notes]
         )
 
 

@@ -10,9 +10,11 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..domain.run import FOLD
 from ..domain.sweep import Sweep, Trial
 from ..errors import InvalidArgument
 from .search_space import Choice, Range, SearchSpace
+from .study import OUT_OF_TIME
 from .trial import Pruned
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ class AutoML:
         return SearchSpace(domains, {name: ("model", name.partition("_")[0]) for name in domains if name != "model"})
 
     def __call__(self, *, trial: Any = None, **params: Any) -> dict[str, float]:
-        """The mean score over the folds, the spread, and the score of every fold; tells each fold's running mean."""
+        """The mean score over the folds and its standard deviation; logs each fold's score, tells their running mean."""
         from sklearn.metrics import get_scorer
         from sklearn.model_selection import KFold, StratifiedKFold
 
@@ -124,12 +126,13 @@ class AutoML:
                 model.fit(self.features.iloc[train], self.target.iloc[train])
                 scores.append(float(scorer(model, self.features.iloc[test], self.target.iloc[test])))
             if trial is not None:
+                trial.log_metric(f"{self.scoring}{FOLD}", scores[-1], i + 1)
                 trial.report(sum(scores) / len(scores), i)
                 if trial.out_of_time and len(scores) < self.folds:
-                    raise Pruned(f"the time was up after {len(scores)} of {self.folds} folds")
+                    raise Pruned(f"{OUT_OF_TIME} after {len(scores)} of {self.folds} folds")
         mean = sum(scores) / len(scores)
         spread = (sum((s - mean) ** 2 for s in scores) / max(1, len(scores) - 1)) ** 0.5
-        return {self.scoring: mean, "fold_spread": spread, **{f"fold_{i}": s for i, s in enumerate(scores)}}
+        return {self.scoring: mean, f"{self.scoring}_std": spread}
 
     def reserve(self, best: Trial) -> float:
         """The seconds that fitting the best model on all rows will take, as its folds let expect."""
@@ -215,7 +218,7 @@ def _cut_off(until: float) -> Iterator[None]:
         return
 
     def ring(*_: Any) -> None:
-        raise Pruned("the time was up")
+        raise Pruned(OUT_OF_TIME)
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, max(0.001, until - time.time()))

@@ -30,6 +30,8 @@ JOURNAL, PLAN, ENDED = "study.log", "plan.json", "ended.{}.json"
 RUN_KEY, METRICS, REASON, TOOK = "run_key", "metrics", "reason", "took_ms"
 INTERRUPTED, LOST = "the search was interrupted", "the process that tried it died"
 """Why a trial has failed that is tried again."""
+OUT_OF_TIME = "the time was up"
+"""Why a trial was broken off."""
 NOT_BEGUN = "the search was interrupted before it had its parameters"
 """Why a trial has failed that is none: another takes its place."""
 STATES: dict[str, TrialState] = {
@@ -99,6 +101,11 @@ def leave(folder: Path, number: int, state: str, value: float | None, told: dict
     arriving.replace(folder / ENDED.format(number))
 
 
+def _written(value: Any) -> str:
+    """A part of a plan as one writes it in a command."""
+    return f'"{" ".join(f"{k}={v}" for k, v in value.items())}"' if isinstance(value, dict) else str(value)
+
+
 class Study:
     """A sweep's trials, in a folder.
 
@@ -130,8 +137,9 @@ class Study:
             before = json.loads(kept.read_text())
             for key in ("space", "metric", "minimize", "method", "prune", "seed"):
                 if before.get(key) != self.plan[key]:
+                    then, now = (_written(plan.get(key)) for plan in (before, self.plan))
                     raise Conflict(
-                        f"the sweep {self.plan['name']!r} was begun with {key} {before.get(key)!r}, not {self.plan[key]!r}.",
+                        f"the newest sweep called {self.plan['name']!r} was begun with {key} {then}, not {now}.",
                         hint="Leave --resume out to begin another, or ask for the same.",
                     )
             return

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..domain.context import Context
-from ..domain.sweep import Sweep, Trial
+from ..domain.sweep import Sweep, Trial, TrialState
 from ..errors import InvalidArgument, MissingDependency, MLOpsError
 from .fit_probes import Spare
-from .study import LOST, Study
+from .study import INTERRUPTED, LOST, OUT_OF_TIME, Study
 from .tracker import Tracker
 from .trial import Evaluation, Outcome, Payload, TrialModels, end_with, evaluate, evaluate_elsewhere, ready
 from .user_mlflow import quiet_autologging
@@ -103,6 +103,8 @@ class Search:
         self._again = 0
         self._began = began
         self._out_of_time = ""
+        self._broken_off: tuple[TrialState, str] | None = None
+        """What became of the trials that had not ended when the search did."""
         self._spare = Spare()
         self._weights: dict[str, float] = {}
 
@@ -140,6 +142,7 @@ class Search:
                 stopped = "interrupted: `--resume` goes on with it."
             finally:
                 workers.close()
+            self._broken_off = ("failed", INTERRUPTED) if stopped else ("pruned", OUT_OF_TIME)
             self._weigh()
             found = self._told(stopped)
             if found.best is not None and found.best.value is not None:
@@ -249,6 +252,9 @@ class Search:
     def _told(self, stopped: str) -> Sweep:
         plan = self.study.plan
         trials: tuple[Trial, ...] = self.study.trials()
+        if self._broken_off is not None:
+            state, reason = self._broken_off
+            trials = tuple(replace(t, state=state, reason=reason) if t.state == "running" else t for t in trials)
         return Sweep(
             id=self.study.folder.name,
             name=plan["name"],

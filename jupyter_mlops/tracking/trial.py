@@ -55,6 +55,10 @@ class TrialHandle:
         """Whether the time that the sweep was given is up."""
         return bool(self.until) and time.time() >= self.until
 
+    def log_metric(self, key: str, value: float, step: int | None = None) -> None:
+        """Log a metric with the trial's run."""
+        self._recording.log_metric(key, value, step)
+
     def report(self, value: float, step: int) -> None:
         """Tell the metric as it stands at a step; a curve of the trial's run.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..domain.display import cut
+from ..domain.display import cut, seconds
 from ..domain.sweep import Sweep, Trial
 from .markup import Markup, Number, facts, grid, note, page, pill, tag
 
@@ -22,7 +22,11 @@ def sweep(found: Sweep) -> Markup:
     best = found.best
     way = "smallest" if found.minimize else "largest"
     told = [
-        ("trials", f"{len(found.trials)} of {found.asked} ({found.counts()}), {found.method} search, seed {found.seed}")
+        (
+            "trials",
+            f"{len(found.trials)} of {found.asked} ({found.counts()}), {found.method} search, seed {found.seed}",
+        ),
+        ("took", seconds(found.took_ms)),
     ]
     if best is not None:
         told.insert(0, (f"{way} {found.metric}", f"{best.value:.6g} in trial {best.number}"))
@@ -104,7 +108,9 @@ def _history(found: Sweep) -> Markup | None:
     last = max(t.number for t in done)
 
     def place(number: int, value: float) -> tuple[float, float]:
-        return _scale(0, last, EDGE + 18, WIDTH - 10, number), _scale(low, high, HEIGHT - EDGE + 4, 12, value)
+        return _scale(0, last, EDGE + 18, WIDTH - 10, number), _scale(
+            low if high > low else high - 1, high, HEIGHT - EDGE + 4, 12, value
+        )
 
     best: float | None = None
     line: list[str] = []
@@ -120,7 +126,7 @@ def _history(found: Sweep) -> Markup | None:
         for x, y in [place(t.number, t.value or 0.0)]
     ]
     path = tag("polyline", points=" ".join(line), fill="none", stroke=LINE, stroke_width=1.5)
-    axes = _axes(f"{low:.3g}", f"{high:.3g}", "0", str(last), "trial")
+    axes = _axes(f"{low:.3g}" if high > low else "", f"{high:.3g}", "0", str(last), "trial")
     return _frame(f"{found.metric}, and the best so far", *axes, path, *dots)
 
 

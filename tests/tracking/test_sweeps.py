@@ -156,7 +156,8 @@ def test_who_goes_on_with_a_sweep_has_the_model_of_its_best_trial(shared_session
     tried = []
     given = {"space": ["x=0.0..1.0"], "method": "random", "name": "goes-on"}
     first = shared_session.sweep(fit, trials=5, **given)
-    assert first.counts() == "2 complete"
+    assert first.counts() == "2 complete, 1 failed"
+    assert first.trials[-1].reason == "the search was interrupted"
     found = shared_session.sweep(fit, trials=5, resume=True, **given)
     assert found.counts() == "5 complete, 1 failed"
     assert found.best.number == 0
@@ -405,7 +406,8 @@ def test_a_trial_that_does_not_listen_is_broken_off_when_the_budget_is_spent(sha
         workers=2,
         reserve=lambda _best: 1000.0,  # the budget is spent as soon as there is a best trial
     ).run()
-    assert [t.state for t in found] == ["complete", "running"]
+    assert [(t.state, t.reason) for t in found] == [("complete", ""), ("pruned", "the time was up")]
+    assert "the time was up" in found.text()
 
 
 def test_automl_begins_no_fold_when_the_time_is_up_and_expects_the_last_fit_of_the_folds():
@@ -413,6 +415,10 @@ def test_automl_begins_no_fold_when_the_time_is_up_and_expects_the_last_fit_of_t
         until = 0.0
         out_of_time = True
         told: ClassVar[list[int]] = []
+        folds: ClassVar[list[tuple[str, int]]] = []
+
+        def log_metric(self, key, _value, step):
+            self.folds.append((key, step))
 
         def report(self, _value, step):
             self.told.append(step)
@@ -421,6 +427,7 @@ def test_automl_begins_no_fold_when_the_time_is_up_and_expects_the_last_fit_of_t
     with pytest.raises(Pruned, match="after 1 of 5 folds"):
         made(trial=Handle(), model="baseline")
     assert Handle.told == [0]
+    assert Handle.folds == [("roc_auc_fold", 1)]  # as cross-validation's, so that trials can be compared over them
     assert made.reserve(Trial(0, {}, "complete", 1.0, {}, 4000.0)) == 1.0
 
 
