@@ -49,6 +49,8 @@ class TrialHandle:
     _trial: Any = field(repr=False, default=None)
     until: float = field(repr=False, default=0.0)
     """When the time is up that the sweep was given, in seconds since 1970; 0 for never."""
+    reported: tuple[int, float] | None = field(repr=False, default=None)
+    """The last step that was told, and its value."""
 
     @property
     def out_of_time(self) -> bool:
@@ -59,6 +61,15 @@ class TrialHandle:
         """Log a metric with the trial's run."""
         self._recording.log_metric(key, value, step)
 
+    def log_result(self, metrics: Mapping[str, float]) -> None:
+        """Log what the objective has returned; behind the curve that it has told, of which it would be the first point."""
+        step, value = self.reported or (-1, None)
+        for key, number in metrics.items():
+            if key != self.metric:
+                self._recording.log_metric(key, number)
+            elif number != value:
+                self._recording.log_metric(key, number, step + 1)
+
     def report(self, value: float, step: int) -> None:
         """Tell the metric as it stands at a step; a curve of the trial's run.
 
@@ -68,6 +79,7 @@ class TrialHandle:
             The other trials were better by this step, and the sweep prunes. Let it through.
         """
         self._recording.log_metric(self.metric, value, step)
+        self.reported = (int(step), float(value))
         if self._trial is not None:
             self._trial.report(float(value), int(step))
             if self._trial.should_prune():
@@ -194,7 +206,7 @@ def evaluate(tracker: Tracker, objective: Callable[..., Any], asked: Evaluation)
                 recording.set_tag("mlops.trial.state", state)
             else:
                 value, metrics, model = read_answer(answer, asked.metric)
-                recording.log_metrics(metrics)
+                handle.log_result(metrics)
     except Exception as error:
         state, reason = "failed", " ".join(f"{type(error).__name__}: {error}".split())[:500]
     took = (time.perf_counter() - began) * 1000

@@ -130,6 +130,22 @@ def test_trials_that_fall_behind_are_pruned_and_their_curves_kept(shared_session
     assert all(t.reason.startswith("m ") for t in found if t.state == "pruned")
 
 
+@pytest.mark.parametrize("final", [0.75, 0.9])
+def test_what_a_trial_returns_ends_its_curve(shared_session, final):
+    def told(x, trial):
+        for step in range(4):
+            trial.report(x * step / 4, step)
+        return final
+
+    found = shared_session.sweep(told, space=["x=1"], trials=1, metric="m", name=f"told-{final}")
+    assert shared_session.runs(found.best.run).metrics["m"] == final == found.best.value
+    curve = shared_session.context.call("tracking.history", run=found.best.run, metric="m")
+    assert (curve["steps"], curve["values"]) == (
+        [*range(4 if final == 0.75 else 5)],
+        [0.0, 0.25, 0.5, 0.75, *([final] if final != 0.75 else [])],
+    )
+
+
 def test_a_model_is_handed_over_and_seeds_are(shared_session):
     seeds = []
 
