@@ -305,6 +305,14 @@ class RunComparison(Displayed, Record):
     data: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Tables that not all runs used alike, by name: each run's version or digest, empty where it used none."""
     folds: tuple[FoldDifference, ...] = ()
+    low: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+    """Where the interval of a metric begins, for those that `evaluate` measured; a value a run, None where it has none."""
+    high: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+
+    def interval(self, metric: str, place: int) -> str:
+        """The interval of a run's metric, in brackets; empty where it has none."""
+        low, high = (ends.get(metric, ())[place : place + 1] for ends in (self.low, self.high))
+        return f"[{low[0]:.4g}, {high[0]:.4g}]" if low and high and None not in (low[0], high[0]) else ""
 
     @property
     def folds_note(self) -> str:
@@ -323,7 +331,8 @@ class RunComparison(Displayed, Record):
     def text(self) -> str:
         heads = ["", *(f"{run.name} ({run.id[:8]})" for run in self.runs)]
         rows: list[list[object]] = [
-            [name, *("-" if v is None else f"{v:.6g}" for v in values)] for name, values in self.metrics.items()
+            [name, *("-" if v is None else f"{v:.6g} {self.interval(name, i)}".rstrip() for i, v in enumerate(values))]
+            for name, values in self.metrics.items()
         ]
         rows += [
             [name, *("-" if v is None else cut(v, WIDEST) for v in values)] for name, values in self.params.items()

@@ -13,7 +13,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +106,17 @@ class Evaluations:
                     break
                 found += [e for e in self._of_run(run.info.run_id) if not model or model in _names(e)]
         return sorted(found, key=lambda e: e.id, reverse=True)[:limit]
+
+    def intervals(self, run_id: str, metrics: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+        """The intervals of a run's metrics, by name, of those that one of its evaluations has logged."""
+        found: dict[str, tuple[float, float]] = {}
+        if any(name.startswith(METRIC_PREFIX) for name in metrics):
+            for evaluation in self._of_run(run_id):
+                for one in evaluation.metrics:
+                    name = f"{METRIC_PREFIX}{one.name}"
+                    if one.low is not None and one.high is not None and metrics.get(name) == one.value:
+                        found.setdefault(name, (one.low, one.high))
+        return found
 
     def load(self, id_: str) -> Evaluation:
         """One evaluation by its id or the beginning of it.

@@ -108,6 +108,7 @@ def compare(host: Host, *, runs: list[str]) -> dict[str, Any]:
     metrics = {name: tuple(run.metrics.get(name) for run in found) for name in _union([run.metrics for run in found])}
     params = {name: tuple(run.params.get(name) for run in found) for name in _union([run.params for run in found])}
     same = {name: values[0] for name, values in params.items() if len(set(values)) == 1 and values[0] is not None}
+    measured = [host.store.evaluations.intervals(run.id, run.metrics) for run in found]
     curves = []
     for run in found:
         stepped = [name for name in metrics if name in run.metrics and name in store.stepped(run.id)][:MOST_CURVES]
@@ -122,6 +123,8 @@ def compare(host: Host, *, runs: list[str]) -> dict[str, Any]:
         environment=other_versions(*(_environment(host, run) for run in found[:2])),
         data=data_differences([host.store.runs.inputs(run.id) for run in found]),
         folds=fold_differences(found[:2], curves),
+        low={name: tuple(ends.get(name, (None,))[0] for ends in measured) for name in _union(measured)},
+        high={name: tuple(ends.get(name, (None,))[-1] for ends in measured) for name in _union(measured)},
     ).to_dict()
 
 

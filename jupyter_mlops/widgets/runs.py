@@ -153,7 +153,10 @@ def compared_rows(compared: RunComparison) -> tuple[Sequence[object], dict[str, 
             ["status", *(pill(r.status, title=r.reason) for r in compared.runs)],
             ["took", *(seconds(r.duration_ms) for r in compared.runs)],
         ],
-        "metrics": [[short(name), *map(Number, values)] for name, values in compared.metrics.items()],
+        "metrics": [
+            [short(name), *(_measured(compared, name, i) for i in range(len(values)))]
+            for name, values in compared.metrics.items()
+        ],
         "params": [
             [short(name), *("–" if v is None else setting(v, 32, values) for v in values)]
             for name, values in compared.params.items()
@@ -161,6 +164,11 @@ def compared_rows(compared: RunComparison) -> tuple[Sequence[object], dict[str, 
         "same": [[short(name), *([short(v, 32)] * len(compared.runs))] for name, v in compared.same.items()],
     }
     return heads, groups
+
+
+def _measured(compared: RunComparison, metric: str, place: int) -> object:
+    value, interval = Number(compared.metrics[metric][place]), compared.interval(metric, place)
+    return join([value, " ", tag("span", interval, class_="mlops-dim")]) if interval else value
 
 
 def comparison(compared: RunComparison) -> Markup:
@@ -186,6 +194,8 @@ def lines(compared: RunComparison) -> Markup:
 def differences(compared: RunComparison) -> list[Markup]:
     """The paired tests over folds, the tables that differ, and the environment's change."""
     parts = []
+    if compared.low:
+        parts.append(note("in brackets the intervals of the evaluations"))
     if compared.folds:
         rows = [
             [code(d.metric), *(Number(mean) for mean in d.means), Number(d.difference), f"{d.low:+.4g} to {d.high:+.4g}", Number(d.p)]

@@ -116,6 +116,26 @@ def test_many_runs_are_lines_through_their_axes(session):
     assert "every line a run" not in draw(session.compare("one", "two"))["text/html"]
 
 
+def test_metrics_of_evaluations_stand_with_their_intervals(session):
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+
+    frame = load_iris(as_frame=True).frame
+    found = []
+    for strength in (0.01, 1.0):
+        with session.run(f"C{strength}") as run:
+            model = LogisticRegression(C=strength, max_iter=500).fit(frame.drop(columns="target"), frame["target"])
+            found.append(session.evaluate(model, data=frame, target="target"))
+            run.log_metric("plain", strength)
+    told = session.compare("C0.01", "C1.0")
+    for place, evaluation in enumerate(found):
+        one = next(m for m in evaluation.metrics if m.name == "accuracy")
+        assert (told.low["evaluation.accuracy"][place], told.high["evaluation.accuracy"][place]) == (one.low, one.high)
+        assert f"{one.value:.6g} [{one.low:.4g}, {one.high:.4g}]" in told.text()
+    assert "plain" not in told.low
+    assert told.interval("evaluation.accuracy", 1) in draw(told)["text/html"]
+
+
 def test_long_numbers_and_magnitudes_of_parameters_are_drawn_to_be_read():
     from jupyter_mlops.domain.run import Run, RunComparison
 
