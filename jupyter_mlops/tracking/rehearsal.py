@@ -19,6 +19,7 @@ from .code_slice import CodeSlice, loads_of, slice_code, stored_cells
 from .executions import transform_of
 from .facts import environment
 from .journal import FOLDER, Event, read_events
+from .user_mlflow import ScratchRuns
 
 __all__ = ["Rehearsal"]
 
@@ -40,8 +41,9 @@ MOST_EVENTS = 10_000_000
 class _ReadingService(Service):
     """The workspace's service, for reading only; runs are said to be drained, so nobody waits for them."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, scratch: ScratchRuns) -> None:
         self._service = service
+        self._scratch = scratch
 
     def call(
         self,
@@ -53,7 +55,7 @@ class _ReadingService(Service):
         **arguments: Any,
     ) -> Any:
         if operation == "tracking.flush":
-            return {"drained": True, "run_id": arguments.get("run", ""), "run": None}
+            return {"drained": True, "run_id": self._scratch.id(str(arguments.get("run", ""))), "run": None}
         if operation not in READS:
             raise NotReady(f"{operation} is not carried out while a run is being executed again.")
         return self._service.call(operation, progress=progress, timeout=timeout, **arguments)
@@ -85,9 +87,10 @@ class Rehearsal:
         told, self._cells = stored_cells(str(spec["cells"]))
         self.automatic = bool(told["run"].get("automatic"))
         self._loads = loads_of(told)
-        context.service = _ReadingService(context.service)
-        # what the cells log with MLflow itself goes nowhere
+        # what the cells log with MLflow itself goes into a store that is thrown away, once it is read
         context.workspace = replace(context.workspace, tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+        self._scratch = ScratchRuns(context.workspace.tracking_uri, folder / "artifacts")
+        context.service = _ReadingService(context.service, self._scratch)
 
     def code(self) -> CodeSlice:
         """What to execute."""
@@ -116,12 +119,15 @@ class Rehearsal:
             events = read_events(journal, 0, MOST_EVENTS)
             starts = [event for event in events if event.kind == "start" and not event.payload["parent"]]
             if number < len(starts):
-                return _results([event for event in events if event.run == starts[number].run])
+                own = starts[number]
+                logged = self._scratch.logged(str(own.payload["key"]))
+                return _results([event for event in events if event.run == own.run], *logged)
             number -= len(starts)
         return {"begun": False, "environment": environment()[0]}
 
 
-def _results(events: Sequence[Event]) -> dict[str, Any]:
+def _results(events: Sequence[Event], metrics: Mapping[str, float], params: Mapping[str, str]) -> dict[str, Any]:
+    """What a run's events tell, with the metrics and parameters that were logged with MLflow itself."""
     latest: dict[str, tuple[int, int, float]] = {}
     for event in events:
         if event.kind == "metric":
@@ -133,8 +139,12 @@ def _results(events: Sequence[Event]) -> dict[str, Any]:
     end = next((event.payload for event in events if event.kind == "end"), {"status": "FAILED", "reason": ""})
     return {
         "begun": True,
-        "metrics": {key: None if math.isnan(value) else value for key, (_, _, value) in latest.items()},
-        "params": {event.payload["key"]: event.payload["value"] for event in events if event.kind == "param"},
+        "metrics": {
+            key: None if math.isnan(value) else value
+            for key, value in {**{key: value for key, (_, _, value) in latest.items()}, **metrics}.items()
+        },
+        "params": {event.payload["key"]: event.payload["value"] for event in events if event.kind == "param"}
+        | dict(params),
         "models": {event.payload["name"]: event.payload["digest"] for event in events if event.kind == "model"},
         "data": [
             {name: str(event.payload.get(name, "")) for name in ("name", "digest", "ref")}

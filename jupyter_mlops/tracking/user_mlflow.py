@@ -16,6 +16,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
     from .recording import Recording
     from .tracker import Tracker
 
-__all__ = ["FirstCalls", "UserMLflow", "autologs", "autologs_sklearn", "has_active_run", "quiet_autologging"]
+__all__ = [
+    "FirstCalls",
+    "ScratchRuns",
+    "UserMLflow",
+    "autologs",
+    "autologs_sklearn",
+    "has_active_run",
+    "quiet_autologging",
+]
 
 ADDRESS = "MLFLOW_TRACKING_URI"
 AUTOLOGGING = "mlflow.autologging"
@@ -121,6 +130,46 @@ class FirstCalls:
         if chosen and chosen != self._tracker.context.workspace.tracking_uri:
             return False
         return self._asked() and has_active_run()
+
+
+class ScratchRuns:
+    """MLflow's runs of an execution that leaves the store alone: they lie in a store of their own, and are read back from it.
+
+    Parameters
+    ----------
+    address
+        Of that store.
+    artifacts
+        The folder that artifacts go to.
+    """
+
+    def __init__(self, address: str, artifacts: Path) -> None:
+        self._address, self._artifacts = address, artifacts
+        self._experiment = ""
+        self._runs: dict[str, str] = {}
+
+    def id(self, run: str) -> str:
+        """MLflow's id of one of our runs; what it is called by itself as long as the user has not loaded MLflow."""
+        if not run or "mlflow" not in sys.modules:
+            return run
+        if run not in self._runs:
+            client = self._client()
+            if not self._experiment:
+                self._experiment = client.create_experiment("again", artifact_location=self._artifacts.as_uri())
+            self._runs[run] = client.create_run(self._experiment).info.run_id
+        return self._runs[run]
+
+    def logged(self, run: str) -> tuple[dict[str, float], dict[str, str]]:
+        """The metrics and parameters that the user's code has logged into one of our runs with MLflow itself."""
+        if run not in self._runs:
+            return {}, {}
+        data = self._client().get_run(self._runs[run]).data
+        return dict(data.metrics), dict(data.params)
+
+    def _client(self) -> Any:
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self._address)
 
 
 class UserMLflow:

@@ -202,3 +202,20 @@ def test_a_table_loaded_by_its_name_is_the_one_it_was_and_the_run_stale_once_it_
     assert not told.differences(), told
     assert any(one.name == "tab@v1" and one.verdict == "same" for one in told.outcomes)
     assert (told.trust, "[2]" in told.reasons) == ("stale", True)
+
+
+@pytest.mark.extended
+def test_what_is_logged_with_mlflow_itself_is_compared_and_leaves_nothing(make_session):
+    root = make_session().context.workspace.root
+    logged = (
+        "mlflow.log_metric('loss', 0.5)\n    mlflow.log_param('depth', 3)\n    mlflow.log_text('hello', 'note.txt')"
+    )
+    cells = [*CELLS[:2], ("mlflow", "import mlflow"), ("own", f"with mlops.run('own'):\n    {logged}")]
+    play(root, cells)
+    session = Session.open(root=root)
+    told = session.reproduce("own")
+    assert told.ok, told
+    assert {(one.name, one.verdict) for one in told.outcomes} == {("loss", "same"), ("depth", "same")}
+    assert told.trust == "reproducible"
+    assert len(session.runs()) == 1
+    assert not (root / "mlruns" / "0").exists()
