@@ -151,14 +151,18 @@ class Recording:
         if self._closed and self._result is None:
             if time.monotonic() < self._retry_at:
                 return self._local()
-            patience = RETRY_SECONDS if self._tracker.away else WAIT_SECONDS  # not at the end of every cell anew
-            answer = self._tracker.flush(self, self._last, patience)
+            answer = self._tracker.flush(self, self._last, self._patience)
             if answer is None or answer["run"] is None:
                 self._retry_at = time.monotonic() + RETRY_SECONDS
                 return self._local()
             self._result = Run.from_dict(answer["run"])
             self._id = self._result.id
         return self._result
+
+    @property
+    def _patience(self) -> float:
+        """How long to wait for the store: while it is away not at length in every cell anew."""
+        return RETRY_SECONDS if self._tracker.away else WAIT_SECONDS
 
     @property
     def known(self) -> Run:
@@ -205,7 +209,7 @@ class Recording:
         if not self._id:
             if not self.started_ms:
                 self._check_begun()
-            answer = self._tracker.ask(self.journal, self._first, self.key, WAIT_SECONDS)
+            answer = self._tracker.ask(self.journal, self._first, self.key, self._patience)
             if not answer["run_id"]:
                 raise NotFound(f"the run {self.name!r} was removed from the store.")
             self._id = str(answer["run_id"])
