@@ -34,6 +34,7 @@ KNOWN = (
 PURE_LIBRARIES = ("numpy", "pandas", "scipy", "sklearn")
 CHANGING = {"out", "copy", "inplace", "overwrite"}
 """How the keywords begin by which a function may be told to change what it is given."""
+DRAWERS = ("plt", "sns", "pyplot", "pylab")
 RANDOM = "<random>"
 """Stands for the state of the global random generators."""
 STYLE = "<style>"
@@ -130,7 +131,7 @@ class _Linker:
         mutates = effects.mutates.union(*(f.mutates for f in inner)) - self.modules - KNOWN
         mutates |= self._changed_arguments(effects) - KNOWN
         mutates |= effects.reads & self.iterators
-        draws = self._draws(effects)
+        draws = self._draws(effects) or any(_on_current_figure(call) for function in inner for call in function.calls)
         drawings = self._drawn_on(statement, effects) if draws else set()
         mutates |= self._seen_to_change(statement, effects) | drawings
         styles = bool(self._drawings) and sets_style(statement.node)
@@ -213,7 +214,8 @@ class _Linker:
     def _draws(self, effects: Effects) -> bool:
         """Whether a statement draws."""
         return bool(effects.calls and effects.reads & self._drawings) or any(
-            call.dotted.partition(".")[0] in ("plt", "sns", "pyplot", "pylab", *self._drawings)
+            _on_current_figure(call)
+            or call.dotted.partition(".")[0] in self._drawings
             or (call.dotted.rpartition(".")[2] in SHOWING and call.dotted not in KNOWN)
             for call in effects.calls
         )
@@ -338,6 +340,11 @@ def _acts(statement: Statement, effects: Effects) -> bool:
     """Whether a statement may do what its text does not show: it calls, imports or shows something, or is no Python at all."""
     runs = isinstance(statement.node, (ast.Expr, ast.Import, ast.ImportFrom)) or hasattr(statement.node, "body")
     return bool(effects.calls or statement.opaque or runs)
+
+
+def _on_current_figure(call: Call) -> bool:
+    """Whether a call goes to a library that draws into the figure that is open."""
+    return call.dotted.partition(".")[0] in DRAWERS
 
 
 def _doubt(statement: Statement, effects: Effects) -> None:

@@ -140,3 +140,14 @@ def test_what_is_drawn_into_a_space_of_three_dimensions_is_part_of_it() -> None:
     trace = parse_cells([Cell("x = y = z = [1, 2]", 1, outcome="ok"), Cell(text, 2, outcome="ok")])
     kept = [flow.statement.text for flow in slice_back(link(trace.statements, live={"ax": space}), ["ax"]).flows]
     assert kept[2:] == ["ax.plot_trisurf(x, y, z)", "ax.set_xlabel('x')"]
+
+
+def test_a_function_that_draws_changes_the_figure_that_is_open() -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    text = "fig = plt.figure()\ndone = tidy()\nother = plain()"
+    functions = "def tidy():\n    plt.tight_layout()\ndef plain():\n    return 1"
+    trace = parse_cells([Cell(functions, 1, outcome="ok"), Cell(text, 2, outcome="ok")])
+    kept = [flow.statement.text for flow in slice_back(link(trace.statements, live={"fig": figure}), ["fig"]).flows]
+    assert kept == ["def tidy():\n    plt.tight_layout()", "fig = plt.figure()", "done = tidy()"]
