@@ -1,8 +1,8 @@
 """Automatic: with `track on`, the first fit in a cell makes the cell a run, which ends with the cell.
 
-So does the first call of MLflow's own that logs, and its autologging, which then land in that run. Until then nothing is
-done but that the ``fit`` methods of estimators look who calls. A cell that is a run already, by ``%%mlops run``,
-``mlops.run()`` or MLflow's own ``start_run``, is left alone.
+So does the first call of MLflow's own that logs, its autologging, and ``with mlflow.start_run():``, which then land in that
+run. Until then nothing is done but that the ``fit`` methods of estimators look who calls. A cell that is a run already, by
+``%%mlops run``, ``mlops.run()`` or a run of MLflow's that was begun and not ended, is left alone.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Automatic:
 
         return fit
 
-    def _begin_run(self) -> bool:
+    def _begin_run(self, name: str = "") -> bool:
         """Begin a run for the cell, if it is to be one and is none yet; never raises."""
         try:
             cells = self._tracker.context.cells
@@ -120,7 +120,7 @@ class Automatic:
             if self._tracker.active or has_active_run():
                 return False
             stem = PurePath(self._tracker.context.notebook.path).stem
-            recording = self._tracker.make(None if stem else f"cell-{cell.count}", cell.source, None)
+            recording = self._tracker.make(name or (None if stem else f"cell-{cell.count}"), cell.source, None)
             recording.automatic = True
             recording.__enter__()
         except MLOpsError as error:  # a setting that is none, a folder or disk that takes nothing

@@ -143,8 +143,9 @@ class TrackingCommands(CommandSet):
         The first fit in a cell begins the run and the end of the cell ends it; it is named after the notebook and the
         cell's number, and one line below the cell tells of it. When the cell runs again the earlier run is superseded,
         as the setting ``again`` says. What the cell logs with MLflow itself, or MLflow's autologging of a framework,
-        lands in the same run, and makes the cell one. Cells that are runs already, by ``%%mlops run`` or
-        ``mlflow.start_run``, are left alone.
+        lands in the same run, and makes the cell one; so does ``with mlflow.start_run():``, whose name the run takes, and
+        where a cell begins several they are its children. Cells that are runs already, by ``%%mlops run`` or a run of
+        MLflow's that was begun and not ended, are left alone.
 
         Parameters
         ----------

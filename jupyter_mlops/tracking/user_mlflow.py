@@ -6,11 +6,13 @@ recorded, MLflow's tracking address is the workspace's and our run is MLflow's a
 another store with `mlflow.set_tracking_uri` is left to it.
 
 With `track on`, where MLflow would begin a run unasked (a plain ``mlflow.log_metric``, another framework's autologging)
-the cell becomes ours first: `FirstCalls`.
+the cell becomes ours first, and so where a cell begins runs of MLflow's that end in it (``with mlflow.start_run():``):
+`FirstCalls`.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import os
@@ -39,6 +41,9 @@ __all__ = [
 
 ADDRESS = "MLFLOW_TRACKING_URI"
 AUTOLOGGING = "mlflow.autologging"
+NOTE = "mlflow.note.content"
+OF_A_NEW_RUN = {"run_name", "tags", "description", "nested", "log_system_metrics"}
+"""What `mlflow.start_run` can be told without choosing where the run goes."""
 
 
 def _autologged(integration: str) -> bool:
@@ -82,18 +87,55 @@ def has_active_run() -> bool:
     return bool(held is not None and held.get())
 
 
-class FirstCalls:
-    """Asks for a run of ours where MLflow would begin one of its own that nobody asked for.
+def starts_in(source: str) -> int:
+    """How many of MLflow's runs a cell begins that end in it, 2 for many; 0 if one of them is left open.
 
-    Not where the user has chosen a store of theirs for MLflow: what they log goes there.
+    Examples
+    --------
+    >>> starts_in("with mlflow.start_run(run_name='a') as run: mlflow.log_metric('m', 1)")
+    1
+    >>> starts_in("with mlflow.start_run(): fit(1)" + chr(10) + "with mlflow.start_run(): fit(2)")
+    2
+    >>> starts_in("run = mlflow.start_run()"), starts_in("fit()")
+    (0, 0)
+    """
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # a magic beside it
+        return 0
+    every = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and _last_name(n.func) == "start_run"]
+    closed = {item.context_expr for n in ast.walk(tree) if isinstance(n, ast.With | ast.AsyncWith) for item in n.items}
+    if not every or not closed.issuperset(every):
+        return 0
+    again = (ast.For, ast.AsyncFor, ast.While, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    repeated = any(call in set(ast.walk(n)) for n in ast.walk(tree) if isinstance(n, again) for call in every)
+    return 2 if repeated or len(every) > 1 else 1
+
+
+def _last_name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _chose_experiment(fluent: Any) -> bool:
+    """Whether the user has told MLflow where new runs go."""
+    return fluent._active_experiment_id is not None or bool(  # noqa: SLF001 what was *set* has no getter
+        os.environ.get("MLFLOW_EXPERIMENT_NAME") or os.environ.get("MLFLOW_EXPERIMENT_ID")
+    )
+
+
+class FirstCalls:
+    """Asks for a run of ours where MLflow would begin one of its own that nobody asked for, or that ends with its cell.
+
+    The one run that a cell begins with ``with mlflow.start_run():`` is ours; of several, each is a child of ours. Not where
+    the user has chosen a store or an experiment of theirs for MLflow, or a run to go on with: what they log goes there.
 
     Parameters
     ----------
     begin
-        Begins a run for the cell that is being executed; whether it did.
+        Begins a run of this name, or of none, for the cell that is being executed; whether it did.
     """
 
-    def __init__(self, tracker: Tracker, patches: Patches, begin: Callable[[], bool]) -> None:
+    def __init__(self, tracker: Tracker, patches: Patches, begin: Callable[[str], bool]) -> None:
         self._tracker = tracker
         self._patches = patches
         self._asked = begin
@@ -114,13 +156,31 @@ class FirstCalls:
             unasked = not args and AUTOLOGGING in (kwargs.get("tags") or {})
             if unasked and begin():
                 return fluent.active_run()
-            return start(*args, **kwargs)
+            starts = 0 if args or not kwargs.keys() <= OF_A_NEW_RUN or _chose_experiment(fluent) else self._starts()
+            if not starts or not begin(str(kwargs.get("run_name") or "") if starts == 1 else ""):
+                return start(*args, **kwargs)
+            if starts > 1:
+                return fluent.start_run(**kwargs)  # by now MLflow's is ours, which makes a child
+            told = {**(kwargs.get("tags") or {})}
+            if kwargs.get("description"):
+                told[NOTE] = kwargs["description"]
+            if told:
+                fluent.set_tags(told)
+            return fluent.active_run()
 
         self._patches.set(fluent, "_get_or_start_run", _get_or_start_run)
         for module in (mlflow, fluent):
             self._patches.set(module, "start_run", start_run)
 
-    def _begin(self) -> bool:
+    def _starts(self) -> int:
+        """How many runs the cell begins that end in it, 2 for many; 0 where one of them is left open, or begun elsewhere."""
+        context = self._tracker.context
+        if not context.cells:
+            return 0
+        source, transform = context.cells[-1].source, context.hooks.get("transform_cell")
+        return starts_in(source if transform is None else transform(source))
+
+    def _begin(self, name: str = "") -> bool:
         """Begin a run if MLflow has none; whether ours is now MLflow's active one."""
         if has_active_run():
             return False
@@ -129,7 +189,7 @@ class FirstCalls:
         chosen = utils._tracking_uri or os.environ.get(ADDRESS)  # noqa: SLF001 what was *set* has no getter
         if chosen and chosen != self._tracker.context.workspace.tracking_uri:
             return False
-        return self._asked() and has_active_run()
+        return self._asked(name) and has_active_run()
 
 
 class ScratchRuns:

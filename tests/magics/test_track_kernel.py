@@ -27,6 +27,10 @@ CELLS = {
     "logged": "mlflow.set_tracking_uri(None)\nmlflow.log_metric('mine', 0.5)\nLogisticRegression(C=6.0, max_iter=500).fit(X, y);",
     "autologged": "import xgboost\nmlflow.xgboost.autolog(log_models=False, silent=True)\nxgboost.train({'max_depth': 2}, xgboost.DMatrix(X, label=y), num_boost_round=3);",
     "estimator": "xgboost.XGBClassifier(n_estimators=3, max_depth=4).fit(X, y);\nmlflow.xgboost.autolog(disable=True)",
+    "started": "with mlflow.start_run(run_name='named', tags={'team': 'blue'}) as named:\n    mlflow.log_metric('inside', 2.0)\n    LogisticRegression(C=7.0, max_iter=500).fit(X, y)\nnamed.info.run_id",
+    "several": "for c in (8.0, 9.0):\n    with mlflow.start_run(run_name=f'c-{c:g}'):\n        mlflow.log_metric('c', c)",
+    "open": "left = mlflow.start_run(run_name='left open')",
+    "open-fits": "LogisticRegression(C=10.0, max_iter=500).fit(X, y)\nmlflow.end_run()",
     "state": "%mlops track",
     "off": "%mlops track off",
     "after": "LogisticRegression(C=5.0, max_iter=500).fit(X, y);\nhasattr(LogisticRegression.fit, '__wrapped__') and 'watch' in LogisticRegression.fit.__code__.co_filename, LogisticRegression.fit.__code__.co_filename",
@@ -53,7 +57,7 @@ def played(make_session, empty_database) -> tuple[Session, dict[str, list]]:
                 except CellExecutionError:
                     assert name == "fails"
     deadline = time.monotonic() + 60
-    while len(session.runs()) < 8 and time.monotonic() < deadline:
+    while len(session.runs()) < 12 and time.monotonic() < deadline:
         time.sleep(0.2)
     return session, {name: cell.outputs for name, cell in cells.items()}
 
@@ -87,11 +91,26 @@ def test_a_cell_that_fits_is_a_run_named_after_notebook_and_cell(played):
 @pytest.mark.extended
 def test_cells_without_a_model_stay_silent(played):
     session, shown = played
-    silent = ("imports", "data", "scale", "own", "mlflow", "elsewhere", "state", "after")
+    silent = ("imports", "data", "scale", "own", "mlflow", "elsewhere", "open", "open-fits", "state", "after")
     assert not any(lines(shown[name]) for name in silent)
-    made = {f"churn-{number}" for number in (6, 7, 8, 10, 13, 14, 15)}
-    assert {run.name for run in session.runs()} == {"by hand", *made}
+    made = {f"churn-{number}" for number in (6, 7, 8, 10, 13, 14, 15, 17)}
+    assert {run.name for run in session.runs()} == {"by hand", "named", "c-8", "c-9", *made}
     assert "every cell that fits becomes a run" in str(shown["state"])
+
+
+@pytest.mark.extended
+def test_a_run_of_mlflows_that_ends_in_its_cell_is_the_cells_and_several_are_its_children(played):
+    session, shown = played
+    (line,) = lines(shown["started"])
+    assert line.startswith("run named (")
+    named = session.context.call("tracking.get", run="named")
+    assert (named["metrics"]["inside"], named["params"]["C"]) == (2.0, "7.0")
+    assert repr(named["id"]) in str(shown["started"])
+    (line,) = lines(shown["several"])
+    assert line.startswith("run churn-17 (")
+    several = session.context.call("tracking.get", run="churn-17")
+    children = [run for run in session.runs() if run.parent == several["id"]]
+    assert sorted((child.name, child.metrics["c"]) for child in children) == [("c-8", 8.0), ("c-9", 9.0)]
 
 
 @pytest.mark.extended
